@@ -1,0 +1,3 @@
+//! What the two example gateways share.
+
+pub mod forward;

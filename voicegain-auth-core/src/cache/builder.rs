@@ -1,0 +1,131 @@
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::feed::{self, FeedStatus};
+use super::load::LookUps;
+use super::published::Published;
+use super::{Owner, SecretCache, Shared};
+use crate::clock::{Clock, SystemClock};
+use crate::config_error::ConfigError;
+use crate::freshness::Freshness;
+use crate::store::ErasedStore;
+
+/// Sets up a [`SecretCache`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct SecretCacheBuilder {
+    store: Arc<dyn ErasedStore>,
+    clock: Arc<dyn Clock>,
+    runtime: Option<Handle>,
+    max_revocation_delay: Duration,
+    wait_limit: Duration,
+    capacity: u64,
+}
+
+impl SecretCacheBuilder {
+    /// The default of [`max_revocation_delay`](Self::max_revocation_delay).
+    pub const MAX_REVOCATION_DELAY: Duration = Duration::from_secs(30);
+    /// How many web configs are cached unless [`capacity`](Self::capacity) says otherwise.
+    pub const CAPACITY: u64 = 100_000;
+    /// How many look-ups run at once, whatever is asked.
+    const LOOK_UPS_AT_ONCE: usize = 64;
+
+    pub(super) fn new(store: Arc<dyn ErasedStore>) -> Self {
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            runtime: None,
+            max_revocation_delay: Self::MAX_REVOCATION_DELAY,
+            wait_limit: Duration::from_secs(3),
+            capacity: Self::CAPACITY,
+        }
+    }
+
+    /// The promise of rule C1: how long a decision may still follow an old record after a change has returned, whatever
+    /// fails. 2 seconds to 1 hour; 30 seconds by default. A store outage longer than this is an outage.
+    pub fn max_revocation_delay(mut self, bound: Duration) -> Self {
+        self.max_revocation_delay = bound;
+        self
+    }
+
+    /// How long a request may wait for the store before it is answered `temporarily_unavailable` (rule V6); 3 seconds by
+    /// default.
+    pub fn wait_limit(mut self, limit: Duration) -> Self {
+        self.wait_limit = limit;
+        self
+    }
+
+    /// How many web configs are cached at most; 100,000 by default. The least recently used make room.
+    pub fn capacity(mut self, web_configs: u64) -> Self {
+        self.capacity = web_configs;
+        self
+    }
+
+    /// Where the feed and the look-ups run. By default the runtime that is current when this is built. In actix-web, whose
+    /// workers are runtimes of their own, give one that outlives them.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Where time comes from; the operating system by default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Builds the cache and starts its feed.
+    ///
+    /// # Errors
+    /// If the bound or the capacity is out of range, or there is no runtime.
+    pub fn build(self) -> Result<SecretCache, ConfigError> {
+        let allowed = Duration::from_secs(2)..=Duration::from_secs(3600);
+        if !allowed.contains(&self.max_revocation_delay) {
+            return Err(ConfigError::RevocationDelay(self.max_revocation_delay));
+        }
+        if self.capacity == 0 {
+            return Err(ConfigError::Capacity);
+        }
+        let runtime = match self.runtime {
+            Some(runtime) => runtime,
+            None => Handle::try_current().map_err(|_| ConfigError::NoRuntime)?,
+        };
+        let machine = Freshness::new();
+        let shared = Arc::new(Shared {
+            store: self.store,
+            clock: self.clock,
+            runtime,
+            bound: self.max_revocation_delay,
+            wait_limit: self.wait_limit,
+            // Under moka's default policy a live id just over the capacity can miss many times in a row.
+            records: moka::sync::Cache::builder()
+                .max_capacity(self.capacity)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            published: Published::new(machine.epoch()),
+            machine: Mutex::new(machine),
+            status: watch::Sender::new(FeedStatus::default()),
+            changes: watch::Sender::new(()),
+            wanted: Notify::new(),
+            look_ups: Mutex::new(LookUps::default()),
+            permits: Semaphore::new(Self::LOOK_UPS_AT_ONCE),
+            waiting: AtomicUsize::new(0),
+        });
+        let feed = shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle();
+        Ok(SecretCache { inner: Arc::new(Owner { shared, feed }) })
+    }
+}
+
+impl fmt::Debug for SecretCacheBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretCacheBuilder")
+            .field("max_revocation_delay", &self.max_revocation_delay)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}

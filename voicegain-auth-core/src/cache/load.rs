@@ -1,0 +1,136 @@
+//! Look-ups: one at a time for each web config, shared by all who wait, finished even if all of them have gone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::ops::compute::Op;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::{Cached, Shared, wait};
+use crate::freshness::Verdict;
+use crate::ids::WebConfigId;
+use crate::record::Record;
+use crate::store::StoreError;
+
+/// How long a web config is left alone after a look-up of it failed (rule C6).
+const PAUSE: Duration = Duration::from_secs(1);
+/// Above this many remembered failures, those that are over are swept out.
+const SWEEP_ABOVE: usize = 1_024;
+/// How long the store may take to answer a look-up, waiters or not.
+const LOAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// How a look-up ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Look into the cache again.
+    Look,
+    /// The store failed, was behind, or went back in time.
+    Failed,
+}
+
+#[derive(Debug)]
+enum LookUp {
+    Running(watch::Receiver<Option<Outcome>>),
+    /// When it failed, on the boot clock.
+    Failed(Duration),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LookUps(HashMap<WebConfigId, LookUp>);
+
+/// Joins the look-up of a web config, or begins one. `None`: one failed just now.
+pub(super) fn join(shared: &Arc<Shared>, id: WebConfigId) -> Option<watch::Receiver<Option<Outcome>>> {
+    let now = shared.clock.read().boot;
+    let over = |failed: Duration| now.saturating_sub(failed) >= PAUSE;
+    let mut look_ups = shared.look_ups();
+    match look_ups.0.get(&id) {
+        Some(LookUp::Running(outcome)) => return Some(outcome.clone()),
+        Some(LookUp::Failed(at)) if !over(*at) => return None,
+        _ => {}
+    }
+    if look_ups.0.len() > SWEEP_ABOVE {
+        look_ups.0.retain(|_, look_up| !matches!(look_up, LookUp::Failed(at) if over(*at)));
+    }
+    let (sender, receiver) = watch::channel(None);
+    look_ups.0.insert(id, LookUp::Running(receiver.clone()));
+    let running = Running { shared: Arc::clone(shared), id, sender, outcome: Outcome::Failed };
+    shared.runtime.spawn(running.run());
+    Some(receiver)
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    id: WebConfigId,
+    sender: watch::Sender<Option<Outcome>>,
+    /// What is told on drop, also when the store panics.
+    outcome: Outcome,
+}
+
+impl Running {
+    async fn run(mut self) {
+        match timeout(LOAD_LIMIT, self.look_up()).await {
+            Ok(Ok(outcome)) => self.outcome = outcome,
+            Ok(Err(error)) => {
+                tracing::warn!(web_config = %self.id, error = %error.chain(), "a web config could not be loaded");
+            }
+            Err(_) => {
+                tracing::warn!(web_config = %self.id, "a web config could not be loaded: the store did not answer");
+            }
+        }
+    }
+
+    async fn look_up(&self) -> Result<Outcome, StoreError> {
+        let shared = &self.shared;
+        let Ok(_permit) = shared.permits.acquire().await else { return Ok(Outcome::Failed) };
+        let Some(ticket) = shared.machine().begin_load() else { return Ok(Outcome::Look) };
+        let snapshot = shared.store.load(self.id).await?;
+        let record = snapshot.value.map(|stored| Arc::new(Record::prepare(stored)));
+        if record.as_ref().is_some_and(|record| record.config.id != self.id) {
+            return Err(StoreError::damaged("the store answered with another web config"));
+        }
+        let loaded = record.as_ref().map(|record| record.loaded());
+        // The machine is asked inside moka's lock of this key, so that a change either finds what is put here or is known
+        // to the machine already. The closure waits for nothing but the machine's own lock.
+        let mut verdict = Verdict::Behind;
+        shared.records.entry_by_ref(&self.id).and_compute_with(|_| {
+            verdict = shared.machine().judge(ticket, self.id, snapshot.head, loaded);
+            match (verdict, record) {
+                (Verdict::Keep { epoch }, Some(record)) => Op::Put(Cached { record, epoch }),
+                _ => Op::Nop,
+            }
+        });
+        match verdict {
+            Verdict::Keep { .. } | Verdict::Absent => Ok(Outcome::Look),
+            Verdict::Again { after } => {
+                wait::applied(shared, after).await;
+                Ok(Outcome::Look)
+            }
+            Verdict::Behind => {
+                Err(StoreError::unavailable("the store answered from behind what was seen: a lagging replica?"))
+            }
+            Verdict::WentBack => {
+                tracing::error!(
+                    web_config = %self.id,
+                    "the store shows an older state of this web config than was seen before: it went back in time; \
+                     requests are answered 503 until its generation is past the highest seen"
+                );
+                Ok(Outcome::Failed)
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let failed_at = self.shared.clock.read().boot;
+        let mut look_ups = self.shared.look_ups();
+        match self.outcome {
+            Outcome::Look => look_ups.0.remove(&self.id),
+            Outcome::Failed => look_ups.0.insert(self.id, LookUp::Failed(failed_at)),
+        };
+        drop(look_ups);
+        self.sender.send_replace(Some(self.outcome));
+    }
+}

@@ -1,0 +1,221 @@
+//! The current secrets of this process's web configs: moka and look-ups, a shell around [`crate::freshness`].
+//!
+//! Two rules of order make the lock-free hit path right:
+//!
+//! - A **reader** takes the published proof, then the epoch, then the record, then the clocks. The record it finds is
+//!   then at least as new as the proof, and the proof is judged by clocks read after everything else (rule C1).
+//! - The **feed** tells the machine about a change, then removes the cached record, and only then publishes the proof
+//!   that vouches for it. A look-up commits inside moka's per-key lock and asks the machine there, so it either is seen by
+//!   the removal or sees the change (rule C3).
+
+mod builder;
+mod feed;
+mod load;
+mod published;
+mod wait;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::AbortHandle;
+
+pub use builder::SecretCacheBuilder;
+pub(crate) use wait::{Waited, Waiting};
+
+use self::feed::FeedStatus;
+use self::load::LookUps;
+use self::published::Published;
+use crate::clock::{Clock, Reading};
+use crate::freshness::{Freshness, Proof};
+use crate::ids::WebConfigId;
+use crate::record::Record;
+use crate::verifier::Identity;
+use crate::store::{ChangeFeed, ErasedStore, Revision, SecretStore};
+
+/// The cached secrets of one store, kept current by its change feed.
+///
+/// Cloning is cheap, and all clones share one cache and one feed, which ends with the last of them. Any number of
+/// [`Verifier`](crate::Verifier)s and [`Issuer`](crate::Issuer)s can use it.
+#[derive(Clone)]
+pub struct SecretCache {
+    inner: Arc<Owner>,
+}
+
+/// Ends the feed's task when the last handle goes; look-ups under way hold only what they need.
+struct Owner {
+    shared: Arc<Shared>,
+    feed: AbortHandle,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.feed.abort();
+    }
+}
+
+struct Shared {
+    store: Arc<dyn ErasedStore>,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    /// `max_revocation_delay`, rule C1.
+    bound: Duration,
+    /// How long a request may wait for the store.
+    wait_limit: Duration,
+    records: moka::sync::Cache<WebConfigId, Cached>,
+    machine: Mutex<Freshness>,
+    published: Published,
+    status: watch::Sender<FeedStatus>,
+    /// Ticks with every change applied; long exchanges watch it.
+    changes: watch::Sender<()>,
+    /// Somebody wants a proof, or knows of a change.
+    wanted: Notify,
+    look_ups: Mutex<LookUps>,
+    /// Bounds the look-ups that run at once.
+    permits: Semaphore,
+    /// How many requests wait.
+    waiting: AtomicUsize,
+}
+
+/// A record that the machine let in, and the epoch it did so in: in a later one it counts no more.
+#[derive(Clone)]
+struct Cached {
+    record: Arc<Record>,
+    epoch: u64,
+}
+
+/// What a request sees of one web config at one moment.
+pub(crate) struct Seen {
+    pub(crate) record: Option<Arc<Record>>,
+    /// The proof that vouches for it, if it holds at `now`.
+    pub(crate) proof: Option<Proof>,
+    pub(crate) now: Reading,
+}
+
+/// How a cache is doing, for a readiness probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStatus {
+    /// Whether the promise can be kept now, so that requests can be decided (rules C1, V6).
+    pub ready: bool,
+    /// How old the last proof of freshness is.
+    pub proof_age: Option<Duration>,
+    /// The bound it is held against.
+    pub max_revocation_delay: Duration,
+    /// How many web configs are known to live.
+    pub living: usize,
+    /// How many of them are cached.
+    pub cached: u64,
+    /// The last thing that went wrong, if nothing went right since.
+    pub problem: Option<String>,
+}
+
+impl SecretCache {
+    /// Begins to set up a cache over a store.
+    pub fn builder(store: impl SecretStore + ChangeFeed) -> SecretCacheBuilder {
+        SecretCacheBuilder::new(crate::store::erase(store))
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> CacheStatus {
+        let shared = &self.inner.shared;
+        let (proof, living) = {
+            let machine = shared.machine();
+            (machine.proof(), machine.living_count())
+        };
+        let now = shared.clock.read();
+        CacheStatus {
+            ready: proof.is_some_and(|proof| proof.holds(now, shared.bound)),
+            proof_age: proof.and_then(|proof| now.boot.checked_sub(proof.asked.boot)),
+            max_revocation_delay: shared.bound,
+            living,
+            cached: shared.records.entry_count(),
+            problem: shared.status.borrow().problem.clone(),
+        }
+    }
+
+    /// Waits until the promise can be kept, as after a start, and answers whether it can now. Gives up after the time a
+    /// request would wait.
+    pub async fn ready(&self) -> bool {
+        self.status().ready || {
+            let _ = self.wait_for_proof(Duration::ZERO).await;
+            self.status().ready
+        }
+    }
+
+    /// Resolves when an exchange that outlives its request must end (rule C8): the token it was authorised with is no
+    /// longer its web config's newest, or whether it is cannot be told within the promise.
+    ///
+    /// Needs the time driver of a tokio runtime where it is polled.
+    pub fn revoked(&self, identity: &Identity) -> impl Future<Output = ()> + Send + use<> {
+        wait::revoked(Arc::clone(&self.inner.shared), identity.web_config_id(), identity.generation())
+    }
+
+    pub(crate) fn store(&self) -> &dyn ErasedStore {
+        &*self.inner.shared.store
+    }
+
+    pub(crate) fn now(&self) -> Reading {
+        self.inner.shared.clock.read()
+    }
+
+    /// The hit path. The order of its four reads matters, see above.
+    pub(crate) fn see(&self, id: WebConfigId) -> Seen {
+        let shared = &*self.inner.shared;
+        let proof = shared.published.proof();
+        let epoch = shared.published.epoch();
+        let record = shared.records.get(&id).filter(|cached| cached.epoch == epoch);
+        let now = shared.clock.read();
+        Seen {
+            record: record.map(|cached| cached.record),
+            proof: proof.filter(|proof| proof.holds(now, shared.bound)),
+            now,
+        }
+    }
+
+    /// Whether this web config lives as far as the feed knows (rule C6).
+    pub(crate) fn lives(&self, id: WebConfigId) -> bool {
+        self.inner.shared.machine().lives(id)
+    }
+
+    /// Waits for a proof that was asked for at or after this moment of the boot clock (rule C7).
+    pub(crate) fn wait_for_proof(&self, since: Duration) -> Waiting {
+        wait::for_proof(&self.inner.shared, since)
+    }
+
+    /// Waits for a look-up of this web config, one that is under way or a new one (rule C6).
+    pub(crate) fn wait_for_record(&self, id: WebConfigId) -> Waiting {
+        wait::for_record(&self.inner.shared, id)
+    }
+
+    /// After a change made here has returned: waits a moment for the feed to apply it, so that this process forgets the
+    /// old record at once. Whatever comes of it, the promise holds without.
+    pub(crate) async fn settle(&self, revision: Revision) {
+        wait::for_revision(&self.inner.shared, revision).await;
+    }
+}
+
+impl Shared {
+    fn machine(&self) -> MutexGuard<'_, Freshness> {
+        // The machine's methods do not panic half-way; if one did, its state is still no more trusting than before.
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look_ups(&self) -> MutexGuard<'_, LookUps> {
+        self.look_ups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SecretCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretCache").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

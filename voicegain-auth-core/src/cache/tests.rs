@@ -1,0 +1,234 @@
+//! The cache against a store that is parked, broken and changed behind its back.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::head::testing::TestHead;
+use crate::testing::World;
+use crate::{Policy, Reason, Secret, SecretStore, Verifier, WebConfigPatch};
+
+async fn verdict(verifier: &Verifier, jwt: &str) -> Result<(), Reason> {
+    let head = TestHead::get("/v1/x").bearer(jwt);
+    verifier.authorize(&head).await.map(drop).map_err(|rejection| rejection.reason())
+}
+
+/// Lets other tasks run until this holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..20_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// A token of this secret, for a secret that was put into the store by another process.
+fn jwt(world: &World, id: crate::WebConfigId, secret: &Secret) -> String {
+    let key = crate::jws::MacKey::new(secret);
+    crate::jws::sign(&key, &crate::claims::long_lived_payload(world.issuer.api_url(), id))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c3_a_look_up_parked_across_regenerate_does_not_bring_the_old_secret_back() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let old = world.create().await;
+    world.controls.park_loads(true);
+
+    // The look-up has read the old record and waits on its way back.
+    let waiting = tokio::spawn({
+        let (verifier, jwt) = (verifier.clone(), old.jwt.clone());
+        async move { verdict(&verifier, &jwt).await }
+    });
+    until("a look-up is parked", || world.controls.parked.load(Ordering::SeqCst) == 1).await;
+    let new = world.issuer.regenerate(old.config.id).await.unwrap();
+    world.controls.park_loads(false);
+
+    assert_eq!(waiting.await.unwrap(), Err(Reason::InvalidToken));
+    assert_eq!(verdict(&verifier, &old.jwt).await, Err(Reason::InvalidToken));
+    assert_eq!(verdict(&verifier, &new.jwt).await, Ok(()));
+    assert_eq!(verdict(&verifier, &old.jwt).await, Err(Reason::InvalidToken));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c3_nor_one_parked_across_delete() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let old = world.create().await;
+    world.controls.park_loads(true);
+    let waiting = tokio::spawn({
+        let (verifier, jwt) = (verifier.clone(), old.jwt.clone());
+        async move { verdict(&verifier, &jwt).await }
+    });
+    until("a look-up is parked", || world.controls.parked.load(Ordering::SeqCst) == 1).await;
+    world.issuer.delete(old.config.id).await.unwrap();
+    world.controls.park_loads(false);
+    assert_eq!(waiting.await.unwrap(), Err(Reason::InvalidToken));
+    assert_eq!(verdict(&verifier, &old.jwt).await, Err(Reason::InvalidToken));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c3_nor_the_old_origins_after_a_change_of_them() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create_for(&["https://app.example.com"]).await;
+    let head = TestHead::get("/v1/x").bearer(&issued.jwt).with("origin", "https://app.example.com");
+    world.controls.park_loads(true);
+    let waiting = tokio::spawn({
+        let (verifier, head) = (verifier.clone(), head.clone());
+        async move { verifier.authorize(&head).await.map(drop).map_err(|rejection| rejection.reason()) }
+    });
+    until("a look-up is parked", || world.controls.parked.load(Ordering::SeqCst) == 1).await;
+    let patch = WebConfigPatch { allowed_origins: Some(vec![]), ..WebConfigPatch::default() };
+    world.issuer.update(issued.config.id, patch).await.unwrap();
+    world.controls.park_loads(false);
+    assert_eq!(waiting.await.unwrap(), Err(Reason::OriginNotAllowed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_look_ups_of_one_web_config_are_shared_and_finish_without_requesters() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.controls.park_loads(true);
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let (verifier, jwt) = (verifier.clone(), issued.jwt.clone());
+            tokio::spawn(async move { verdict(&verifier, &jwt).await })
+        })
+        .collect();
+    until("a look-up is parked", || world.controls.parked.load(Ordering::SeqCst) == 1).await;
+    for task in &waiting {
+        task.abort();
+    }
+    world.controls.park_loads(false);
+    until("the record is cached", || world.cache.see(issued.config.id).record.is_some()).await;
+    assert_eq!(world.controls.loads.load(Ordering::SeqCst), 1);
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    assert_eq!(world.controls.loads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_made_up_ids_cost_no_look_up() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let secret = Secret::generate().unwrap();
+    for _ in 0..100 {
+        let forged = jwt(&world, crate::WebConfigId::generate().unwrap(), &secret);
+        assert_eq!(verdict(&verifier, &forged).await, Err(Reason::InvalidToken));
+    }
+    assert_eq!(world.controls.loads.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_a_change_by_another_process_counts_at_once_even_if_the_feed_is_deaf() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let first = world.create().await;
+    assert_eq!(verdict(&verifier, &first.jwt).await, Ok(()));
+    world.controls.deaf.store(true, Ordering::SeqCst);
+    world.controls.fail_feed.store(false, Ordering::SeqCst);
+    // One more round, so that the feed rests without listening.
+    assert_eq!(verdict(&verifier, "e30.e30.e30").await, Err(Reason::InvalidToken));
+    assert_eq!(verdict(&verifier, &jwt(&world, first.config.id, &Secret::generate().unwrap())).await, Err(Reason::InvalidToken));
+
+    let secret = Secret::generate().unwrap();
+    let new = jwt(&world, first.config.id, &secret);
+    world.store.regenerate(first.config.id, secret).await.unwrap();
+    assert_eq!(verdict(&verifier, &new).await, Ok(()));
+    assert_eq!(verdict(&verifier, &first.jwt).await, Err(Reason::InvalidToken));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_what_cannot_be_proved_wrong_is_not_called_invalid() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    world.controls.fail_feed.store(true, Ordering::SeqCst);
+    let forged = jwt(&world, issued.config.id, &Secret::generate().unwrap());
+    assert_eq!(verdict(&verifier, &forged).await, Err(Reason::TemporarilyUnavailable));
+    let unknown = jwt(&world, crate::WebConfigId::generate().unwrap(), &Secret::generate().unwrap());
+    assert_eq!(verdict(&verifier, &unknown).await, Err(Reason::TemporarilyUnavailable));
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()), "while the last proof holds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c1_a_dead_feed_ends_accepting_within_the_bound() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    world.controls.fail_feed.store(true, Ordering::SeqCst);
+    world.store.regenerate(issued.config.id, Secret::generate().unwrap()).await.unwrap();
+    world.clock.advance(Duration::from_secs(31));
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::TemporarilyUnavailable));
+    assert!(!world.cache.status().ready);
+    world.controls.fail_feed.store(false, Ordering::SeqCst);
+    until("the feed is back", || world.cache.status().ready).await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::InvalidToken));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c1_a_wall_clock_that_jumps_ahead_voids_the_proof() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    world.controls.fail_feed.store(true, Ordering::SeqCst);
+    world.clock.jump_wall(Duration::from_secs(2));
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::TemporarilyUnavailable));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v6_a_failing_store_is_never_a_401_and_is_left_alone_for_a_second() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.controls.fail_loads.store(true, Ordering::SeqCst);
+    for _ in 0..20 {
+        assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::TemporarilyUnavailable));
+    }
+    assert_eq!(world.controls.loads.load(Ordering::SeqCst), 1);
+    world.controls.fail_loads.store(false, Ordering::SeqCst);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_a_log_that_was_compacted_away_means_starting_anew() {
+    let world = World::with_log_capacity(2).await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    world.controls.fail_feed.store(true, Ordering::SeqCst);
+    let secret = Secret::generate().unwrap();
+    let new = jwt(&world, issued.config.id, &secret);
+    world.store.regenerate(issued.config.id, secret).await.unwrap();
+    for number in 0..5 {
+        let patch = WebConfigPatch { name: Some(format!("n{number}")), ..WebConfigPatch::default() };
+        world.store.update(issued.config.id, patch).await.unwrap();
+    }
+    world.controls.fail_feed.store(false, Ordering::SeqCst);
+    until("the feed has caught up", || world.cache.see(issued.config.id).record.is_none()).await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::InvalidToken));
+    assert_eq!(verdict(&verifier, &new).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c8_long_exchanges_hear_of_their_tokens_end() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    let admitted = verifier.authorize(&TestHead::get("/v1/x").bearer(&issued.jwt)).await.unwrap();
+    let identity = admitted.caller().identity().unwrap().clone();
+
+    let watching = tokio::spawn(world.cache.revoked(&identity));
+    let patch = WebConfigPatch { name: Some("new".into()), ..WebConfigPatch::default() };
+    world.issuer.update(issued.config.id, patch).await.unwrap();
+    world.create().await;
+    assert!(!watching.is_finished());
+    world.issuer.regenerate(issued.config.id).await.unwrap();
+    watching.await.unwrap();
+}

@@ -1,0 +1,142 @@
+//! Waiting, always bounded: in time, and in how many may do so.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::load::{self, Outcome};
+use crate::ids::WebConfigId;
+use crate::store::Revision;
+use crate::web_config::Generation;
+
+/// How many requests may wait at once (rule C7); beyond that they are told to come again.
+const MAX_WAITING: usize = 4_096;
+/// How long a change made here waits for the feed to apply it.
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// Look again.
+    Look,
+    /// No: the store failed or took too long, or too many were waiting.
+    InVain(&'static str),
+}
+
+/// Waits on the cache's own runtime, so that any executor can poll it.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    Task(JoinHandle<Waited>),
+    InVain(&'static str),
+}
+
+impl Future for Waiting {
+    type Output = Waited;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited> {
+        match self.get_mut() {
+            Self::Task(task) => {
+                Pin::new(task).poll(cx).map(|ended| ended.unwrap_or(Waited::InVain("the runtime is shutting down")))
+            }
+            Self::InVain(why) => Poll::Ready(Waited::InVain(why)),
+        }
+    }
+}
+
+/// A request that waits; counted until it is dropped.
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let count: &AtomicUsize = &shared.waiting;
+        if count.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
+            Some(Self(Arc::clone(shared)))
+        } else {
+            count.fetch_sub(1, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn wait<F>(shared: &Arc<Shared>, future: F) -> Waiting
+where
+    F: Future<Output = Waited> + Send + 'static,
+{
+    let Some(place) = Place::take(shared) else { return Waiting::InVain("too many requests are waiting") };
+    let limit = shared.wait_limit;
+    Waiting::Task(shared.runtime.spawn(async move {
+        let _place = place;
+        timeout(limit, future).await.unwrap_or(Waited::InVain("the store did not answer in time"))
+    }))
+}
+
+pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
+    let mut status = shared.status.subscribe();
+    shared.wanted.notify_one();
+    wait(shared, async move {
+        let settled = status.wait_for(|status| {
+            (status.proved >= since && !status.proved.is_zero()) || (status.failed >= since && !status.failed.is_zero())
+        });
+        match settled.await {
+            Ok(status) if status.proved >= since && !status.proved.is_zero() => Waited::Look,
+            Ok(_) => Waited::InVain("the change feed could not read the store"),
+            Err(_) => Waited::InVain("the change feed has ended"),
+        }
+    })
+}
+
+pub(super) fn for_record(shared: &Arc<Shared>, id: WebConfigId) -> Waiting {
+    let Some(mut outcome) = load::join(shared, id) else {
+        return Waiting::InVain("the last look-up of this web config failed just now");
+    };
+    wait(shared, async move {
+        match outcome.wait_for(Option::is_some).await.map(|outcome| *outcome) {
+            Ok(Some(Outcome::Look)) => Waited::Look,
+            _ => Waited::InVain("the web config could not be loaded"),
+        }
+    })
+}
+
+/// Waits until a token of this generation is no longer the newest, or its being so is no longer proved.
+pub(super) async fn revoked(shared: Arc<Shared>, id: WebConfigId, generation: Generation) {
+    let mut changes = shared.changes.subscribe();
+    loop {
+        let (stands, proof) = {
+            let machine = shared.machine();
+            (machine.stands(id, generation), machine.proof())
+        };
+        let now = shared.clock.read();
+        let Some(proof) = proof.filter(|proof| stands && proof.holds(now, shared.bound)) else { return };
+        let left = shared.bound.saturating_sub(now.boot.saturating_sub(proof.asked.boot));
+        // A little more than what is left, so that the proof has run out for certain if no other has come.
+        let _ = timeout(left.saturating_add(Duration::from_millis(1)), changes.changed()).await;
+    }
+}
+
+/// Waits until the feed has applied this revision.
+pub(super) async fn applied(shared: &Shared, revision: Revision) {
+    let mut status = shared.status.subscribe();
+    shared.wanted.notify_one();
+    let _ = status.wait_for(|status| status.applied >= revision).await;
+}
+
+pub(super) async fn for_revision(shared: &Arc<Shared>, revision: Revision) {
+    let task = {
+        let shared = Arc::clone(shared);
+        async move { timeout(SETTLE_LIMIT, applied(&shared, revision)).await.is_ok() }
+    };
+    let _ = shared.runtime.spawn(task).await;
+}

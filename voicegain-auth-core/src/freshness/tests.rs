@@ -1,0 +1,237 @@
+use super::*;
+use crate::store::EntryId;
+
+const BOUND: Duration = Duration::from_secs(30);
+
+fn at(seconds: u64) -> Reading {
+    Reading { boot: Duration::from_secs(seconds), wall: Duration::from_secs(1_000_000 + seconds) }
+}
+
+fn position(revision: u64) -> LogPosition {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&revision.to_be_bytes());
+    LogPosition { revision: Revision::new(revision), entry: EntryId::from_bytes(id) }
+}
+
+fn id(number: u8) -> WebConfigId {
+    WebConfigId::from_bytes([number; 16])
+}
+
+fn put(revision: u64, number: u8, generation: u64) -> LogEntry {
+    LogEntry { position: position(revision), id: id(number), change: Change::Put(Generation::new(generation)) }
+}
+
+fn deleted(revision: u64, number: u8, generation: u64) -> LogEntry {
+    LogEntry { position: position(revision), id: id(number), change: Change::Deleted(Generation::new(generation)) }
+}
+
+fn record(revision: u64, generation: u64) -> Loaded {
+    Loaded {
+        revision: Revision::new(revision),
+        generation: Generation::new(generation),
+        fingerprint: generation.to_be_bytes(),
+    }
+}
+
+fn page(head: u64, living: &[(u8, u64, u64)], more: bool) -> LivingPage {
+    let living = living.iter().map(|&(number, revision, generation)| Living {
+        id: id(number),
+        revision: Revision::new(revision),
+        generation: Generation::new(generation),
+    });
+    LivingPage { head: position(head), living: living.collect(), more }
+}
+
+/// A machine that knows web config 1 at revision 5, generation 2, with the log's head at 10.
+fn machine() -> Freshness {
+    let mut machine = Freshness::new();
+    machine.listed(&page(10, &[(1, 5, 2)], false));
+    machine
+}
+
+fn judge(machine: &mut Freshness, number: u8, head: u64, found: Option<Loaded>) -> Verdict {
+    let ticket = machine.begin_load().unwrap();
+    machine.judge(ticket, id(number), Revision::new(head), found)
+}
+
+const KEEP: Verdict = Verdict::Keep { epoch: 1 };
+
+#[test]
+fn c1_a_proof_holds_for_the_bound_and_no_longer() {
+    let proof = Proof { asked: at(100) };
+    assert!(proof.holds(at(100), BOUND));
+    assert!(proof.holds(at(130), BOUND));
+    assert!(!proof.holds(Reading { boot: at(130).boot + Duration::from_nanos(1), ..at(130) }, BOUND));
+    assert!(!proof.holds(at(99), BOUND), "a clock that goes back proves nothing");
+}
+
+#[test]
+fn c1_a_wall_clock_that_runs_ahead_voids_a_proof() {
+    let proof = Proof { asked: at(100) };
+    let ahead = |by| Reading { wall: at(110).wall + by, ..at(110) };
+    assert!(proof.holds(ahead(Duration::from_secs(1)), BOUND));
+    assert!(!proof.holds(ahead(Duration::from_millis(1_001)), BOUND));
+    let behind = Reading { wall: at(110).wall - Duration::from_secs(500), ..at(110) };
+    assert!(proof.holds(behind, BOUND), "one that was set back has seen no pause");
+}
+
+#[test]
+fn c3_nothing_is_looked_up_before_the_living_are_known() {
+    let mut machine = Freshness::new();
+    assert!(machine.begin_load().is_none());
+    assert_eq!(machine.plan(), Plan::List { after: None });
+    machine.listed(&page(10, &[(1, 5, 2)], true));
+    assert_eq!(machine.plan(), Plan::List { after: Some(id(1)) });
+    assert!(machine.begin_load().is_none());
+    machine.listed(&page(12, &[(2, 11, 1)], false));
+    assert_eq!(machine.plan(), Plan::Follow { after: position(10) }, "from where the listing began");
+    assert!(machine.lives(id(1)) && machine.lives(id(2)) && !machine.lives(id(3)));
+    assert_eq!(machine.living_count(), 2);
+}
+
+#[test]
+fn c3_a_current_record_is_kept() {
+    assert_eq!(judge(&mut machine(), 1, 10, Some(record(5, 2))), KEEP);
+    assert_eq!(judge(&mut machine(), 1, 12, Some(record(11, 3))), KEEP, "the look-up may be ahead of the feed");
+    assert_eq!(judge(&mut machine(), 7, 12, Some(record(11, 1))), KEEP, "also for one created just now");
+    assert_eq!(judge(&mut machine(), 7, 12, None), Verdict::Absent);
+}
+
+#[test]
+fn c3_a_snapshot_from_behind_the_feed_does_not_count() {
+    assert_eq!(judge(&mut machine(), 1, 9, Some(record(5, 2))), Verdict::Behind);
+    assert_eq!(judge(&mut machine(), 7, 9, None), Verdict::Behind);
+}
+
+#[test]
+fn c3_a_look_up_that_began_before_a_change_does_not_bring_the_old_record_back() {
+    let mut machine = machine();
+    let ticket = machine.begin_load().unwrap();
+    machine.apply(&[put(11, 1, 3)]);
+    let verdict = machine.judge(ticket, id(1), Revision::new(10), Some(record(5, 2)));
+    assert_eq!(verdict, Verdict::Again { after: Revision::new(11) });
+    assert_eq!(judge(&mut machine, 1, 11, Some(record(11, 3))), KEEP);
+}
+
+#[test]
+fn c3_nor_one_that_began_before_a_delete() {
+    let mut machine = machine();
+    let ticket = machine.begin_load().unwrap();
+    machine.apply(&[deleted(11, 1, 2)]);
+    let verdict = machine.judge(ticket, id(1), Revision::new(10), Some(record(5, 2)));
+    assert_eq!(verdict, Verdict::Again { after: Revision::new(11) });
+    assert!(!machine.lives(id(1)));
+}
+
+#[test]
+fn c3_a_change_of_another_web_config_is_no_reason_to_ask_again() {
+    let mut machine = machine();
+    let ticket = machine.begin_load().unwrap();
+    machine.apply(&[put(11, 2, 1)]);
+    assert_eq!(machine.judge(ticket, id(1), Revision::new(10), Some(record(5, 2))), KEEP);
+}
+
+#[test]
+fn c3_an_older_entry_does_not_replace_what_a_look_up_brought() {
+    let mut machine = machine();
+    assert_eq!(judge(&mut machine, 1, 12, Some(record(12, 4))), KEEP);
+    machine.apply(&[put(11, 1, 3), put(12, 1, 4)]);
+    assert_eq!(judge(&mut machine, 1, 12, Some(record(12, 4))), KEEP);
+}
+
+#[test]
+fn c3_absent_in_a_newer_snapshot_waits_for_the_feed() {
+    let mut machine = machine();
+    assert_eq!(judge(&mut machine, 1, 11, None), Verdict::Again { after: Revision::new(11) });
+    machine.apply(&[deleted(11, 1, 2)]);
+    assert_eq!(judge(&mut machine, 1, 11, None), Verdict::Absent);
+}
+
+#[test]
+fn c3_a_store_that_shows_less_than_was_seen_went_back_in_time() {
+    let mut lower = machine();
+    assert_eq!(judge(&mut lower, 1, 12, Some(record(12, 1))), Verdict::WentBack, "lower generation");
+
+    let mut other_secret = machine();
+    assert_eq!(judge(&mut other_secret, 1, 10, Some(record(5, 2))), KEEP);
+    let other = Loaded { fingerprint: [9; 8], ..record(12, 2) };
+    assert_eq!(judge(&mut other_secret, 1, 12, Some(other)), Verdict::WentBack, "same generation, other secret");
+    assert_eq!(judge(&mut other_secret, 1, 12, Some(record(12, 3))), KEEP, "past the highest seen");
+
+    let mut ended = machine();
+    ended.apply(&[deleted(11, 1, 2)]);
+    assert_eq!(judge(&mut ended, 1, 12, Some(record(12, 2))), Verdict::WentBack, "deleted, and back as it was");
+    assert_eq!(judge(&mut ended, 1, 12, Some(record(12, 3))), KEEP, "revived");
+
+    assert_eq!(judge(&mut machine(), 1, 10, Some(record(4, 2))), Verdict::WentBack, "older than the log says");
+    assert_eq!(judge(&mut machine(), 1, 10, None), Verdict::WentBack, "gone, and the log says nothing");
+    assert_eq!(judge(&mut machine(), 7, 10, Some(record(4, 1))), Verdict::WentBack, "there, and the log says nothing");
+}
+
+#[test]
+fn c3_what_was_highest_outlives_a_new_beginning() {
+    let mut machine = machine();
+    machine.apply(&[put(11, 1, 3)]);
+    machine.distrust();
+    assert!(!machine.lives(id(1)), "nothing is known until it is listed again");
+    machine.listed(&page(6, &[(1, 5, 2)], false));
+    assert_eq!(judge(&mut machine, 1, 6, Some(record(5, 2))), Verdict::WentBack);
+    machine.apply(&[put(7, 1, 3)]);
+    assert_eq!(judge(&mut machine, 1, 7, Some(record(7, 3))), Verdict::Keep { epoch: 2 });
+    machine.apply(&[put(8, 1, 4)]);
+    assert_eq!(judge(&mut machine, 1, 8, Some(record(8, 4))), Verdict::Keep { epoch: 2 });
+}
+
+#[test]
+fn c3_a_restored_web_config_that_was_deleted_stays_ended() {
+    let mut machine = machine();
+    machine.apply(&[deleted(11, 1, 2)]);
+    machine.distrust();
+    machine.listed(&page(6, &[(1, 5, 2)], false));
+    assert_eq!(judge(&mut machine, 1, 6, Some(record(5, 2))), Verdict::WentBack);
+    machine.apply(&[put(7, 1, 3)]);
+    assert_eq!(judge(&mut machine, 1, 7, Some(record(7, 3))), Verdict::Keep { epoch: 2 });
+}
+
+#[test]
+fn c4_a_look_up_from_before_a_new_beginning_does_not_count() {
+    let mut machine = machine();
+    let ticket = machine.begin_load().unwrap();
+    machine.distrust();
+    machine.listed(&page(10, &[(1, 5, 2)], false));
+    let verdict = machine.judge(ticket, id(1), Revision::new(10), Some(record(5, 2)));
+    assert!(matches!(verdict, Verdict::Again { .. }), "{verdict:?}");
+}
+
+#[test]
+fn c4_a_new_beginning_takes_the_proof_away() {
+    let mut machine = machine();
+    machine.prove(at(100));
+    assert!(machine.proof().is_some());
+    machine.distrust();
+    assert!(machine.proof().is_none());
+    assert_eq!(machine.plan(), Plan::List { after: None });
+}
+
+#[test]
+fn c6_ids_live_and_end_as_the_log_says() {
+    let mut machine = machine();
+    assert!(machine.lives(id(1)));
+    machine.apply(&[put(11, 2, 1), deleted(12, 1, 2)]);
+    assert!(!machine.lives(id(1)) && machine.lives(id(2)));
+    machine.apply(&[put(13, 1, 3)]);
+    assert!(machine.lives(id(1)), "revived");
+}
+
+#[test]
+fn c8_a_token_stands_while_its_generation_is_the_newest() {
+    let mut machine = machine();
+    let second = Generation::new(2);
+    assert!(machine.stands(id(1), second));
+    machine.apply(&[put(11, 1, 2)]);
+    assert!(machine.stands(id(1), second), "a change of name or origins keeps the secret");
+    machine.apply(&[put(12, 1, 3)]);
+    assert!(!machine.stands(id(1), second));
+    machine.apply(&[deleted(13, 1, 3)]);
+    assert!(!machine.stands(id(1), Generation::new(3)));
+}

@@ -1,0 +1,265 @@
+//! The wire format: a compact JWS with HS256, and nothing else (rules W1, W6).
+//!
+//! Reading a token, to accept or to refuse it, allocates nothing: its parts are decoded into a buffer on the stack,
+//! which is why [`read`] takes a closure.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeSliceError, Engine};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::claims::{Claims, JsonError, MalformedClaims};
+use crate::ids::WebConfigId;
+use crate::json::{Kind, Object, Span, max_members};
+use crate::secret::Secret;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest token that is looked at, in bytes (rule W6).
+pub const MAX_TOKEN_BYTES: usize = 8192;
+
+/// Tokens up to this length, which is nearly all of them, are read in a small buffer: clearing the large one would take
+/// as long as reading them.
+const SMALL_TOKEN_BYTES: usize = 1024;
+
+/// How many bytes HMAC-SHA256 gives.
+const MAC_BYTES: usize = 32;
+
+/// The header of every token we make, `{"alg":"HS256","typ":"JWT"}`, encoded (rule W2).
+const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+
+/// Strict both ways: no padding, and no second spelling by way of bits that are not used (rule W1).
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(false),
+);
+
+/// Why a token is no token. For the operator's log; it says nothing of what the token holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MalformedToken {
+    /// It has more than 8,192 bytes (rule W6).
+    #[error("longer than 8192 bytes")]
+    TooLong,
+    /// It is not three parts, none of them empty, with a dot between them.
+    #[error("not three parts separated by dots")]
+    Parts,
+    /// A part is not base64url, or not the one way to write its bytes.
+    #[error("a part is not canonical base64url without padding")]
+    Base64,
+    /// The signature is not 32 bytes long.
+    #[error("the signature is not 32 bytes long")]
+    SignatureLength,
+    /// The header is not one JSON object as rule W5 wants it.
+    #[error("the header: {0}")]
+    Header(JsonError),
+    /// The header's `alg` is not `HS256`.
+    #[error("`alg` is not HS256")]
+    Algorithm,
+    /// The header has a `crit`; no extension is supported.
+    #[error("the header has a `crit`")]
+    Critical,
+    /// The payload holds no claims we can use.
+    #[error(transparent)]
+    Claims(#[from] MalformedClaims),
+}
+
+/// A secret, prepared for HMAC-SHA256.
+#[derive(Clone)]
+pub struct MacKey(Hmac<Sha256>);
+
+impl MacKey {
+    /// Prepares a secret. This is worth keeping: it saves half of the work on a short message.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        Self::from_bytes(secret.expose())
+    }
+
+    /// A key of any length, made into a block as RFC 2104 says.
+    fn from_bytes(key: &[u8]) -> Self {
+        const BLOCK_BYTES: usize = 64;
+        let mut block = Zeroizing::new([0_u8; BLOCK_BYTES]);
+        if key.len() <= BLOCK_BYTES {
+            block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        } else {
+            block.iter_mut().zip(Sha256::digest(key)).for_each(|(to, from)| *to = from);
+        }
+        Self(Hmac::new((&*block).into()))
+    }
+
+    /// The MAC of a text.
+    #[must_use]
+    pub fn mac(&self, text: &[u8]) -> [u8; MAC_BYTES] {
+        self.0.clone().chain_update(text).finalize().into_bytes().into()
+    }
+
+    /// Whether this is the MAC of the text; takes the same time whatever the two are.
+    #[must_use]
+    pub fn verify(&self, text: &[u8], mac: &[u8; MAC_BYTES]) -> bool {
+        self.mac(text).ct_eq(mac).into()
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(…)")
+    }
+}
+
+/// A well-formed token whose signature nobody has looked at. All it tells is whose secret to ask (rule V3).
+pub struct UnverifiedToken<'a> {
+    token: &'a [u8],
+    signing_input: &'a [u8],
+    signature: [u8; MAC_BYTES],
+    claims: Claims<'a>,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    /// The web config that the token says it is of.
+    #[must_use]
+    pub fn id(&self) -> WebConfigId {
+        self.claims.subject().id()
+    }
+
+    /// The claims, if the token was signed with this key.
+    #[must_use]
+    pub fn verify(&self, key: &MacKey) -> Option<Claims<'a>> {
+        key.verify(self.signing_input, &self.signature).then_some(self.claims)
+    }
+
+    /// Like [`verify`](Self::verify), and quicker if this is the token that `known` is: one [`sign`] gave for this very
+    /// key. With any other token the MAC is computed as ever (rule V5).
+    #[must_use]
+    pub fn verify_known(&self, key: &MacKey, known: &str) -> Option<Claims<'a>> {
+        // Only the contents are compared in constant time; that the lengths differ is no secret.
+        if self.token.ct_eq(known.as_bytes()).into() { Some(self.claims) } else { self.verify(key) }
+    }
+
+    /// Does the work of [`verify`](Self::verify) where there is no key, for a web config that is not known, so that a
+    /// client cannot tell that from a wrong signature by the time it takes (rule V5).
+    pub fn verify_unknown(&self) {
+        static NOBODY: LazyLock<MacKey> = LazyLock::new(|| MacKey::from_bytes(&[]));
+        // What comes out is forgotten: the key is no secret.
+        std::hint::black_box(NOBODY.verify(self.signing_input, &self.signature));
+    }
+}
+
+impl fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// Reads a token and hands it to `act`, whose answer comes back.
+///
+/// # Errors
+/// If it is not a compact JWS with HS256 and claims we can use (rules W1 to W6).
+pub fn read<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) -> Result<R, MalformedToken> {
+    with_scratch(token, |text, names| {
+        let Jws { signing_input, signature, payload } = decode(token, text, names)?;
+        let claims = Claims::read(payload, names)?;
+        Ok(act(UnverifiedToken { token, signing_input, signature, claims }))
+    })
+}
+
+/// The compact JWS of a payload: header `{"alg":"HS256","typ":"JWT"}`, signed with the key (rule W2).
+#[must_use]
+pub fn sign(key: &MacKey, payload_json: &str) -> String {
+    let mut token = String::from(HEADER);
+    token.push('.');
+    BASE64URL.encode_string(payload_json, &mut token);
+    let mac = key.mac(token.as_bytes());
+    token.push('.');
+    BASE64URL.encode_string(mac, &mut token);
+    token
+}
+
+/// A token's parts, and no more looked into than the header.
+struct Jws<'t, 's> {
+    signing_input: &'t [u8],
+    signature: [u8; MAC_BYTES],
+    payload: &'s mut [u8],
+}
+
+/// Runs `act` with room on the stack for a token of this length: for one decoded part, and for the names in it.
+fn with_scratch<R>(
+    token: &[u8],
+    act: impl FnOnce(&mut [u8], &mut [Span]) -> Result<R, MalformedToken>,
+) -> Result<R, MalformedToken> {
+    const SMALL: usize = decoded_bytes(SMALL_TOKEN_BYTES);
+    const LARGE: usize = decoded_bytes(MAX_TOKEN_BYTES);
+
+    if token.len() > MAX_TOKEN_BYTES {
+        Err(MalformedToken::TooLong)
+    } else if token.len() > SMALL_TOKEN_BYTES {
+        act(&mut [0; LARGE], &mut [Span::default(); max_members(LARGE)])
+    } else {
+        act(&mut [0; SMALL], &mut [Span::default(); max_members(SMALL)])
+    }
+}
+
+const fn decoded_bytes(encoded: usize) -> usize {
+    encoded / 4 * 3
+}
+
+/// Takes a token apart and checks its header. The payload is left in `text`.
+fn decode<'t, 's>(token: &'t [u8], text: &'s mut [u8], names: &mut [Span]) -> Result<Jws<'t, 's>, MalformedToken> {
+    let mut parts = token.split(|byte| *byte == b'.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(MalformedToken::Parts);
+    };
+    if header.is_empty() || payload.is_empty() || signature.is_empty() {
+        return Err(MalformedToken::Parts);
+    }
+    check_header(decode_part(header, text)?, names)?;
+    Ok(Jws {
+        signing_input: token.get(..header.len() + 1 + payload.len()).ok_or(MalformedToken::Parts)?,
+        signature: decode_signature(signature)?,
+        payload: decode_part(payload, text)?,
+    })
+}
+
+fn decode_part<'s>(part: &[u8], text: &'s mut [u8]) -> Result<&'s mut [u8], MalformedToken> {
+    let length = BASE64URL.decode_slice(part, text).map_err(|_| MalformedToken::Base64)?;
+    text.get_mut(..length).ok_or(MalformedToken::Base64)
+}
+
+fn decode_signature(part: &[u8]) -> Result<[u8; MAC_BYTES], MalformedToken> {
+    // A MAC and no more than the one byte that its last four characters could hold besides.
+    let mut bytes = [0; MAC_BYTES + 1];
+    match BASE64URL.decode_slice(part, &mut bytes) {
+        Ok(MAC_BYTES) => bytes.first_chunk().copied().ok_or(MalformedToken::SignatureLength),
+        Ok(_) | Err(DecodeSliceError::OutputSliceTooSmall) => Err(MalformedToken::SignatureLength),
+        Err(DecodeSliceError::DecodeError(_)) => Err(MalformedToken::Base64),
+    }
+}
+
+/// Checks a header, which is overwritten. What names a key in it is ignored like any other member (rule W1).
+fn check_header(header: &mut [u8], names: &mut [Span]) -> Result<(), MalformedToken> {
+    let mut object = Object::open(header, names).map_err(MalformedToken::Header)?;
+    let mut hs256 = false;
+    while let Some(name) = object.next_member().map_err(MalformedToken::Header)? {
+        match object.slice(name) {
+            b"crit" => return Err(MalformedToken::Critical),
+            b"alg" if object.kind() == Ok(Kind::String) => {
+                let alg = object.string().map_err(MalformedToken::Header)?;
+                hs256 = object.slice(alg) == b"HS256";
+            }
+            _ => object.skip().map_err(MalformedToken::Header)?,
+        }
+    }
+    object.finish().map_err(MalformedToken::Header)?;
+    if hs256 { Ok(()) } else { Err(MalformedToken::Algorithm) }
+}

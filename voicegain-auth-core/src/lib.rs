@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod cache;
+mod claims;
+pub mod clock;
+mod config_error;
+mod credentials;
+mod freshness;
+mod head;
+mod ids;
+mod issuer;
+mod json;
+mod jws;
+pub mod origin;
+mod policy;
+mod record;
+mod rejection;
+mod secret;
+pub mod store;
+mod subject;
+mod verifier;
+mod web_config;
+
+pub use cache::{CacheStatus, SecretCache, SecretCacheBuilder};
+pub use clock::Clock;
+pub use config_error::ConfigError;
+pub use credentials::{Edit, Strip, TokenSource, private_cache_control};
+pub use head::{Field, RequestHead, is_preflight, is_websocket_upgrade};
+pub use ids::{AccountId, ContextId, InvalidOpaqueId, InvalidWebConfigId, WebConfigId};
+pub use issuer::{CreateRequest, IssueError, Issued, Issuer};
+pub use policy::{Mode, Policy, PolicyBuilder, TokenSources};
+pub use rejection::{Reason, Rejection};
+pub use secret::{InvalidSecret, Secret};
+pub use store::{ChangeFeed, MemoryStore, SecretStore, StoreError};
+pub use subject::{ApiPath, BasePath, EmptySegments, PathForm, check_path};
+pub use verifier::{
+    Admitted, Caller, Identity, Pending, Progress, RESERVED_PREFIX, Resumption, TokenKind, Verifier,
+    is_reserved_header, is_same_origin_fetch,
+};
+pub use web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+#[cfg(test)]
+mod testing;

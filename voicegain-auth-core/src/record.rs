@@ -1,0 +1,41 @@
+//! A web config, prepared for deciding: what is cached.
+
+use std::fmt;
+
+use crate::freshness::{Fingerprint, Loaded};
+use crate::jws::MacKey;
+use crate::origin::OriginRules;
+use crate::web_config::{StoredWebConfig, WebConfig};
+
+/// One record from one read (rule W3): the key, the ids and the allowed origins belong together.
+pub(crate) struct Record {
+    pub(crate) config: WebConfig,
+    /// Prepared once, when the record is loaded.
+    pub(crate) key: MacKey,
+    pub(crate) allowed_origins: OriginRules,
+    fingerprint: Fingerprint,
+}
+
+impl Record {
+    pub(crate) fn prepare(stored: StoredWebConfig) -> Self {
+        let key = MacKey::new(&stored.secret);
+        let mac = key.mac(b"voicegain-auth: which secret is this?");
+        let [a, b, c, d, e, f, g, h, ..] = mac;
+        let allowed_origins = OriginRules::from_stored(&stored.config.allowed_origins);
+        Self { config: stored.config, key, allowed_origins, fingerprint: [a, b, c, d, e, f, g, h] }
+    }
+
+    pub(crate) fn loaded(&self) -> Loaded {
+        Loaded {
+            revision: self.config.revision,
+            generation: self.config.generation,
+            fingerprint: self.fingerprint,
+        }
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,85 @@
+//! Stores are written with `async fn`; the rest of the crate holds them behind this object-safe twin.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    ChangeFeed, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, SecretStore, Snapshot,
+    StoreError,
+};
+use crate::ids::WebConfigId;
+use crate::secret::Secret;
+use crate::web_config::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+pub(crate) trait ErasedStore: Send + Sync {
+    fn load(&self, id: WebConfigId) -> BoxFuture<'_, Result<Snapshot<Option<StoredWebConfig>>, StoreError>>;
+    fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<WebConfig>, StoreError>>;
+    fn create(&self, new: NewWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
+    fn regenerate(&self, id: WebConfigId, secret: Secret) -> BoxFuture<'_, Result<Regenerated, StoreError>>;
+    fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
+    fn delete(&self, id: WebConfigId) -> BoxFuture<'_, Result<Revision, StoreError>>;
+    fn living(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<LivingPage, StoreError>>;
+    fn read_log(&self, after: LogPosition, limit: usize) -> BoxFuture<'_, Result<LogRead, StoreError>>;
+    fn changed(&self, seen: Revision) -> BoxFuture<'_, ()>;
+    fn proof_interval(&self) -> Duration;
+}
+
+struct Erased<S>(S);
+
+pub(crate) fn erase(store: impl SecretStore + ChangeFeed) -> Arc<dyn ErasedStore> {
+    Arc::new(Erased(store))
+}
+
+impl<S: SecretStore + ChangeFeed> ErasedStore for Erased<S> {
+    fn load(&self, id: WebConfigId) -> BoxFuture<'_, Result<Snapshot<Option<StoredWebConfig>>, StoreError>> {
+        Box::pin(self.0.load(id))
+    }
+
+    fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<WebConfig>, StoreError>> {
+        Box::pin(self.0.list(query))
+    }
+
+    fn create(&self, new: NewWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>> {
+        Box::pin(self.0.create(new))
+    }
+
+    fn regenerate(&self, id: WebConfigId, secret: Secret) -> BoxFuture<'_, Result<Regenerated, StoreError>> {
+        Box::pin(self.0.regenerate(id, secret))
+    }
+
+    fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> BoxFuture<'_, Result<WebConfig, StoreError>> {
+        Box::pin(self.0.update(id, patch))
+    }
+
+    fn delete(&self, id: WebConfigId) -> BoxFuture<'_, Result<Revision, StoreError>> {
+        Box::pin(self.0.delete(id))
+    }
+
+    fn living(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<LivingPage, StoreError>> {
+        Box::pin(self.0.living(after, limit))
+    }
+
+    fn read_log(&self, after: LogPosition, limit: usize) -> BoxFuture<'_, Result<LogRead, StoreError>> {
+        Box::pin(self.0.read_log(after, limit))
+    }
+
+    fn changed(&self, seen: Revision) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.changed(seen))
+    }
+
+    fn proof_interval(&self) -> Duration {
+        self.0.proof_interval()
+    }
+}

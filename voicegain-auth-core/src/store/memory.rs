@@ -1,0 +1,258 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use super::{
+    Change, ChangeFeed, EntryId, ListQuery, Living, LivingPage, LogEntry, LogPosition, LogRead, Regenerated,
+    Revision, SecretStore, Snapshot, StoreError,
+};
+use crate::ids::WebConfigId;
+use crate::secret::Secret;
+use crate::web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+
+/// A store in the memory of the process: for tests, and for trying things out. All is lost when the last clone goes.
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    head: watch::Sender<Revision>,
+}
+
+struct State {
+    living: BTreeMap<WebConfigId, StoredWebConfig>,
+    /// The last generation of each deleted web config.
+    ended: BTreeMap<WebConfigId, Generation>,
+    /// The entry before the first of `log`: the store's beginning, or the last one compacted away.
+    tail: LogPosition,
+    log: VecDeque<LogEntry>,
+    log_capacity: usize,
+}
+
+impl MemoryStore {
+    /// How many log entries are kept unless [`with_log_capacity`](Self::with_log_capacity) says otherwise.
+    pub const LOG_CAPACITY: usize = 10_000;
+
+    /// Makes an empty store.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the operating system has no randomness to give.
+    pub fn new() -> Result<Self, StoreError> {
+        Self::with_log_capacity(Self::LOG_CAPACITY)
+    }
+
+    /// Makes an empty store that keeps only so many log entries. A feed that fell behind further starts anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the operating system has no randomness to give.
+    pub fn with_log_capacity(log_capacity: usize) -> Result<Self, StoreError> {
+        let tail = LogPosition { revision: Revision::new(0), entry: new_entry_id()? };
+        let state = State {
+            living: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            tail,
+            log: VecDeque::new(),
+            log_capacity,
+        };
+        let shared = Shared { state: Mutex::new(state), head: watch::Sender::new(tail.revision) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change below is complete before anything that could panic.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the feeds, once the change is visible.
+    fn announce(&self, state: MutexGuard<'_, State>) {
+        let head = state.head().revision;
+        drop(state);
+        self.shared.head.send_if_modified(|known| {
+            let grown = head > *known;
+            *known = head.max(*known);
+            grown
+        });
+    }
+}
+
+impl State {
+    fn head(&self) -> LogPosition {
+        self.log.back().map_or(self.tail, |entry| entry.position)
+    }
+
+    /// Takes the next revision. Fails before anything is changed.
+    fn next_position(&self) -> Result<LogPosition, StoreError> {
+        let revision = Revision::new(self.head().revision.get().saturating_add(1));
+        Ok(LogPosition { revision, entry: new_entry_id()? })
+    }
+
+    fn append(&mut self, position: LogPosition, id: WebConfigId, change: Change) {
+        self.log.push_back(LogEntry { position, id, change });
+        while self.log.len() > self.log_capacity {
+            if let Some(entry) = self.log.pop_front() {
+                self.tail = entry.position;
+            }
+        }
+    }
+
+    fn living_mut(&mut self, id: WebConfigId) -> Result<&mut StoredWebConfig, StoreError> {
+        self.living.get_mut(&id).ok_or(StoreError::NotFound)
+    }
+}
+
+fn new_entry_id() -> Result<EntryId, StoreError> {
+    EntryId::generate().map_err(StoreError::unavailable)
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn after(id: Option<WebConfigId>) -> (Bound<WebConfigId>, Bound<WebConfigId>) {
+    (id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
+}
+
+impl SecretStore for MemoryStore {
+    async fn load(&self, id: WebConfigId) -> Result<Snapshot<Option<StoredWebConfig>>, StoreError> {
+        let state = self.state();
+        Ok(Snapshot { value: state.living.get(&id).cloned(), head: state.head().revision })
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
+        let state = self.state();
+        let wanted = |config: &WebConfig| {
+            query.account_id.as_ref().is_none_or(|id| *id == config.account_id)
+                && query.context_id.as_ref().is_none_or(|id| *id == config.context_id)
+        };
+        let configs = state.living.range(after(query.after)).map(|(_, stored)| &stored.config);
+        Ok(configs.filter(|config| wanted(config)).take(query.limit).cloned().collect())
+    }
+
+    async fn create(&self, new: NewWebConfig) -> Result<WebConfig, StoreError> {
+        let mut state = self.state();
+        if state.living.contains_key(&new.id) {
+            return Err(StoreError::AlreadyExists);
+        }
+        let generation = match state.ended.get(&new.id) {
+            None => Generation::FIRST,
+            Some(last) if new.revive => last.next(),
+            Some(_) => return Err(StoreError::Deleted),
+        };
+        let position = state.next_position()?;
+        let now = unix_seconds();
+        let config = WebConfig {
+            id: new.id,
+            account_id: new.account_id,
+            context_id: new.context_id,
+            name: new.name,
+            allowed_origins: new.allowed_origins,
+            generation,
+            revision: position.revision,
+            created_at: now,
+            secret_created_at: now,
+        };
+        state.ended.remove(&new.id);
+        state.living.insert(new.id, StoredWebConfig { config: config.clone(), secret: new.secret });
+        state.append(position, new.id, Change::Put(generation));
+        self.announce(state);
+        Ok(config)
+    }
+
+    async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
+        let mut state = self.state();
+        let position = state.next_position()?;
+        let stored = state.living_mut(id)?;
+        stored.secret = secret;
+        stored.config.generation = stored.config.generation.next();
+        stored.config.revision = position.revision;
+        stored.config.secret_created_at = unix_seconds();
+        let config = stored.config.clone();
+        let of_context = |other: &&WebConfig| {
+            other.id != id && other.account_id == config.account_id && other.context_id == config.context_id
+        };
+        let others = state.living.values().map(|stored| &stored.config).filter(of_context).cloned().collect();
+        state.append(position, id, Change::Put(config.generation));
+        self.announce(state);
+        Ok(Regenerated { config, others })
+    }
+
+    async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {
+        let mut state = self.state();
+        let position = state.next_position()?;
+        let config = &mut state.living_mut(id)?.config;
+        if let Some(name) = patch.name {
+            config.name = name;
+        }
+        if let Some(allowed_origins) = patch.allowed_origins {
+            config.allowed_origins = allowed_origins;
+        }
+        config.revision = position.revision;
+        let config = config.clone();
+        state.append(position, id, Change::Put(config.generation));
+        self.announce(state);
+        Ok(config)
+    }
+
+    async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
+        let mut state = self.state();
+        let position = state.next_position()?;
+        let stored = state.living.remove(&id).ok_or(StoreError::NotFound)?;
+        state.ended.insert(id, stored.config.generation);
+        state.append(position, id, Change::Deleted(stored.config.generation));
+        self.announce(state);
+        Ok(position.revision)
+    }
+}
+
+impl ChangeFeed for MemoryStore {
+    async fn living(&self, after_id: Option<WebConfigId>, limit: usize) -> Result<LivingPage, StoreError> {
+        let state = self.state();
+        let mut rest = state.living.range(after(after_id)).map(|(id, stored)| Living {
+            id: *id,
+            revision: stored.config.revision,
+            generation: stored.config.generation,
+        });
+        let living = rest.by_ref().take(limit).collect();
+        Ok(LivingPage { head: state.head(), living, more: rest.next().is_some() })
+    }
+
+    async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        let state = self.state();
+        // Revisions follow one another without gaps, so the entry asked about can only be in one place.
+        let offset = after.revision.get().checked_sub(state.tail.revision.get());
+        let Some(offset) = offset.and_then(|offset| usize::try_from(offset).ok()) else {
+            return Ok(LogRead::Gone);
+        };
+        let at = match offset.checked_sub(1) {
+            None => Some(state.tail),
+            Some(index) => state.log.get(index).map(|entry| entry.position),
+        };
+        if at != Some(after) {
+            return Ok(LogRead::Gone);
+        }
+        let entries: Vec<_> = state.log.iter().skip(offset).take(limit).copied().collect();
+        let more = offset.saturating_add(entries.len()) < state.log.len();
+        Ok(LogRead::Entries { entries, more })
+    }
+
+    async fn changed(&self, seen: Revision) {
+        // The sender lives as long as `self`, so this ends only by the head's growing.
+        let _ = self.shared.head.subscribe().wait_for(|head| *head > seen).await;
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("MemoryStore")
+            .field("living", &state.living.len())
+            .field("head", &state.head().revision)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,266 @@
+//! Where web configs and their secrets live, and how a process hears of changes.
+//!
+//! A store has **revisions** and a **change log**. Every change of a web config takes the next revision, in the order in
+//! which changes become visible, and appends one entry with a random id to the log. The log always holds at least one
+//! entry: an empty store begins with one that changes nothing. What a process believes about its cached records is
+//! decided from the log alone (rules C3, C4):
+//!
+//! - [`ChangeFeed::read_log`] answers "the log's head is where you are" or what came after; such an answer is a proof of
+//!   freshness, counted from before it was asked for;
+//! - [`ChangeFeed::changed`] is only a hint that it is worth asking now. It may be late, doubled or lost.
+
+mod erased;
+mod error;
+mod memory;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+pub(crate) use erased::{ErasedStore, erase};
+pub use error::{BoxError, StoreError};
+pub use memory::MemoryStore;
+
+use crate::ids::{AccountId, ContextId, WebConfigId};
+use crate::secret::Secret;
+use crate::web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+
+/// A position in the order of all changes of one store. Later changes have higher revisions, also across web configs, and
+/// a revision becomes visible only after all lower ones have (a plain sequence in a database does not do that).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The revision with this number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The random id of a log entry. A store that was restored to an older state and then went on has other ids at the same
+/// revisions, which is how it is found out (rule C4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EntryId([u8; 16]);
+
+impl EntryId {
+    /// The id with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Makes a new random id from the operating system's randomness.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0_u8; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// One entry of the log, named so that it cannot be mistaken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPosition {
+    /// Where it stands.
+    pub revision: Revision,
+    /// Which one it is.
+    pub entry: EntryId,
+}
+
+/// What a log entry says about a web config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// It was created, revived, regenerated or edited, and now has this generation.
+    Put(Generation),
+    /// It was deleted at this generation.
+    Deleted(Generation),
+}
+
+/// One entry of the change log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Where it stands, and which one it is.
+    pub position: LogPosition,
+    /// Which web config changed.
+    pub id: WebConfigId,
+    /// How.
+    pub change: Change,
+}
+
+/// The answer to [`ChangeFeed::read_log`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogRead {
+    /// The log holds the entry it was asked about, and this is what follows, oldest first.
+    Entries {
+        /// The entries after the one named, as many as were asked for at most.
+        entries: Vec<LogEntry>,
+        /// Whether the log goes on after the last of them. If not, the answer is a proof of freshness.
+        more: bool,
+    },
+    /// The log does not hold that entry under that id: it was compacted away, or the store went back in time.
+    Gone,
+}
+
+/// A web config that lives, for [`ChangeFeed::living`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Living {
+    /// Which.
+    pub id: WebConfigId,
+    /// The revision of its last change.
+    pub revision: Revision,
+    /// Its generation.
+    pub generation: Generation,
+}
+
+/// One page of all web configs that live, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivingPage {
+    /// The log's head in the very snapshot this page was read from.
+    pub head: LogPosition,
+    /// The web configs after the one named, as many as were asked for at most.
+    pub living: Vec<Living>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// Something read from the store, and the log's head in the same snapshot (rule C3).
+#[derive(Debug, Clone)]
+pub struct Snapshot<T> {
+    /// What was read.
+    pub value: T,
+    /// The revision of the log's head.
+    pub head: Revision,
+}
+
+/// Which web configs to list, in the order of their ids.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    /// Only those of this account.
+    pub account_id: Option<AccountId>,
+    /// Only those of this context.
+    pub context_id: Option<ContextId>,
+    /// Only those whose id comes after this one.
+    pub after: Option<WebConfigId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What Regenerate answers (rule M1).
+#[derive(Debug, Clone)]
+pub struct Regenerated {
+    /// The web config as it is now.
+    pub config: WebConfig,
+    /// The context's other web configs, whose tokens stay valid.
+    pub others: Vec<WebConfig>,
+}
+
+/// A home for web configs and their secrets.
+///
+/// Each change is atomic, appends one entry to the log that [`ChangeFeed`] reads, and survives a crash once it has
+/// returned. A change that may or may not have happened is [`StoreError::OutcomeUnknown`] (rule M1).
+pub trait SecretStore: Send + Sync + 'static {
+    /// Reads one web config with its secret, and the log's head, from one snapshot.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`]; a web config that does not exist is no error.
+    fn load(
+        &self,
+        id: WebConfigId,
+    ) -> impl Future<Output = Result<Snapshot<Option<StoredWebConfig>>, StoreError>> + Send;
+
+    /// Lists web configs, never their secrets.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    fn list(&self, query: ListQuery) -> impl Future<Output = Result<Vec<WebConfig>, StoreError>> + Send;
+
+    /// Creates a web config at generation 1, or revives a deleted one at the generation after its last.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] if the id lives; [`StoreError::Deleted`] if it was deleted and `revive` is not set
+    /// (rule W7); otherwise as for every change.
+    fn create(&self, new: NewWebConfig) -> impl Future<Output = Result<WebConfig, StoreError>> + Send;
+
+    /// Replaces the secret and adds 1 to the generation. Two at once both succeed, in some order (rule M1).
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the id does not live; otherwise as for every change.
+    fn regenerate(
+        &self,
+        id: WebConfigId,
+        secret: Secret,
+    ) -> impl Future<Output = Result<Regenerated, StoreError>> + Send;
+
+    /// Changes the name or the allowed origins. A patch that changes nothing is still a change.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the id does not live; otherwise as for every change.
+    fn update(
+        &self,
+        id: WebConfigId,
+        patch: WebConfigPatch,
+    ) -> impl Future<Output = Result<WebConfig, StoreError>> + Send;
+
+    /// Deletes a web config for good and answers the revision of that change. Its id and generation are remembered.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the id does not live; otherwise as for every change.
+    fn delete(&self, id: WebConfigId) -> impl Future<Output = Result<Revision, StoreError>> + Send;
+}
+
+/// How a process hears of changes, and proves that it has heard of all.
+pub trait ChangeFeed: Send + Sync + 'static {
+    /// Reads one page of all web configs that live, and the log's head in the same snapshot.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    fn living(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<LivingPage, StoreError>> + Send;
+
+    /// Reads the log after `after`. An answer must come by a road that an isolated, lagging or restored server cannot
+    /// use, because one without `more` counts as a proof of freshness (rule C4).
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    fn read_log(
+        &self,
+        after: LogPosition,
+        limit: usize,
+    ) -> impl Future<Output = Result<LogRead, StoreError>> + Send;
+
+    /// Resolves when the log may have grown past `seen`. Only a hint: it may resolve for nothing, late, or never. A
+    /// broken notification road is best reported by resolving. Dropping the future before it resolves loses nothing.
+    fn changed(&self, seen: Revision) -> impl Future<Output = ()> + Send;
+
+    /// The least time between two proofs asked for by one process (rule C7): zero for a store in the process or on its
+    /// disk, at least 100 milliseconds for one across a network.
+    fn proof_interval(&self) -> Duration {
+        Duration::ZERO
+    }
+}

@@ -1,0 +1,196 @@
+//! A store that can be parked and broken, and a clock that is set by hand.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::clock::{Clock, Reading, SystemClock};
+use crate::ids::WebConfigId;
+use crate::secret::Secret;
+use crate::store::{
+    ChangeFeed, ListQuery, LivingPage, LogPosition, LogRead, MemoryStore, Regenerated, Revision, SecretStore,
+    Snapshot, StoreError,
+};
+use crate::web_config::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+use crate::{CreateRequest, Issued, Issuer, Policy, SecretCache, Verifier};
+
+/// The real clocks plus what tests add to them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TestClock(Arc<Mutex<(Duration, Duration)>>);
+
+impl TestClock {
+    /// Time passes on both clocks.
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut added = self.0.lock().unwrap();
+        added.0 += by;
+        added.1 += by;
+    }
+
+    /// The wall clock alone is set forward.
+    pub(crate) fn jump_wall(&self, by: Duration) {
+        self.0.lock().unwrap().1 += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn read(&self) -> Reading {
+        let real = SystemClock.read();
+        let (boot, wall) = *self.0.lock().unwrap();
+        Reading { boot: real.boot + boot, wall: real.wall + wall }
+    }
+}
+
+/// What a test does to a store.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    /// Look-ups that have read their snapshot wait for a permit before they return.
+    park_loads: AtomicBool,
+    pub(crate) release: Semaphore,
+    /// Look-ups fail.
+    pub(crate) fail_loads: AtomicBool,
+    /// The log cannot be read.
+    pub(crate) fail_feed: AtomicBool,
+    /// No hint of a change gets through.
+    pub(crate) deaf: AtomicBool,
+    pub(crate) loads: AtomicUsize,
+    pub(crate) parked: AtomicUsize,
+    pub(crate) log_reads: AtomicUsize,
+}
+
+impl Controls {
+    pub(crate) fn park_loads(&self, park: bool) {
+        self.park_loads.store(park, Ordering::SeqCst);
+        if !park {
+            self.release.add_permits(1_000);
+        }
+    }
+}
+
+pub(crate) struct TestStore {
+    inner: MemoryStore,
+    pub(crate) controls: Arc<Controls>,
+}
+
+impl TestStore {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        let controls = Controls {
+            park_loads: AtomicBool::new(false),
+            release: Semaphore::new(0),
+            fail_loads: AtomicBool::new(false),
+            fail_feed: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+            loads: AtomicUsize::new(0),
+            parked: AtomicUsize::new(0),
+            log_reads: AtomicUsize::new(0),
+        };
+        Self { inner, controls: Arc::new(controls) }
+    }
+}
+
+impl SecretStore for TestStore {
+    async fn load(&self, id: WebConfigId) -> Result<Snapshot<Option<StoredWebConfig>>, StoreError> {
+        self.controls.loads.fetch_add(1, Ordering::SeqCst);
+        if self.controls.fail_loads.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("broken by the test"));
+        }
+        let snapshot = self.inner.load(id).await;
+        if self.controls.park_loads.load(Ordering::SeqCst) {
+            self.controls.parked.fetch_add(1, Ordering::SeqCst);
+            self.controls.release.acquire().await.unwrap().forget();
+        }
+        snapshot
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn create(&self, new: NewWebConfig) -> Result<WebConfig, StoreError> {
+        self.inner.create(new).await
+    }
+
+    async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
+        self.inner.regenerate(id, secret).await
+    }
+
+    async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {
+        self.inner.update(id, patch).await
+    }
+
+    async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
+        self.inner.delete(id).await
+    }
+}
+
+impl ChangeFeed for TestStore {
+    async fn living(&self, after: Option<WebConfigId>, limit: usize) -> Result<LivingPage, StoreError> {
+        if self.controls.fail_feed.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("broken by the test"));
+        }
+        self.inner.living(after, limit).await
+    }
+
+    async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.controls.log_reads.fetch_add(1, Ordering::SeqCst);
+        if self.controls.fail_feed.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("broken by the test"));
+        }
+        self.inner.read_log(after, limit).await
+    }
+
+    async fn changed(&self, seen: Revision) {
+        if self.controls.deaf.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.inner.changed(seen).await;
+    }
+}
+
+/// A store, a cache over it, and everything a test needs.
+pub(crate) struct World {
+    /// The store without its faults: changes made here are those of another process.
+    pub(crate) store: MemoryStore,
+    pub(crate) controls: Arc<Controls>,
+    pub(crate) clock: TestClock,
+    pub(crate) cache: SecretCache,
+    pub(crate) issuer: Issuer,
+}
+
+pub(crate) const API_URL: &str = "https://api.voicegain.ai/v1";
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with_log_capacity(MemoryStore::LOG_CAPACITY).await
+    }
+
+    pub(crate) async fn with_log_capacity(capacity: usize) -> Self {
+        let store = MemoryStore::with_log_capacity(capacity).unwrap();
+        let faulty = TestStore::new(store.clone());
+        let controls = Arc::clone(&faulty.controls);
+        let clock = TestClock::default();
+        let cache = SecretCache::builder(faulty)
+            .clock(clock.clone())
+            .wait_limit(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        let issuer = Issuer::new(cache.clone(), API_URL).unwrap();
+        assert!(cache.ready().await);
+        Self { store, controls, clock, cache, issuer }
+    }
+
+    pub(crate) fn verifier(&self, policy: Policy) -> Verifier {
+        Verifier::new(self.cache.clone(), policy)
+    }
+
+    pub(crate) async fn create(&self) -> Issued {
+        self.create_for(&[]).await
+    }
+
+    pub(crate) async fn create_for(&self, allowed_origins: &[&str]) -> Issued {
+        let mut request = CreateRequest::new("acc-1".parse().unwrap(), "ctx-1".parse().unwrap(), "test");
+        request.allowed_origins = allowed_origins.iter().map(|origin| (*origin).to_owned()).collect();
+        self.issuer.create(request).await.unwrap()
+    }
+}

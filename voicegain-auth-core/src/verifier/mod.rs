@@ -1,0 +1,11 @@
+//! The decision about a request: a pure function of token, record, request and time ([`decision`]), and the shell around
+//! it that finds the record and waits where it must ([`Verifier`]).
+
+mod decision;
+mod identity;
+mod shell;
+
+pub use decision::is_same_origin_fetch;
+pub use identity::{Caller, Identity, RESERVED_PREFIX, TokenKind, is_reserved_header};
+pub use shell::{Admitted, Pending, Progress, Resumption, Verifier};
+

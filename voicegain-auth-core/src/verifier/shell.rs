@@ -1,0 +1,296 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::decision::{Provenance, check, malformed_origin};
+use super::identity::{Caller, Identity};
+use crate::cache::{SecretCache, Waited, Waiting};
+use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
+use crate::head::{RequestHead, is_preflight};
+use crate::jws::{self, MalformedToken, UnverifiedToken};
+use crate::policy::{Mode, Policy};
+use crate::rejection::{Reason, Rejection};
+
+/// How often a request looks again before it is told to come later.
+const MAX_ROUNDS: u8 = 8;
+
+const NOT_VALID: &str = "The token is not valid; check that it was copied whole and is the newest one.";
+
+/// Decides about requests. Cloning is cheap.
+///
+/// [`decide`](Self::decide) answers at once when what is cached is fresh, without waiting and without allocating. When it
+/// cannot, it hands back a [`Pending`] to wait for, after which [`resume`](Self::resume) goes on with the same request.
+/// [`authorize`](Self::authorize) does all of that.
+#[derive(Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cache: SecretCache,
+    policy: Policy,
+    realm: Arc<str>,
+}
+
+/// A request that was let in.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    caller: Caller,
+    source: Option<TokenSource>,
+    protocol: Option<String>,
+}
+
+impl Admitted {
+    fn as_caller(caller: Caller) -> Self {
+        Self { caller, source: None, protocol: None }
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn into_caller(self) -> Caller {
+        self.caller
+    }
+
+    /// Where the token was found, if there was one.
+    #[must_use]
+    pub fn source(&self) -> Option<TokenSource> {
+        self.source
+    }
+
+    /// Whether the answer must say `Cache-Control: private`, unless the application says something stricter (rule V1).
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        matches!(self.source, Some(TokenSource::Query | TokenSource::Cookie))
+    }
+
+    /// The subprotocol that the answer to a WebSocket handshake names if the application chooses none (rule V1).
+    #[must_use]
+    pub fn default_protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+}
+
+/// How far a decision has come.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums, reason = "an adapter must handle both")]
+#[allow(clippy::large_enum_variant, reason = "it lives on the stack for a moment; boxing would allocate on every hit")]
+pub enum Progress {
+    /// It is made.
+    Decided(Result<Admitted, Rejection>),
+    /// Wait for this, then call [`Verifier::resume`].
+    Pending(Pending),
+}
+
+/// A decision that waits for the store. Needs no particular executor.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Pending {
+    waiting: Waiting,
+    round: Round,
+}
+
+/// What a [`Pending`] resolves to.
+#[derive(Debug)]
+#[must_use = "a decision goes on only when it is resumed"]
+pub struct Resumption {
+    waited: Waited,
+    round: Round,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    /// When the request was first looked at, on the boot clock: not before it arrived.
+    arrived: Duration,
+    count: u8,
+}
+
+impl Future for Pending {
+    type Output = Resumption;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Resumption> {
+        let round = self.round;
+        Pin::new(&mut self.waiting).poll(cx).map(|waited| Resumption { waited, round })
+    }
+}
+
+/// What a token needs before it can be decided about.
+enum Verdict {
+    Decided(Result<Identity, Rejection>),
+    Wait(Waiting, Round),
+}
+
+impl Verifier {
+    /// A verifier over a cache, with its own policy.
+    #[must_use]
+    pub fn new(cache: SecretCache, policy: Policy) -> Self {
+        let realm = Arc::clone(&policy.realm);
+        Self { inner: Arc::new(Inner { cache, policy, realm }) }
+    }
+
+    /// The policy it decides by.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    /// The cache it reads from.
+    #[must_use]
+    pub fn cache(&self) -> &SecretCache {
+        &self.inner.cache
+    }
+
+    /// What must be taken out of a request before it is passed on.
+    pub fn strip<H: RequestHead>(&self, head: &H) -> Strip {
+        Strip::plan(&self.inner.policy, head)
+    }
+
+    /// Decides about a request, waiting where it must.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn authorize<H: RequestHead + Sync>(&self, head: &H) -> Result<Admitted, Rejection> {
+        let mut progress = self.decide(head);
+        loop {
+            match progress {
+                Progress::Decided(decision) => return decision,
+                Progress::Pending(pending) => progress = self.resume(head, pending.await),
+            }
+        }
+    }
+
+    /// Begins to decide about a request.
+    pub fn decide<H: RequestHead>(&self, head: &H) -> Progress {
+        self.attempt(head, None)
+    }
+
+    /// Goes on after a wait, with the same request.
+    pub fn resume<H: RequestHead>(&self, head: &H, resumption: Resumption) -> Progress {
+        match resumption.waited {
+            Waited::Look => self.attempt(head, Some(resumption.round)),
+            Waited::InVain(cause) => Progress::Decided(Err(self.refused(unavailable(cause)))),
+        }
+    }
+
+    fn attempt<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Progress {
+        match self.attempt_unnamed(head, round) {
+            Ok(progress) => progress,
+            Err(rejection) => Progress::Decided(Err(self.refused(rejection))),
+        }
+    }
+
+    /// Names the realm, and tells the operator.
+    fn refused(&self, rejection: Rejection) -> Rejection {
+        tracing::info!(reason = rejection.reason().as_str(), cause = rejection.cause(), "refused");
+        rejection.in_realm(&self.inner.realm)
+    }
+
+    fn attempt_unnamed<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Result<Progress, Rejection> {
+        let admit = |caller| Ok(Progress::Decided(Ok(Admitted::as_caller(caller))));
+        let checked_origin = || match Provenance::of(head) {
+            Provenance::Invalid => Err(malformed_origin()),
+            _ => Ok(()),
+        };
+        if is_preflight(head) {
+            checked_origin()?;
+            return admit(Caller::Preflight);
+        }
+        let policy = &self.inner.policy;
+        let (token, source) = match find(head, &policy.sources) {
+            Found::Token(token, source) => (token, source),
+            Found::Ambiguous(why) => return Err(Rejection::new(Reason::InvalidRequest, ambiguous(why))),
+            Found::Nothing if policy.mode == Mode::Optional => {
+                checked_origin()?;
+                return admit(Caller::Anonymous);
+            }
+            Found::Nothing => {
+                let detail = "There is no token; send one as Authorization: Bearer <token>.";
+                return Err(Rejection::new(Reason::MissingToken, detail));
+            }
+        };
+        let verdict = jws::read(&token, |token| self.judge(token, head, source, round)).map_err(malformed)?;
+        match verdict {
+            Verdict::Wait(waiting, round) => Ok(Progress::Pending(Pending { waiting, round })),
+            Verdict::Decided(decision) => {
+                let protocol = (source == TokenSource::Protocol).then(|| other_protocol(head)).flatten();
+                Ok(Progress::Decided(Ok(Admitted {
+                    caller: Caller::Identified(decision?),
+                    source: Some(source),
+                    protocol: protocol.map(str::to_owned),
+                })))
+            }
+        }
+    }
+
+    fn judge<H: RequestHead>(
+        &self,
+        token: UnverifiedToken<'_>,
+        head: &H,
+        source: TokenSource,
+        round: Option<Round>,
+    ) -> Verdict {
+        let Inner { cache, policy, .. } = &*self.inner;
+        let id = token.id();
+        let seen = cache.see(id);
+        let round = round.unwrap_or(Round { arrived: seen.now.boot, count: 0 });
+        let Some(proof) = seen.proof else {
+            return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot));
+        };
+        let cause = match seen.record {
+            Some(record) => match token.verify(&record.key) {
+                Some(claims) => {
+                    return Verdict::Decided(check(&claims, &record, head, source, policy, seen.now.wall));
+                }
+                None => "wrong or superseded signature",
+            },
+            None if cache.lives(id) => return self.wait(round, |cache| cache.wait_for_record(id)),
+            None => {
+                token.verify_unknown();
+                "unknown web config"
+            }
+        };
+        // The token may be newer than what is cached: refusing it takes a proof asked for since it came (rule C7).
+        if proof.asked.boot < round.arrived {
+            return self.wait(round, |cache| cache.wait_for_proof(round.arrived));
+        }
+        tracing::info!(web_config = %id, cause, "a token was refused");
+        Verdict::Decided(Err(Rejection::new(Reason::InvalidToken, NOT_VALID).because(cause)))
+    }
+
+    fn wait(&self, round: Round, how: impl FnOnce(&SecretCache) -> Waiting) -> Verdict {
+        if round.count >= MAX_ROUNDS {
+            return Verdict::Decided(Err(unavailable("the store changes too quickly")));
+        }
+        let next = Round { count: round.count.saturating_add(1), ..round };
+        Verdict::Wait(how(&self.inner.cache), next)
+    }
+}
+
+fn unavailable(cause: &'static str) -> Rejection {
+    let detail = "The request cannot be decided at the moment; try again shortly.";
+    Rejection::new(Reason::TemporarilyUnavailable, detail).because(cause)
+}
+
+fn malformed(malformed: MalformedToken) -> Rejection {
+    tracing::debug!(%malformed, "a token could not be read");
+    Rejection::new(Reason::InvalidToken, NOT_VALID).because("malformed token")
+}
+
+/// A sentence for each way of sending more than one token.
+fn ambiguous(why: &'static str) -> String {
+    format!("The request does not say clearly which token counts: {why}.")
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("policy", &self.inner.policy).field("cache", &self.inner.cache).finish()
+    }
+}

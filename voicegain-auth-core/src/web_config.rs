@@ -1,0 +1,100 @@
+//! The customer's record: what a token's `sub` points at.
+
+use std::fmt;
+
+use crate::ids::{AccountId, ContextId, WebConfigId};
+use crate::secret::Secret;
+use crate::store::Revision;
+
+/// How often a web config's secret has been replaced: 1 for its first secret, one more with each Regenerate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The generation of a web config's first secret.
+    pub const FIRST: Self = Self(1);
+
+    /// The generation with this number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number, from 1.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The generation after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A web config without its secret: what may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebConfig {
+    /// Its id, the `sub` of its tokens.
+    pub id: WebConfigId,
+    /// Who pays for its calls.
+    pub account_id: AccountId,
+    /// The workspace it belongs to. A context may own several web configs.
+    pub context_id: ContextId,
+    /// A name for people.
+    pub name: String,
+    /// The origins that may use a long-lived token of it (rule O8), as they were written.
+    pub allowed_origins: Vec<String>,
+    /// The generation of its current secret.
+    pub generation: Generation,
+    /// The store's revision of the last change to it.
+    pub revision: Revision,
+    /// When it was created, in seconds since the Unix epoch.
+    pub created_at: u64,
+    /// When its current secret came to be, in seconds since the Unix epoch.
+    pub secret_created_at: u64,
+}
+
+/// A web config with the one secret that signs, as a store loads it: one record, from one read (rule W3).
+#[derive(Debug, Clone)]
+pub struct StoredWebConfig {
+    /// What may be shown.
+    pub config: WebConfig,
+    /// What may not.
+    pub secret: Secret,
+}
+
+/// What a web config is created from.
+#[derive(Debug, Clone)]
+pub struct NewWebConfig {
+    /// Its id: new, or brought along by an import (rule W7).
+    pub id: WebConfigId,
+    /// Who pays.
+    pub account_id: AccountId,
+    /// The workspace.
+    pub context_id: ContextId,
+    /// A name for people.
+    pub name: String,
+    /// Origin patterns, checked before they come here.
+    pub allowed_origins: Vec<String>,
+    /// Its first secret.
+    pub secret: Secret,
+    /// Whether an id that was deleted may come back (rule W7); its generation then goes on from where it ended.
+    pub revive: bool,
+}
+
+/// A change to a web config that keeps its secret. What is `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebConfigPatch {
+    /// A new name.
+    pub name: Option<String>,
+    /// New origin patterns, checked before they come here.
+    pub allowed_origins: Option<Vec<String>>,
+}

@@ -1,0 +1,132 @@
+//! What the reading thread does: each in one transaction, with the log's head from the same snapshot.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Transaction};
+use voicegain_auth_core::WebConfigId;
+use voicegain_auth_core::store::{ListQuery, Living, LivingPage, LogPosition, LogRead, Revision, Snapshot};
+use voicegain_auth_core::{StoredWebConfig, WebConfig};
+
+use super::error::Outcome;
+use super::files::Files;
+use super::rows::{self, LOG_ENTRY, STORED_WEB_CONFIG, WEB_CONFIG};
+
+fn read<T>(
+    connection: &mut Connection,
+    files: &Files,
+    work: impl FnOnce(&Transaction<'_>, LogPosition) -> Outcome<T>,
+) -> Outcome<T> {
+    let transaction = connection.transaction()?;
+    let head = rows::head(&transaction)?;
+    let value = work(&transaction, head)?;
+    transaction.finish()?;
+    // Last, because a file that is still there was there when it was read.
+    files.still_there()?;
+    Ok(value)
+}
+
+pub(super) fn head(connection: &mut Connection, files: &Files) -> Outcome<Revision> {
+    read(connection, files, |_, head| Ok(head.revision))
+}
+
+pub(super) fn load(
+    connection: &mut Connection,
+    files: &Files,
+    id: WebConfigId,
+) -> Outcome<Snapshot<Option<StoredWebConfig>>> {
+    read(connection, files, |transaction, head| {
+        let sql = format!("SELECT {STORED_WEB_CONFIG} FROM web_configs WHERE id = ?1");
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut found = statement.query([id.as_bytes()])?;
+        let value = found.next()?.map(rows::stored_web_config).transpose()?;
+        Ok(Snapshot { value, head: head.revision })
+    })
+}
+
+pub(super) fn list(connection: &mut Connection, files: &Files, query: &ListQuery) -> Outcome<Vec<WebConfig>> {
+    read(connection, files, |transaction, _| {
+        let account = query.account_id.as_ref().map(|id| id.as_str());
+        let context = query.context_id.as_ref().map(|id| id.as_str());
+        let after = query.after.as_ref().map(WebConfigId::as_bytes);
+        let limit = rows::at_most(query.limit);
+
+        let mut sql = format!("SELECT {WEB_CONFIG} FROM web_configs WHERE TRUE");
+        let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
+        if let Some(account) = &account {
+            sql.push_str(" AND account_id = :account");
+            parameters.push((":account", account));
+        }
+        if let Some(context) = &context {
+            sql.push_str(" AND context_id = :context");
+            parameters.push((":context", context));
+        }
+        if let Some(after) = &after {
+            sql.push_str(" AND id > :after");
+            parameters.push((":after", after));
+        }
+        sql.push_str(" ORDER BY id LIMIT :limit");
+
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut found = statement.query(parameters.as_slice())?;
+        let mut configs = Vec::new();
+        while let Some(row) = found.next()? {
+            configs.push(rows::web_config(row)?);
+        }
+        Ok(configs)
+    })
+}
+
+pub(super) fn living(
+    connection: &mut Connection,
+    files: &Files,
+    after: Option<WebConfigId>,
+    limit: usize,
+) -> Outcome<LivingPage> {
+    read(connection, files, |transaction, head| {
+        let mut statement = transaction.prepare_cached(
+            "SELECT id, revision, generation FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )?;
+        // The empty blob comes before all others.
+        let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
+        let mut found = statement.query((after, rows::at_most(limit.saturating_add(1))))?;
+        let mut page = LivingPage { head, living: Vec::new(), more: false };
+        while let Some(row) = found.next()? {
+            if page.living.len() == limit {
+                page.more = true;
+                break;
+            }
+            page.living.push(Living {
+                id: rows::id(row, 0)?,
+                revision: rows::revision(row, 1)?,
+                generation: rows::generation(row, 2)?,
+            });
+        }
+        Ok(page)
+    })
+}
+
+pub(super) fn log(
+    connection: &mut Connection,
+    files: &Files,
+    after: LogPosition,
+    limit: usize,
+) -> Outcome<LogRead> {
+    read(connection, files, |transaction, head| {
+        // A position that SQLite cannot count to is not in the log either.
+        let Ok(revision) = i64::try_from(after.revision.get()) else { return Ok(LogRead::Gone) };
+        let mut statement =
+            transaction.prepare_cached("SELECT 1 FROM change_log WHERE revision = ?1 AND entry = ?2")?;
+        if !statement.exists((revision, after.entry.as_bytes()))? {
+            return Ok(LogRead::Gone);
+        }
+        let sql =
+            format!("SELECT {LOG_ENTRY} FROM change_log WHERE revision > ?1 ORDER BY revision LIMIT ?2");
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut found = statement.query((revision, rows::at_most(limit)))?;
+        let mut entries = Vec::new();
+        while let Some(row) = found.next()? {
+            entries.push(rows::log_entry(row)?);
+        }
+        let last = entries.last().map_or(after, |entry| entry.position);
+        Ok(LogRead::Entries { entries, more: last != head })
+    })
+}

@@ -1,0 +1,113 @@
+//! The tables, and how a file gets from one version of them to the next.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use voicegain_auth_core::store::EntryId;
+
+use super::error::OpenError;
+
+/// Marks a file as ours: "VGau" in ASCII.
+const APPLICATION_ID: i64 = 0x5647_6175;
+
+/// What brings a file from the version that is its index here to the next. An entry that was published never changes.
+const MIGRATIONS: &[&str] = &[VERSION_1];
+
+/// The newest version.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// `secret_format` says what `secret` is: 0 for the secret itself; other numbers are free for sealed secrets.
+///
+/// `ended_web_configs` remembers the last generation of what was deleted (rule W7). The first row of `change_log` is no
+/// change but the place to begin reading from; compaction moves that place on.
+const VERSION_1: &str = "
+CREATE TABLE web_configs (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id TEXT NOT NULL,
+    context_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    allowed_origins TEXT NOT NULL,
+    secret_format INTEGER NOT NULL,
+    secret BLOB NOT NULL,
+    generation INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    secret_created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX web_configs_by_context ON web_configs (account_id, context_id, id);
+
+CREATE TABLE ended_web_configs (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    generation INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE change_log (
+    revision INTEGER NOT NULL PRIMARY KEY,
+    entry BLOB NOT NULL CHECK (length(entry) = 16),
+    id BLOB CHECK (length(id) = 16),
+    kind TEXT NOT NULL,
+    generation INTEGER
+) STRICT;
+";
+
+/// What a file is, before anything in it is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Empty,
+    Version(i64),
+}
+
+/// Looks what the file is; an error for everything that is not ours to change.
+pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
+    let failed = |error| OpenError::sqlite(path, error);
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let version = number("user_version").map_err(failed)?;
+    let application = number("application_id").map_err(failed)?;
+    if application == APPLICATION_ID {
+        return match version {
+            1..=VERSION => Ok(Found::Version(version)),
+            0 => Err(OpenError::Damaged { path: path.to_owned(), source: "it has no schema version".into() }),
+            found => Err(OpenError::NewerSchema { path: path.to_owned(), found, supported: VERSION }),
+        };
+    }
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if (application, version, tables) == (0, 0, 0) {
+        Ok(Found::Empty)
+    } else {
+        Err(OpenError::ForeignDatabase { path: path.to_owned() })
+    }
+}
+
+/// Brings the file to the newest version, in one transaction.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    if recognise(connection, path)? == Found::Version(VERSION) {
+        return Ok(());
+    }
+    let failed = |error| OpenError::sqlite(path, error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Another process may have been at it since.
+    let from = match recognise(&transaction, path)? {
+        Found::Empty => 0,
+        Found::Version(version) => version,
+    };
+    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+        transaction.execute_batch(migration).map_err(failed)?;
+    }
+    if from == 0 {
+        begin_log(&transaction, path)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+fn begin_log(transaction: &Transaction<'_>, path: &Path) -> Result<(), OpenError> {
+    let entry = EntryId::generate()
+        .map_err(|error| OpenError::Other { path: path.to_owned(), source: error.into() })?;
+    transaction
+        .execute("INSERT INTO change_log (revision, entry, kind) VALUES (0, ?1, 'begin')", [entry.as_bytes()])
+        .map_err(|error| OpenError::sqlite(path, error))?;
+    Ok(())
+}

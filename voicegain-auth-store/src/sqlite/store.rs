@@ -1,0 +1,143 @@
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+use voicegain_auth_core::Secret;
+use voicegain_auth_core::WebConfigId;
+use voicegain_auth_core::store::{
+    ChangeFeed, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, SecretStore, Snapshot,
+    StoreError,
+};
+use voicegain_auth_core::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+
+use super::error::{OpenError, Outcome};
+use super::files::Files;
+use super::open::{self, Opened};
+use super::options::SqliteOptions;
+use super::worker::{self, Head, Worker};
+use super::{changes, reads};
+
+/// A store in one SQLite file. Clones share its threads; see [the module](super).
+#[derive(Clone)]
+pub struct SqliteStore {
+    reader: Worker,
+    writer: Worker,
+    head: watch::Receiver<Head>,
+    files: Arc<Files>,
+    log_capacity: u32,
+}
+
+impl SqliteStore {
+    /// Opens the store in this file with the defaults of [`SqliteOptions`], see [`SqliteOptions::open`].
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Whatever the file held, it still holds.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        SqliteOptions::new().open(path)
+    }
+
+    pub(super) fn with_options(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        let Opened { writer, reader, files } = open::open(path, options)?;
+        let files = Arc::new(files);
+        let failed = |error| OpenError::io(path, error);
+        let (reader, head) =
+            worker::spawn_reader(reader, Arc::clone(&files), options.poll_interval).map_err(failed)?;
+        let writer = worker::spawn_writer(writer, reader.clone()).map_err(failed)?;
+        Ok(Self { reader, writer, head, files, log_capacity: options.log_capacity })
+    }
+
+    /// The file, as an absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.files.path()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connection, &Files) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let files = Arc::clone(&self.files);
+        self.reader.run(move |connection| read(connection, &files)).await
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection, &Files, u32) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let files = Arc::clone(&self.files);
+        let log_capacity = self.log_capacity;
+        self.writer.run(move |connection| change(connection, &files, log_capacity)).await
+    }
+}
+
+impl SecretStore for SqliteStore {
+    async fn load(&self, id: WebConfigId) -> Result<Snapshot<Option<StoredWebConfig>>, StoreError> {
+        self.read(move |connection, files| reads::load(connection, files, id)).await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
+        self.read(move |connection, files| reads::list(connection, files, &query)).await
+    }
+
+    async fn create(&self, new: NewWebConfig) -> Result<WebConfig, StoreError> {
+        self.change(move |connection, files, log_capacity| {
+            changes::create(connection, files, log_capacity, &new)
+        })
+        .await
+    }
+
+    async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
+        self.change(move |connection, files, log_capacity| {
+            changes::regenerate(connection, files, log_capacity, id, &secret)
+        })
+        .await
+    }
+
+    async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {
+        self.change(move |connection, files, log_capacity| {
+            changes::update(connection, files, log_capacity, id, patch)
+        })
+        .await
+    }
+
+    async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
+        self.change(move |connection, files, log_capacity| {
+            changes::delete(connection, files, log_capacity, id)
+        })
+        .await
+    }
+}
+
+impl ChangeFeed for SqliteStore {
+    async fn living(&self, after: Option<WebConfigId>, limit: usize) -> Result<LivingPage, StoreError> {
+        self.read(move |connection, files| reads::living(connection, files, after, limit)).await
+    }
+
+    async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.read(move |connection, files| reads::log(connection, files, after, limit)).await
+    }
+
+    async fn changed(&self, seen: Revision) {
+        // From here on the reading thread looks at its interval. What was known before may be older than `seen`.
+        let mut head = self.head.clone();
+        head.mark_unchanged();
+        // A head that went back is worth a look as well, and so is one that cannot be read.
+        if self.read(reads::head).await.is_ok_and(|now| now == seen) {
+            while head.changed().await.is_ok() && *head.borrow_and_update() == Some(seen) {}
+        }
+    }
+
+    /// Zero: the file is on this machine's disk (rule C7).
+    fn proof_interval(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! Threads that own a connection, and how a future gets an answer from one.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+use voicegain_auth_core::store::{Revision, StoreError};
+
+use super::error::{Cause, Outcome};
+use super::files::Files;
+use super::reads;
+
+/// How many requests may wait for one thread. Beyond that the disk is hopelessly behind, and waiting helps nobody.
+const MAX_WAITING: usize = 4_096;
+
+pub(super) enum Message {
+    Work(Box<dyn FnOnce(&mut Connection) + Send>),
+    /// The head has moved: look at once.
+    Look,
+}
+
+/// Sends work to a thread, which ends when all senders are gone.
+#[derive(Clone)]
+pub(super) struct Worker(SyncSender<Message>);
+
+impl Worker {
+    fn spawn(name: &str, run: impl FnOnce(Receiver<Message>) + Send + 'static) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        thread::Builder::new().name(name.to_owned()).spawn(move || run(receiver))?;
+        Ok(Self(sender))
+    }
+
+    /// Does the work on the thread. What has not begun when this future is dropped is not done at all; what has begun is
+    /// finished.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let work = move |connection: &mut Connection| {
+            if sender.is_closed() {
+                return;
+            }
+            // A transaction is rolled back while a panic unwinds, and nothing else is shared.
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)))
+                .unwrap_or_else(|_| Err(Cause::Panicked.into()));
+            let _ = sender.send(outcome.map_err(StoreError::from));
+        };
+        self.0.try_send(Message::Work(Box::new(work))).map_err(|error| {
+            StoreError::unavailable(match error {
+                TrySendError::Full(_) => Cause::Overloaded,
+                TrySendError::Disconnected(_) => Cause::Ended,
+            })
+        })?;
+        // Work that was begun is always answered, so without an answer it was not begun.
+        receiver.await.unwrap_or_else(|_| Err(StoreError::unavailable(Cause::Ended)))
+    }
+
+    fn look(&self) {
+        // If the queue is full, the thread looks as soon as its interval is over.
+        let _ = self.0.try_send(Message::Look);
+    }
+}
+
+/// The thread that changes the file. After each change the reading thread looks where the head is now.
+pub(super) fn spawn_writer(mut connection: Connection, reader: Worker) -> io::Result<Worker> {
+    Worker::spawn("vg-sqlite-write", move |messages| {
+        for message in messages {
+            if let Message::Work(work) = message {
+                work(&mut connection);
+                reader.look();
+            }
+        }
+        // In this order: if both connections were closed at once, neither would find itself the last one, and the
+        // write-ahead log would stay behind.
+        drop(connection);
+        drop(reader);
+    })
+}
+
+/// The revision of the log's head, as far as is known; `None` if it could not be read.
+pub(super) type Head = Option<Revision>;
+
+/// The thread that reads the file, and looks where the head is while somebody waits for it to move.
+pub(super) fn spawn_reader(
+    connection: Connection,
+    files: Arc<Files>,
+    interval: Duration,
+) -> io::Result<(Worker, watch::Receiver<Head>)> {
+    let (head, watched) = watch::channel(None);
+    let mut reader = Reader { connection, files, head, interval, looked: None };
+    let worker = Worker::spawn("vg-sqlite-read", move |messages| reader.run(&messages))?;
+    Ok((worker, watched))
+}
+
+struct Reader {
+    connection: Connection,
+    files: Arc<Files>,
+    head: watch::Sender<Head>,
+    interval: Duration,
+    looked: Option<Instant>,
+}
+
+impl Reader {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        loop {
+            let message = match self.until_look() {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(Duration::ZERO) => Ok(Message::Look),
+                Some(rest) => messages.recv_timeout(rest),
+            };
+            match message {
+                Ok(Message::Work(work)) => work(&mut self.connection),
+                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// How long until the next look is due, if anybody waits.
+    fn until_look(&self) -> Option<Duration> {
+        // The store itself holds one receiver, for those who begin to wait to clone.
+        if self.head.receiver_count() <= 1 {
+            return None;
+        }
+        Some(self.looked.map_or(Duration::ZERO, |looked| self.interval.saturating_sub(looked.elapsed())))
+    }
+
+    fn look(&mut self) {
+        let head = reads::head(&mut self.connection, &self.files).ok();
+        self.looked = Some(Instant::now());
+        self.head.send_if_modified(|known| {
+            let moved = *known != head;
+            *known = head;
+            // Trouble is said each time, for those who began to wait during it.
+            moved || head.is_none()
+        });
+    }
+}
