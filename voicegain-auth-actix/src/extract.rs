@@ -88,7 +88,9 @@ impl FromRequest for Identity {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(match caller_of(request) {
             Ok(Caller(core::Caller::Identified(identity))) => Ok(Self(identity)),
-            Ok(Caller(core::Caller::Anonymous | core::Caller::Preflight)) => Err(missing_token(request).into()),
+            Ok(Caller(core::Caller::Anonymous | core::Caller::Preflight)) => {
+                Err(missing_token(request).into())
+            }
             Err(error) => Err(error.into()),
         })
     }

@@ -83,7 +83,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Admitted { future, finish } => future.poll(cx).map(|answer| finish.apply(answer)),
+            StateProjection::Admitted { future, finish } => {
+                future.poll(cx).map(|answer| finish.apply(answer))
+            }
             StateProjection::Refused { answer } => answer.poll(cx),
             StateProjection::Pending { answer } => answer.as_mut().poll(cx),
         }

@@ -104,7 +104,10 @@ impl ResponseError for Rejected {
                 let reason = self.rejection.reason();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
                 headers.insert(HeaderName::from_static("grpc-status"), reason.grpc_status().into());
-                headers.insert(HeaderName::from_static("voicegain-reason"), HeaderValue::from_static(reason.as_str()));
+                headers.insert(
+                    HeaderName::from_static("voicegain-reason"),
+                    HeaderValue::from_static(reason.as_str()),
+                );
                 let message = utf8_percent_encode(self.rejection.detail(), GRPC_MESSAGE).to_string();
                 if let Ok(message) = HeaderValue::try_from(message) {
                     headers.insert(HeaderName::from_static("grpc-message"), message);

@@ -1,9 +1,9 @@
 //! Takes tokens out of a request before anybody else sees it (rules V1, V8).
 
 use actix_web::dev::ServiceRequest;
+use actix_web::http::Uri;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
-use actix_web::http::{Error, Uri};
 use voicegain_auth_core::{Edit, Strip};
 
 /// Carries out the plan. A request that nothing has to be taken out of is not touched.
@@ -43,18 +43,18 @@ fn replace_query(request: &mut ServiceRequest, query: Option<&str>) {
 }
 
 fn with_query(uri: &Uri, query: Option<&str>) -> Uri {
-    let replaced = |query: Option<&str>| -> Result<Uri, Error> {
+    let replaced = |query: Option<&str>| {
         let path = uri.path();
         let target = match query {
-            Some(query) => PathAndQuery::try_from(format!("{path}?{query}"))?,
-            None => PathAndQuery::try_from(path)?,
+            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")).ok()?,
+            None => PathAndQuery::try_from(path).ok()?,
         };
         let mut parts = uri.clone().into_parts();
         parts.path_and_query = Some(target);
-        Ok(Uri::from_parts(parts)?)
+        Uri::from_parts(parts).ok()
     };
     // Parts of a valid target make a valid one. Should they not, a token must not stay for that.
-    replaced(query).or_else(|_| replaced(None)).unwrap_or_default()
+    replaced(query).or_else(|| replaced(None)).unwrap_or_default()
 }
 
 #[cfg(test)]

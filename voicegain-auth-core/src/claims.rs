@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-pub use crate::json::JsonError;
 use crate::ids::WebConfigId;
+pub(crate) use crate::json::JsonError;
 use crate::json::{END_OF_STRING, Kind, Number, Object, Span};
 use crate::subject::Subject;
 
@@ -13,8 +13,7 @@ mod tests;
 
 /// Why a payload holds no claims we can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MalformedClaims {
+pub(crate) enum MalformedClaims {
     /// The payload is not one JSON object as rule W5 wants it.
     #[error("the payload: {0}")]
     Json(#[from] JsonError),
@@ -31,7 +30,7 @@ pub enum MalformedClaims {
 
 /// The claims that count. Outside of this crate they are only to be had from a token whose signature holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claims<'a> {
+pub(crate) struct Claims<'a> {
     audience: Audience<'a>,
     subject: Subject<'a>,
     expires_at: Option<NumericDate>,
@@ -64,26 +63,22 @@ impl<'a> Claims<'a> {
     }
 
     /// The claim `aud`: which origins may use the token.
-    #[must_use]
-    pub fn audience(&self) -> Audience<'a> {
+    pub(crate) fn audience(&self) -> Audience<'a> {
         self.audience
     }
 
     /// The claim `sub`: whom the token speaks for.
-    #[must_use]
-    pub fn subject(&self) -> Subject<'a> {
+    pub(crate) fn subject(&self) -> Subject<'a> {
         self.subject
     }
 
     /// The claim `exp`: from when on the token is expired. A token without it is long-lived (rule V4).
-    #[must_use]
-    pub fn expires_at(&self) -> Option<NumericDate> {
+    pub(crate) fn expires_at(&self) -> Option<NumericDate> {
         self.expires_at
     }
 
     /// The claim `nbf`: before when the token is not valid yet.
-    #[must_use]
-    pub fn not_before(&self) -> Option<NumericDate> {
+    pub(crate) fn not_before(&self) -> Option<NumericDate> {
         self.not_before
     }
 }
@@ -97,20 +92,19 @@ fn time(object: &mut Object<'_, '_>) -> Result<NumericDate, MalformedClaims> {
 
 /// The claim `aud`, a string or an array of strings.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Audience<'a> {
+pub(crate) struct Audience<'a> {
     /// Each string followed by [`END_OF_STRING`]; `None` if the claim is absent.
     packed: Option<&'a [u8]>,
 }
 
 impl<'a> Audience<'a> {
     /// Whether the token has no `aud` at all. An empty array is one.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         self.packed.is_none()
     }
 
     /// The strings in it: one if it is a string, any number if it is an array, none if it is absent.
-    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let packed = self.packed.unwrap_or_default();
         packed
             .split_inclusive(|byte| *byte == END_OF_STRING)
@@ -126,18 +120,19 @@ impl fmt::Debug for Audience<'_> {
 
 /// A point in time as RFC 7519 writes it: seconds since the Unix epoch, with a fraction perhaps.
 ///
-/// It compares exactly with a clock that counts nanoseconds: what is finer is rounded up, to the first nanosecond at
-/// which the point is reached.
+/// It compares exactly with a clock that counts nanoseconds: what is finer is rounded up, to the first
+/// nanosecond at which the point is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NumericDate {
+pub(crate) struct NumericDate {
     seconds: u64,
     /// 0 to 1,000,000,000, so that rounding up leaves the seconds alone.
     nanos: u32,
 }
 
 impl NumericDate {
-    /// The last one there is: the end of the year 9999, in seconds. A time in milliseconds is beyond it (rule W5).
-    pub const MAX_SECONDS: u64 = 253_402_300_799;
+    /// The last one there is: the end of the year 9999, in seconds. A time in milliseconds is beyond it (rule
+    /// W5).
+    pub(crate) const MAX_SECONDS: u64 = 253_402_300_799;
 
     /// The exact value of the number, if that is a time (rule W5).
     fn from_number(number: Number<'_>) -> Option<Self> {
@@ -147,9 +142,10 @@ impl NumericDate {
         if significant().next().is_none() {
             return Some(Self { seconds: 0, nanos: 0 });
         }
-        // How many of the significant digits stand before the decimal point; negative if zeros follow it first.
-        let before_point =
-            i64::try_from(number.integer.len()).ok()? - i64::try_from(zeros).ok()? + i64::from(number.exponent);
+        // How many of the significant digits stand before the decimal point; negative if zeros follow it
+        // first.
+        let before_point = i64::try_from(number.integer.len()).ok()? - i64::try_from(zeros).ok()?
+            + i64::from(number.exponent);
         if number.negative || before_point > 12 {
             return None;
         }
@@ -172,33 +168,28 @@ impl NumericDate {
     }
 
     /// Whether this point has been reached: `now`, since the Unix epoch, is at it or past it.
-    #[must_use]
-    pub fn is_reached(self, now: Duration) -> bool {
+    pub(crate) fn is_reached(self, now: Duration) -> bool {
         now >= self.since_epoch()
     }
 
     /// The time since the Unix epoch, rounded up to nanoseconds.
-    #[must_use]
-    pub fn since_epoch(self) -> Duration {
+    pub(crate) fn since_epoch(self) -> Duration {
         Duration::new(self.seconds, self.nanos)
     }
 
     /// The time since the Unix epoch, rounded down to seconds.
-    #[must_use]
-    pub fn whole_seconds(self) -> u64 {
+    pub(crate) fn whole_seconds(self) -> u64 {
         self.seconds
     }
 }
 
 /// The payload of a long-lived token (rule W2). The same arguments always give the same bytes.
-#[must_use]
-pub fn long_lived_payload(api_url: &str, id: WebConfigId) -> String {
+pub(crate) fn long_lived_payload(api_url: &str, id: WebConfigId) -> String {
     format!(r#"{{"aud":{},"sub":"{id}"}}"#, JsonString(api_url))
 }
 
 /// The payload of a short-lived token that expires at `exp` seconds since the Unix epoch (rule W3).
-#[must_use]
-pub fn short_lived_payload(aud: &str, subject: Subject<'_>, exp: u64) -> String {
+pub(crate) fn short_lived_payload(aud: &str, subject: Subject<'_>, exp: u64) -> String {
     let sub = subject.to_string();
     format!(r#"{{"aud":{},"sub":{},"exp":{exp}}}"#, JsonString(aud), JsonString(&sub))
 }

@@ -1,7 +1,8 @@
 //! A strict reader for one JSON object (RFC 8259, rule W5), without an allocation.
 //!
-//! Everything is checked, ignored values included, and strings are unescaped in place: an escape is never shorter
-//! than what it stands for. Whoever reads a member's value takes it with one of the methods of [`Object`] or skips it.
+//! Everything is checked, ignored values included, and strings are unescaped in place: an escape is never
+//! shorter than what it stands for. Whoever reads a member's value takes it with one of the methods of
+//! [`Object`] or skips it.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -22,8 +23,7 @@ pub(crate) const fn max_members(bytes: usize) -> usize {
 
 /// Why a text is not the one JSON object that was due (rule W5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum JsonError {
+pub(crate) enum JsonError {
     /// Not one valid JSON object in UTF-8 and nothing else.
     #[error("not one valid JSON object")]
     Syntax,
@@ -105,8 +105,8 @@ impl<'t, 'n> Object<'t, 'n> {
         Ok(object)
     }
 
-    /// The next member's name, or `None` at the end of the object. Its value must be read or skipped before the next
-    /// call.
+    /// The next member's name, or `None` at the end of the object. Its value must be read or skipped before
+    /// the next call.
     pub(crate) fn next_member(&mut self) -> Result<Option<Span>, JsonError> {
         self.skip_whitespace();
         if self.eat(b'}') {
@@ -123,10 +123,11 @@ impl<'t, 'n> Object<'t, 'n> {
         Ok(Some(name))
     }
 
-    /// Ends the reading: nothing but white space may follow, and no name may have occurred twice. Gives back the text,
-    /// in which the spans handed out are found.
+    /// Ends the reading: nothing but white space may follow, and no name may have occurred twice. Gives back
+    /// the text, in which the spans handed out are found.
     ///
-    /// Sorting the names keeps this at n·log n comparisons whatever names a stranger picks, with no hash to attack.
+    /// Sorting the names keeps this at n·log n comparisons whatever names a stranger picks, with no hash to
+    /// attack.
     pub(crate) fn finish(mut self) -> Result<&'t [u8], JsonError> {
         self.skip_whitespace();
         if self.at != self.text.len() {
@@ -136,7 +137,11 @@ impl<'t, 'n> Object<'t, 'n> {
         let names = self.names.get_mut(..self.members).unwrap_or_default();
         let by_text = |a: &Span, b: &Span| -> Ordering { a.of(text).cmp(b.of(text)) };
         names.sort_unstable_by(by_text);
-        if names.is_sorted_by(|a, b| by_text(a, b) == Ordering::Less) { Ok(text) } else { Err(JsonError::Duplicate) }
+        if names.is_sorted_by(|a, b| by_text(a, b) == Ordering::Less) {
+            Ok(text)
+        } else {
+            Err(JsonError::Duplicate)
+        }
     }
 
     /// A piece of the text.
@@ -183,8 +188,8 @@ impl<'t, 'n> Object<'t, 'n> {
         }
     }
 
-    /// Reads a string or an array of strings and packs it where it stood, each string followed by [`END_OF_STRING`].
-    /// `None` for a value of any other type, which then is not read to its end.
+    /// Reads a string or an array of strings and packs it where it stood, each string followed by
+    /// [`END_OF_STRING`]. `None` for a value of any other type, which then is not read to its end.
     pub(crate) fn strings(&mut self) -> Result<Option<Span>, JsonError> {
         let start = self.at;
         let mut end = start;
@@ -252,12 +257,17 @@ impl<'t, 'n> Object<'t, 'n> {
 
     /// Reads a value of any type and forgets it.
     pub(crate) fn skip(&mut self) -> Result<(), JsonError> {
-        // One bit for each container that is open below the outermost object, the innermost lowest, set for an object;
-        // above them a one that marks the end. So 63 fit, and with the outermost object they are MAX_DEPTH.
+        // One bit for each container that is open below the outermost object, the innermost lowest, set for
+        // an object; above them a one that marks the end. So 63 fit, and with the outermost object they are
+        // MAX_DEPTH.
         const NONE_OPEN: u64 = 1;
         const _: () = assert!(MAX_DEPTH == u64::BITS);
         let descend = |open: u64, object: bool| -> Result<u64, JsonError> {
-            if open.leading_zeros() == 0 { Err(JsonError::TooDeep) } else { Ok(open << 1 | u64::from(object)) }
+            if open.leading_zeros() == 0 {
+                Err(JsonError::TooDeep)
+            } else {
+                Ok(open << 1 | u64::from(object))
+            }
         };
 
         let mut open = NONE_OPEN;
@@ -372,8 +382,8 @@ impl<'t, 'n> Object<'t, 'n> {
         start..self.at
     }
 
-    /// Reads a string and packs it at `to`, which lies before it. Gives the end of what it wrote, at most as far as
-    /// the string's closing quote.
+    /// Reads a string and packs it at `to`, which lies before it. Gives the end of what it wrote, at most as
+    /// far as the string's closing quote.
     fn pack(&mut self, to: usize) -> Result<usize, JsonError> {
         let string = self.string()?;
         let end = self.move_to(to, string.range());

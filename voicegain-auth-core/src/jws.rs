@@ -1,7 +1,7 @@
 //! The wire format: a compact JWS with HS256, and nothing else (rules W1, W6).
 //!
-//! Reading a token, to accept or to refuse it, allocates nothing: its parts are decoded into a buffer on the stack,
-//! which is why [`read`] takes a closure.
+//! Reading a token, to accept or to refuse it, allocates nothing: its parts are decoded into a buffer on the
+//! stack, which is why [`read`] takes a closure.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -23,10 +23,10 @@ use crate::secret::Secret;
 mod tests;
 
 /// The longest token that is looked at, in bytes (rule W6).
-pub const MAX_TOKEN_BYTES: usize = 8192;
+pub(crate) const MAX_TOKEN_BYTES: usize = 8192;
 
-/// Tokens up to this length, which is nearly all of them, are read in a small buffer: clearing the large one would take
-/// as long as reading them.
+/// Tokens up to this length, which is nearly all of them, are read in a small buffer: clearing the large one
+/// would take as long as reading them.
 const SMALL_TOKEN_BYTES: usize = 1024;
 
 /// How many bytes HMAC-SHA256 gives.
@@ -46,8 +46,7 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 
 /// Why a token is no token. For the operator's log; it says nothing of what the token holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MalformedToken {
+pub(crate) enum MalformedToken {
     /// It has more than 8,192 bytes (rule W6).
     #[error("longer than 8192 bytes")]
     TooLong,
@@ -76,12 +75,11 @@ pub enum MalformedToken {
 
 /// A secret, prepared for HMAC-SHA256.
 #[derive(Clone)]
-pub struct MacKey(Hmac<Sha256>);
+pub(crate) struct MacKey(Hmac<Sha256>);
 
 impl MacKey {
     /// Prepares a secret. This is worth keeping: it saves half of the work on a short message.
-    #[must_use]
-    pub fn new(secret: &Secret) -> Self {
+    pub(crate) fn new(secret: &Secret) -> Self {
         Self::from_bytes(secret.expose())
     }
 
@@ -98,14 +96,12 @@ impl MacKey {
     }
 
     /// The MAC of a text.
-    #[must_use]
-    pub fn mac(&self, text: &[u8]) -> [u8; MAC_BYTES] {
+    pub(crate) fn mac(&self, text: &[u8]) -> [u8; MAC_BYTES] {
         self.0.clone().chain_update(text).finalize().into_bytes().into()
     }
 
     /// Whether this is the MAC of the text; takes the same time whatever the two are.
-    #[must_use]
-    pub fn verify(&self, text: &[u8], mac: &[u8; MAC_BYTES]) -> bool {
+    pub(crate) fn verify(&self, text: &[u8], mac: &[u8; MAC_BYTES]) -> bool {
         self.mac(text).ct_eq(mac).into()
     }
 }
@@ -117,8 +113,7 @@ impl fmt::Debug for MacKey {
 }
 
 /// A well-formed token whose signature nobody has looked at. All it tells is whose secret to ask (rule V3).
-pub struct UnverifiedToken<'a> {
-    token: &'a [u8],
+pub(crate) struct UnverifiedToken<'a> {
     signing_input: &'a [u8],
     signature: [u8; MAC_BYTES],
     claims: Claims<'a>,
@@ -126,28 +121,18 @@ pub struct UnverifiedToken<'a> {
 
 impl<'a> UnverifiedToken<'a> {
     /// The web config that the token says it is of.
-    #[must_use]
-    pub fn id(&self) -> WebConfigId {
+    pub(crate) fn id(&self) -> WebConfigId {
         self.claims.subject().id()
     }
 
     /// The claims, if the token was signed with this key.
-    #[must_use]
-    pub fn verify(&self, key: &MacKey) -> Option<Claims<'a>> {
+    pub(crate) fn verify(&self, key: &MacKey) -> Option<Claims<'a>> {
         key.verify(self.signing_input, &self.signature).then_some(self.claims)
     }
 
-    /// Like [`verify`](Self::verify), and quicker if this is the token that `known` is: one [`sign`] gave for this very
-    /// key. With any other token the MAC is computed as ever (rule V5).
-    #[must_use]
-    pub fn verify_known(&self, key: &MacKey, known: &str) -> Option<Claims<'a>> {
-        // Only the contents are compared in constant time; that the lengths differ is no secret.
-        if self.token.ct_eq(known.as_bytes()).into() { Some(self.claims) } else { self.verify(key) }
-    }
-
-    /// Does the work of [`verify`](Self::verify) where there is no key, for a web config that is not known, so that a
-    /// client cannot tell that from a wrong signature by the time it takes (rule V5).
-    pub fn verify_unknown(&self) {
+    /// Does the work of [`verify`](Self::verify) where there is no key, for a web config that is not known,
+    /// so that a client cannot tell that from a wrong signature by the time it takes (rule V5).
+    pub(crate) fn verify_unknown(&self) {
         static NOBODY: LazyLock<MacKey> = LazyLock::new(|| MacKey::from_bytes(&[]));
         // What comes out is forgotten: the key is no secret.
         std::hint::black_box(NOBODY.verify(self.signing_input, &self.signature));
@@ -164,17 +149,16 @@ impl fmt::Debug for UnverifiedToken<'_> {
 ///
 /// # Errors
 /// If it is not a compact JWS with HS256 and claims we can use (rules W1 to W6).
-pub fn read<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) -> Result<R, MalformedToken> {
+pub(crate) fn read<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) -> Result<R, MalformedToken> {
     with_scratch(token, |text, names| {
         let Jws { signing_input, signature, payload } = decode(token, text, names)?;
         let claims = Claims::read(payload, names)?;
-        Ok(act(UnverifiedToken { token, signing_input, signature, claims }))
+        Ok(act(UnverifiedToken { signing_input, signature, claims }))
     })
 }
 
 /// The compact JWS of a payload: header `{"alg":"HS256","typ":"JWT"}`, signed with the key (rule W2).
-#[must_use]
-pub fn sign(key: &MacKey, payload_json: &str) -> String {
+pub(crate) fn sign(key: &MacKey, payload_json: &str) -> String {
     let mut token = String::from(HEADER);
     token.push('.');
     BASE64URL.encode_string(payload_json, &mut token);
@@ -191,7 +175,8 @@ struct Jws<'t, 's> {
     payload: &'s mut [u8],
 }
 
-/// Runs `act` with room on the stack for a token of this length: for one decoded part, and for the names in it.
+/// Runs `act` with room on the stack for a token of this length: for one decoded part, and for the names in
+/// it.
 fn with_scratch<R>(
     token: &[u8],
     act: impl FnOnce(&mut [u8], &mut [Span]) -> Result<R, MalformedToken>,
@@ -213,7 +198,11 @@ const fn decoded_bytes(encoded: usize) -> usize {
 }
 
 /// Takes a token apart and checks its header. The payload is left in `text`.
-fn decode<'t, 's>(token: &'t [u8], text: &'s mut [u8], names: &mut [Span]) -> Result<Jws<'t, 's>, MalformedToken> {
+fn decode<'t, 's>(
+    token: &'t [u8],
+    text: &'s mut [u8],
+    names: &mut [Span],
+) -> Result<Jws<'t, 's>, MalformedToken> {
     let mut parts = token.split(|byte| *byte == b'.');
     let (Some(header), Some(payload), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())

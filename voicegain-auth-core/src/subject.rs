@@ -1,4 +1,5 @@
-//! Whom a token speaks for, and how far it reaches: `sub`, API paths and the comparison of paths (rules W4, P1, P2).
+//! Whom a token speaks for, and how far it reaches: `sub`, API paths and the comparison of paths (rules W4,
+//! P1, P2).
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +9,8 @@ use crate::ids::WebConfigId;
 #[cfg(test)]
 mod tests;
 
-/// A form of path that two programs may read differently, so that it is refused rather than guessed at (rules P2, P4).
+/// A form of path that two programs may read differently, so that it is refused rather than guessed at (rules
+/// P2, P4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathForm {
@@ -48,7 +50,8 @@ pub enum EmptySegments {
     Allowed,
 }
 
-/// Checks a path, as it was sent and without its query, for the forms that are refused rather than guessed at.
+/// Checks a path, as it was sent and without its query, for the forms that are refused rather than guessed
+/// at.
 ///
 /// # Errors
 /// The first such form there is.
@@ -88,12 +91,15 @@ fn check_segment(segment: &str) -> Result<(), PathForm> {
         }
     }
     match beginning {
-        [Some('.'), None | Some(';'), _] | [Some('.'), Some('.'), None | Some(';')] => Err(PathForm::DotSegment),
+        [Some('.'), None | Some(';'), _] | [Some('.'), Some('.'), None | Some(';')] => {
+            Err(PathForm::DotSegment)
+        }
         _ => Ok(()),
     }
 }
 
-/// The bytes of a segment, percent-decoded once. A `%` that begins no escape stays one, and is refused as such.
+/// The bytes of a segment, percent-decoded once. A `%` that begins no escape stays one, and is refused as
+/// such.
 fn decoded(segment: &str) -> impl Iterator<Item = u8> {
     let mut rest = segment.as_bytes();
     std::iter::from_fn(move || {
@@ -150,7 +156,10 @@ fn same_segment(a: &str, b: &str) -> bool {
 }
 
 /// Takes the segments of `prefix` off the front of `path`, if it has them.
-fn strip_segments<'p>(mut path: impl Iterator<Item = &'p str>, prefix: &str) -> Option<impl Iterator<Item = &'p str>> {
+fn strip_segments<'p>(
+    mut path: impl Iterator<Item = &'p str>,
+    prefix: &str,
+) -> Option<impl Iterator<Item = &'p str>> {
     for segment in segments(prefix) {
         path.next().filter(|candidate| same_segment(candidate, segment))?;
     }
@@ -168,9 +177,9 @@ impl BasePath {
         &self.0
     }
 
-    /// The part of a request's raw path behind this base path: empty, or it begins with `/`. `None` if the request is
-    /// outside, or its path has one of the forms that are refused rather than guessed at; empty segments are none of
-    /// them here.
+    /// The part of a request's raw path behind this base path: empty, or it begins with `/`. `None` if the
+    /// request is outside, or its path has one of the forms that are refused rather than guessed at; empty
+    /// segments are none of them here.
     #[must_use]
     pub fn relative<'p>(&self, raw_path: &'p str) -> Option<&'p str> {
         check_path(raw_path, EmptySegments::Allowed).ok()?;
@@ -183,8 +192,8 @@ impl BasePath {
         Some(rest)
     }
 
-    /// Whether a request's raw path is that of `route`, such as `/security/jwt`, below this base path. A trailing slash
-    /// does not matter, case does, and a path that would have to be guessed at is no route.
+    /// Whether a request's raw path is that of `route`, such as `/security/jwt`, below this base path. A
+    /// trailing slash does not matter, case does, and a path that would have to be guessed at is no route.
     #[must_use]
     pub fn is_route(&self, raw_path: &str, route: &str) -> bool {
         check_path(raw_path, EmptySegments::Refused).is_ok()
@@ -206,7 +215,11 @@ impl FromStr for BasePath {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         check_path(text, EmptySegments::Refused)?;
-        if text.len() > 1 && text.ends_with('/') { Err(PathForm::TrailingSlash) } else { Ok(Self(text.into())) }
+        if text.len() > 1 && text.ends_with('/') {
+            Err(PathForm::TrailingSlash)
+        } else {
+            Ok(Self(text.into()))
+        }
     }
 }
 
@@ -221,8 +234,8 @@ impl fmt::Display for BasePath {
 pub struct ApiPath(Box<str>);
 
 impl ApiPath {
-    /// The most characters an API path may have when a token is minted for it (rule M2). Reading a token sets no limit
-    /// but the token's own.
+    /// The most characters an API path may have when a token is minted for it (rule M2). Reading a token sets
+    /// no limit but the token's own.
     pub const MAX_CHARS: usize = 128;
 
     /// The same path, borrowed.
@@ -271,8 +284,8 @@ impl<'a> ApiPathRef<'a> {
         self.0
     }
 
-    /// Whether a token limited to this path may be used for a request with this raw path, the one the client sent,
-    /// without its query (rules P1, P2).
+    /// Whether a token limited to this path may be used for a request with this raw path, the one the client
+    /// sent, without its query (rules P1, P2).
     #[must_use]
     pub fn covers(self, base: &BasePath, raw_path: &str) -> bool {
         check_path(raw_path, EmptySegments::Refused).is_ok()
@@ -281,8 +294,8 @@ impl<'a> ApiPathRef<'a> {
                 .is_some()
     }
 
-    /// The path for a header: decoded, then everything percent-encoded but `/` and RFC 3986's unreserved characters,
-    /// so that two spellings of a path give one value (rule V8).
+    /// The path for a header: decoded, then everything percent-encoded but `/` and RFC 3986's unreserved
+    /// characters, so that two spellings of a path give one value (rule V8).
     #[must_use]
     pub fn percent_encoded(self) -> impl fmt::Display {
         PercentEncoded(self.0)
@@ -315,7 +328,7 @@ impl fmt::Display for PercentEncoded<'_> {
 ///
 /// Displays as `sub` is written, the id in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     id: WebConfigId,
     api_path: Option<ApiPathRef<'a>>,
 }
@@ -323,13 +336,11 @@ pub struct Subject<'a> {
 /// The text is neither a web config's id nor `api:<path>:<id>` (rule W4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a web config's id, nor api:<path>:<id>")]
-#[non_exhaustive]
-pub struct InvalidSubject;
+pub(crate) struct InvalidSubject;
 
 impl<'a> Subject<'a> {
     /// The subject of a token that speaks for this web config, limited to an API path or not.
-    #[must_use]
-    pub fn new(id: WebConfigId, api_path: Option<ApiPathRef<'a>>) -> Self {
+    pub(crate) fn new(id: WebConfigId, api_path: Option<ApiPathRef<'a>>) -> Self {
         Self { id, api_path }
     }
 
@@ -337,7 +348,7 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// If it is neither an id nor `api:<path>:<id>` with a path that leaves nothing to guess.
-    pub fn parse(sub: &'a str) -> Result<Self, InvalidSubject> {
+    pub(crate) fn parse(sub: &'a str) -> Result<Self, InvalidSubject> {
         let (id, api_path) = match sub.strip_prefix("api:") {
             None => (sub, None),
             Some(rest) => {
@@ -350,14 +361,12 @@ impl<'a> Subject<'a> {
     }
 
     /// The web config.
-    #[must_use]
-    pub fn id(&self) -> WebConfigId {
+    pub(crate) fn id(&self) -> WebConfigId {
         self.id
     }
 
     /// The API path the token is limited to, if it is.
-    #[must_use]
-    pub fn api_path(&self) -> Option<ApiPathRef<'a>> {
+    pub(crate) fn api_path(&self) -> Option<ApiPathRef<'a>> {
         self.api_path
     }
 }

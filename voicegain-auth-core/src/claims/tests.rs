@@ -63,7 +63,8 @@ fn w5_escapes_are_valid_everywhere_and_hide_no_duplicate() {
         let payload = format!(r#"{{"{first}":"{ID}","{second}":"{ID}"}}"#);
         assert_eq!(check(&payload), Err(MalformedClaims::Json(JsonError::Duplicate)), "{payload}");
     }
-    for twice in [r#""aud":"a","aud":"a""#, r#""exp":1,"exp":1"#, r#""nbf":1,"nbf":1"#, r#""x":1,"\u0078":2"#] {
+    for twice in [r#""aud":"a","aud":"a""#, r#""exp":1,"exp":1"#, r#""nbf":1,"nbf":1"#, r#""x":1,"\u0078":2"#]
+    {
         let payload = format!(r#"{{"sub":"{ID}",{twice}}}"#);
         assert_eq!(check(&payload), Err(MalformedClaims::Json(JsonError::Duplicate)), "{payload}");
     }
@@ -77,7 +78,10 @@ fn w5_unknown_claims_are_ignored_whatever_they_are() {
     }
     let broken = format!(r#"{{"sub":"{ID}","x":"\ud83d"}}"#);
     assert_eq!(check(&broken), Err(MalformedClaims::Json(JsonError::Syntax)));
-    assert_eq!(check(&format!("\u{feff}{{\"sub\":\"{ID}\"}}")), Err(MalformedClaims::Json(JsonError::Syntax)));
+    assert_eq!(
+        check(&format!("\u{feff}{{\"sub\":\"{ID}\"}}")),
+        Err(MalformedClaims::Json(JsonError::Syntax))
+    );
     assert_eq!(check(&format!("{{\"sub\":\"{ID}\"}}x")), Err(MalformedClaims::Json(JsonError::Syntax)));
     let deep = format!(r#"{{"sub":"{ID}","x":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     assert_eq!(check(&deep), Err(MalformedClaims::Json(JsonError::TooDeep)));
@@ -95,10 +99,13 @@ fn w5_aud_is_a_string_or_an_array_of_strings() {
     ] {
         assert_eq!(audience(aud), Ok(expected.into_iter().map(str::to_owned).collect()), "{aud}");
     }
-    for wrong in ["1", "true", "null", "{}", "[1]", "[null]", r#"["a",1]"#, r#"["a",["b"]]"#, r#"[["a"]]"#, "[{}]"] {
+    for wrong in
+        ["1", "true", "null", "{}", "[1]", "[null]", r#"["a",1]"#, r#"["a",["b"]]"#, r#"[["a"]]"#, "[{}]"]
+    {
         assert_eq!(audience(wrong), Err(MalformedClaims::Audience), "{wrong}");
     }
-    let shown = read(&format!(r#"{{"sub":"{ID}","aud":["a","b"]}}"#), |claims| format!("{:?}", claims.audience()));
+    let shown =
+        read(&format!(r#"{{"sub":"{ID}","aud":["a","b"]}}"#), |claims| format!("{:?}", claims.audience()));
     assert_eq!(shown.unwrap(), r#"["a", "b"]"#);
 }
 
@@ -131,9 +138,26 @@ fn w5_times_are_numbers_from_0_to_253402300799() {
         assert_eq!(date.since_epoch(), Duration::new(seconds, nanos), "{number}");
     }
     for bad in [
-        "-1", "-0.1", "-1e-400", "253402300799.000000000000001", "253402300799.5", "253402300800", "1700000000000",
-        "9007199254740993", "18446744073709551615", "-9223372036854775808", "1e12", "1e308", "1e400",
-        "1e99999999999999999999", "null", "true", "\"1700000000\"", "[1700000000]", "{}", "\"\"",
+        "-1",
+        "-0.1",
+        "-1e-400",
+        "253402300799.000000000000001",
+        "253402300799.5",
+        "253402300800",
+        "1700000000000",
+        "9007199254740993",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "1e12",
+        "1e308",
+        "1e400",
+        "1e99999999999999999999",
+        "null",
+        "true",
+        "\"1700000000\"",
+        "[1700000000]",
+        "{}",
+        "\"\"",
     ] {
         assert_eq!(exp(bad), Err(MalformedClaims::Time), "{bad}");
     }
@@ -186,7 +210,10 @@ fn w3_the_short_lived_payload_is_exact() {
         short_lived_payload("localhost:8080", Subject::new(id, Some(path.borrowed())), 5),
         r#"{"aud":"localhost:8080","sub":"api:/data-prep:bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729","exp":5}"#
     );
-    assert_eq!(JsonString("bücher \"\\/\u{7f}\u{1f}\n").to_string(), "\"bücher \\\"\\\\/\u{7f}\\u001f\\u000a\"");
+    assert_eq!(
+        JsonString("bücher \"\\/\u{7f}\u{1f}\n").to_string(),
+        "\"bücher \\\"\\\\/\u{7f}\\u001f\\u000a\""
+    );
 }
 
 /// A number's text, and its value in units of 1e-12 seconds, which is all the digits it has.
@@ -209,8 +236,10 @@ proptest! {
     fn w5_times_are_exact((number, picos) in decimal()) {
         let expected = (picos <= u128::from(NumericDate::MAX_SECONDS) * 1_000_000_000_000).then_some(picos);
         let date = exp(&number).ok();
-        prop_assert_eq!(date.map(|date| u128::from(date.whole_seconds())), expected.map(|p| p / 1_000_000_000_000));
-        prop_assert_eq!(date.map(|date| date.since_epoch().as_nanos()), expected.map(|p| p.div_ceil(1000)));
+        let seconds = date.map(|date| u128::from(date.whole_seconds()));
+        let nanos = date.map(|date| date.since_epoch().as_nanos());
+        prop_assert_eq!(seconds, expected.map(|picos| picos / 1_000_000_000_000));
+        prop_assert_eq!(nanos, expected.map(|picos| picos.div_ceil(1000)));
     }
 
     #[test]

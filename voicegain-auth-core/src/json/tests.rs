@@ -4,8 +4,10 @@ use serde_json::{Map, Value};
 
 use super::*;
 
+type Members = Vec<(String, Option<String>)>;
+
 /// The members of an object with the text of those that are strings, and how many there were before an error.
-fn members(json: &[u8]) -> (usize, Result<Vec<(String, Option<String>)>, JsonError>) {
+fn members(json: &[u8]) -> (usize, Result<Members, JsonError>) {
     let mut text = json.to_vec();
     let mut names = vec![Span::default(); max_members(json.len())];
     let mut count = 0;
@@ -67,9 +69,34 @@ fn w5_one_object_and_nothing_else() {
         assert_eq!(check(good), Ok(()), "{good}");
     }
     for bad in [
-        "", " ", "null", "[]", "1", "\"a\"", "{", "}", "{}{}", "{} x", "{}\0", "\u{feff}{}", "{}\u{feff}", "\u{a0}{}",
-        "{,}", r#"{"a"}"#, r#"{"a":}"#, r#"{"a":1,}"#, r#"{,"a":1}"#, r#"{"a":1 "b":2}"#, r#"{"a":1,,"b":2}"#,
-        r#"{a:1}"#, r#"{'a':1}"#, r#"{1:1}"#, r#"{"a":1}//"#, r#"{"a":1/**/}"#, r#"{"a"=1}"#, r#"{"a":1]"#,
+        "",
+        " ",
+        "null",
+        "[]",
+        "1",
+        "\"a\"",
+        "{",
+        "}",
+        "{}{}",
+        "{} x",
+        "{}\0",
+        "\u{feff}{}",
+        "{}\u{feff}",
+        "\u{a0}{}",
+        "{,}",
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{"a":1,}"#,
+        r#"{,"a":1}"#,
+        r#"{"a":1 "b":2}"#,
+        r#"{"a":1,,"b":2}"#,
+        r#"{a:1}"#,
+        r#"{'a':1}"#,
+        r#"{1:1}"#,
+        r#"{"a":1}//"#,
+        r#"{"a":1/**/}"#,
+        r#"{"a"=1}"#,
+        r#"{"a":1]"#,
     ] {
         assert_eq!(check(bad), Err(JsonError::Syntax), "{bad}");
     }
@@ -81,20 +108,86 @@ fn w5_one_object_and_nothing_else() {
 #[test]
 fn w5_values_are_checked_even_if_they_are_ignored() {
     for good in [
-        "0", "-0", "10", "1.5", "-0.0", "1e5", "1E+5", "1e-5", "1e400", "-1e400", "1e99999999999999999999",
-        "123456789012345678901234567890", "true", "false", "null", "[]", "{}", "[1,2]", "[[],{}]", r#"{"b":1,"b":2}"#,
-        r#""""#, r#""\"\\\/\b\f\n\r\t""#, r#""\u0000""#, r#""\ud83d\ude00""#, r#""\uD83D\uDE00""#, "\"\u{7f}\u{2028}\"",
+        "0",
+        "-0",
+        "10",
+        "1.5",
+        "-0.0",
+        "1e5",
+        "1E+5",
+        "1e-5",
+        "1e400",
+        "-1e400",
+        "1e99999999999999999999",
+        "123456789012345678901234567890",
+        "true",
+        "false",
+        "null",
+        "[]",
+        "{}",
+        "[1,2]",
+        "[[],{}]",
+        r#"{"b":1,"b":2}"#,
+        r#""""#,
+        r#""\"\\\/\b\f\n\r\t""#,
+        r#""\u0000""#,
+        r#""\ud83d\ude00""#,
+        r#""\uD83D\uDE00""#,
+        "\"\u{7f}\u{2028}\"",
         "[ 1 , \"a\" , { \"b\" : [ ] } ]",
     ] {
         assert_eq!(check(&format!(r#"{{"a":{good}}}"#)), Ok(()), "{good}");
         assert_eq!(check(&format!(r#"{{"a":[{good}],"b":{{"c":{good}}}}}"#)), Ok(()), "{good}");
     }
     for bad in [
-        "", "-", "+1", "01", "-01", "00", ".5", "1.", "1.e5", "1e", "1e+", "1e5.5", "0x1", "1_0", "NaN", "Infinity",
-        "-Infinity", "True", "nul", "truex", "undefined", "[", "]", "[1,]", "[,1]", "[1 2]", "[1}", r#"{"b":1]"#,
-        r#"{"b"}"#, r#"{"b":1,}"#, "{1:2}", "\"", "\"\\\"", r#""\x""#, r#""\u12""#, r#""\u12g4""#, r#""\u+123""#,
-        r#""\ud83d""#, r#""\ud83d\""#, r#""\ud83d\u0061""#, r#""\ud83d\ud83d""#, r#""\ude00""#, r#""\ude00\ud83d""#,
-        "\"\u{0}\"", "\"\u{1f}\"", "\"\n\"", "\"\t\"", "'a'",
+        "",
+        "-",
+        "+1",
+        "01",
+        "-01",
+        "00",
+        ".5",
+        "1.",
+        "1.e5",
+        "1e",
+        "1e+",
+        "1e5.5",
+        "0x1",
+        "1_0",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "True",
+        "nul",
+        "truex",
+        "undefined",
+        "[",
+        "]",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1}",
+        r#"{"b":1]"#,
+        r#"{"b"}"#,
+        r#"{"b":1,}"#,
+        "{1:2}",
+        "\"",
+        "\"\\\"",
+        r#""\x""#,
+        r#""\u12""#,
+        r#""\u12g4""#,
+        r#""\u+123""#,
+        r#""\ud83d""#,
+        r#""\ud83d\""#,
+        r#""\ud83d\u0061""#,
+        r#""\ud83d\ud83d""#,
+        r#""\ude00""#,
+        r#""\ude00\ud83d""#,
+        "\"\u{0}\"",
+        "\"\u{1f}\"",
+        "\"\n\"",
+        "\"\t\"",
+        "'a'",
     ] {
         assert_eq!(check(&format!(r#"{{"a":{bad}}}"#)), Err(JsonError::Syntax), "{bad}");
         assert_eq!(check(&format!(r#"{{"b":[{{"c":{bad}}}]}}"#)), Err(JsonError::Syntax), "{bad}");
@@ -117,7 +210,9 @@ fn w5_nesting_is_at_most_64() {
 
 #[test]
 fn w5_no_member_of_the_outermost_object_occurs_twice() {
-    for good in [r#"{"a":1,"b":2,"A":3,"aa":4,"":5}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":1,"\u0061\u0000":1}"#] {
+    for good in
+        [r#"{"a":1,"b":2,"A":3,"aa":4,"":5}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":1,"\u0061\u0000":1}"#]
+    {
         assert_eq!(check(good), Ok(()), "{good}");
     }
     for bad in [
@@ -171,12 +266,14 @@ fn string_lists_are_packed_where_they_stand() {
         let expected = expected.map(|strings| strings.into_iter().map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(strings(json), Ok(expected), "{json}");
     }
-    for bad in [r#"{"a":["x",]}"#, r#"{"a":["x""y"]}"#, r#"{"a":["x"}"#, r#"{"a":[,"x"]}"#, r#"{"a":["x"]]}"#] {
+    for bad in [r#"{"a":["x",]}"#, r#"{"a":["x""y"]}"#, r#"{"a":["x"}"#, r#"{"a":[,"x"]}"#, r#"{"a":["x"]]}"#]
+    {
         assert_eq!(strings(bad), Err(JsonError::Syntax), "{bad}");
     }
 }
 
-/// How deep a valid JSON text nests. (A parsed value would not tell: of two members in it only the last is left.)
+/// How deep a valid JSON text nests. (A parsed value would not tell: of two members in it only the last is
+/// left.)
 fn depth(json: &[u8]) -> u32 {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0, 0, false, false);
     for byte in json {
@@ -207,7 +304,9 @@ fn agrees_with_serde_json(json: &[u8]) {
         }
         (Err(_), Err(_)) => {}
         // It reads every number, we only those that matter.
-        (Ok(_), Err(error)) => assert!(error.to_string().starts_with("number out of range"), "{error}: {shown}"),
+        (Ok(_), Err(error)) => {
+            assert!(error.to_string().starts_with("number out of range"), "{error}: {shown}")
+        }
         // It keeps the last of two, and goes twice as deep.
         (Err(JsonError::Duplicate), Ok(theirs)) => assert!(count > theirs.len(), "{shown}"),
         (Err(JsonError::TooDeep), Ok(_)) => assert!(depth(json) > MAX_DEPTH, "{shown}"),
@@ -222,16 +321,32 @@ fn space() -> impl Strategy<Value = &'static str> {
 /// Strings, nearly all of them valid.
 fn string() -> impl Strategy<Value = String> {
     let good = select(vec![
-        "a", "b", "é", "😀", " ", "\u{7f}", "\\n", "\\/", "\\\"", "\\\\", "\\u0061", "\\u00E9", "\\ud83d\\ude00", "\\u0000",
+        "a",
+        "b",
+        "é",
+        "😀",
+        " ",
+        "\u{7f}",
+        "\\n",
+        "\\/",
+        "\\\"",
+        "\\\\",
+        "\\u0061",
+        "\\u00E9",
+        "\\ud83d\\ude00",
+        "\\u0000",
     ]);
     let bad = select(vec!["\\ud83d", "\\ude00", "\\u00", "\\x", "\u{1}", "\n", "\\"]);
-    prop::collection::vec(prop_oneof![60 => good, 1 => bad], 0..5).prop_map(|parts| format!("\"{}\"", parts.concat()))
+    prop::collection::vec(prop_oneof![60 => good, 1 => bad], 0..5)
+        .prop_map(|parts| format!("\"{}\"", parts.concat()))
 }
 
 fn number() -> impl Strategy<Value = String> {
     let parts = select(vec!["0", "1", "12", "9", "-", ".", "e", "E", "+", "400", "00"]);
     prop_oneof![
-        any::<f64>().prop_filter("JSON has no others", |n| n.is_finite()).prop_map(|number| number.to_string()),
+        any::<f64>()
+            .prop_filter("JSON has no others", |n| n.is_finite())
+            .prop_map(|number| number.to_string()),
         any::<i64>().prop_map(|number| number.to_string()),
         select(vec!["0", "-0.0", "1e400", "1E-7", "10.25e+2"]).prop_map(str::to_owned),
         prop::collection::vec(parts, 1..5).prop_map(|parts| parts.concat()),

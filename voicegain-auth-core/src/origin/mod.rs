@@ -1,12 +1,31 @@
-//! stub
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'a>(&'a [u8]);
-#[derive(Debug)] pub struct InvalidOrigin;
-impl<'a> Origin<'a> { pub fn parse(v: &'a [u8]) -> Result<Self, InvalidOrigin> { Ok(Self(v)) } pub fn is_authority(&self, _a:&str)->bool{false} }
-#[derive(Debug, Clone, Copy, PartialEq)] pub enum AnyOrigin { Counts, Ignored }
-#[derive(Debug, Clone, PartialEq, Eq)] pub struct OriginPattern;
-#[derive(Debug, thiserror::Error)] #[error("bad")] pub struct InvalidPattern;
-impl OriginPattern { pub fn parse_minted(_: &str) -> Result<Self, InvalidPattern> { Ok(Self) } }
-#[derive(Debug, Clone, Default, PartialEq)] pub struct OriginRules(Vec<String>);
-impl OriginRules { pub fn parse_allowed<S: AsRef<str>>(_: &[S]) -> Result<Self, (usize, InvalidPattern)> { Ok(Self(vec![])) } pub fn from_stored<S: AsRef<str>>(_: &[S]) -> Self { Self(vec![]) } pub fn matches(&self, _:&Origin<'_>, _:AnyOrigin)->bool{false} }
-pub fn audience_matches(_:&str,_:&Origin<'_>,_:AnyOrigin)->bool{false}
+//! Which pages may use a token: origins, the patterns that stand for them, and how the two are compared (rules O2 to
+//! O8, M4).
+//!
+//! A pattern is `[scheme://]host[:port]` or `*`:
+//!
+//! | pattern | stands for |
+//! | --- | --- |
+//! | `https://app.example.com` | this origin, with or without `:443` |
+//! | `localhost:8080` | `http://localhost:8080` and `https://localhost:8080` |
+//! | `https://*.example.com` | every domain below `example.com`, at any depth, and not `example.com` itself |
+//! | `http://127.0.0.1:*` | any port |
+//! | `[::1]:8080` | an IPv6 address, compared by value |
+//! | `capacitor://localhost` | exactly that scheme, which has no default port |
+//! | `*` | every origin, also `null` |
+//!
+//! Nothing here is ever turned into a regular expression, and no part of a text is searched for inside another: scheme,
+//! host and port are taken apart first and compared one by one.
+
+mod authority;
+mod host;
+mod pattern;
+mod public_suffix;
+mod request_origin;
+mod rules;
+
+pub use pattern::{AnyOrigin, InvalidPattern, OriginPattern, audience_matches};
+pub use request_origin::{InvalidOrigin, Origin};
+pub use rules::OriginRules;
+
+#[cfg(test)]
+mod tests;

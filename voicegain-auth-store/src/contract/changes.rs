@@ -111,7 +111,8 @@ pub async fn m1_regenerate_replaces_the_secret_and_counts<F: Fixture>() {
     not_found(store.regenerate(new_id(), secret()).await);
 }
 
-/// Rule M1: the context's other web configs, whose tokens stay valid; not those of other contexts and accounts.
+/// Rule M1: the context's other web configs, whose tokens stay valid; not those of other contexts and
+/// accounts.
 pub async fn m1_regenerate_names_the_others_of_the_context<F: Fixture>() {
     let (_place, store) = store::<F>().await;
     let ids = ids_in_order(4);

@@ -107,8 +107,8 @@ async fn spawn_writers<F: Fixture>(place: &F, ids: &Arc<[WebConfigId]>) -> JoinS
     writers
 }
 
-/// Rule C3: a revision becomes visible only after all lower ones have, so that whoever follows the log misses nothing;
-/// and the log holds what was acknowledged, no more and no less.
+/// Rule C3: a revision becomes visible only after all lower ones have, so that whoever follows the log misses
+/// nothing; and the log holds what was acknowledged, no more and no less.
 pub async fn c3_revisions_become_visible_in_order<F: Fixture>() {
     let (place, store) = store::<F>().await;
     let begin = head(&store).await;
@@ -155,7 +155,8 @@ pub async fn c3_revisions_become_visible_in_order<F: Fixture>() {
     }
 }
 
-/// Rule C3: what a read answers is what the log says up to the head in the same answer, whatever happens meanwhile.
+/// Rule C3: what a read answers is what the log says up to the head in the same answer, whatever happens
+/// meanwhile.
 pub async fn c3_snapshots_are_whole<F: Fixture>() {
     /// How many heads must be seen while they move.
     const HEADS: usize = 20;

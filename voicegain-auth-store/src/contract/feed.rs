@@ -134,7 +134,8 @@ pub async fn c4_an_entry_under_another_id_is_gone<F: Fixture>() {
     }
 }
 
-/// Rule C4: what was compacted away is gone; the last so many entries are there, and the place before them answers.
+/// Rule C4: what was compacted away is gone; the last so many entries are there, and the place before them
+/// answers.
 pub async fn c4_what_was_compacted_is_gone<F: Fixture>() {
     for capacity in [1, 5] {
         let place = F::new(capacity).await;

@@ -1,6 +1,7 @@
 //! The tests that every store must pass.
 //!
-//! Implement [`Fixture`] for a store, and let [`store_contract!`](crate::store_contract) make one test of each case:
+//! Implement [`Fixture`] for a store, and let [`store_contract!`](crate::store_contract) make one test of
+//! each case:
 //!
 //! ```
 //! use voicegain_auth_core::MemoryStore;

@@ -30,8 +30,8 @@ fn change<T>(
         connection.execute_batch("ROLLBACK")?;
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // The next revision is taken under the lock that all who change the file need, so that revisions become visible in
-    // their order.
+    // The next revision is taken under the lock that all who change the file need, so that revisions become
+    // visible in their order.
     let revision = Revision::new(rows::head(&transaction)?.revision.get().saturating_add(1));
     let entry = EntryId::generate().map_err(|_| Cause::NoRandomness)?;
     let Changed { id, change, answer } = work(&transaction, revision)?;
@@ -89,7 +89,7 @@ pub(super) fn create(
             .optional()?;
         let generation = match ended.transpose()? {
             None => Generation::FIRST,
-            Some(last) if new.revive => last.next(),
+            Some(_) if new.revive => Generation::FIRST,
             Some(_) => return Err(StoreError::Deleted.into()),
         };
         let now = unix_seconds();
@@ -107,8 +107,8 @@ pub(super) fn create(
         transaction.prepare_cached("DELETE FROM ended_web_configs WHERE id = ?1")?.execute([id])?;
         transaction
             .prepare_cached(
-                "INSERT INTO web_configs (id, account_id, context_id, name, allowed_origins, secret_format, secret, \
-                 generation, revision, created_at, secret_created_at) \
+                "INSERT INTO web_configs (id, account_id, context_id, name, allowed_origins, secret_format, \
+                 secret, generation, revision, created_at, secret_created_at) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
             )?
             .execute((
@@ -213,7 +213,8 @@ fn living(transaction: &Transaction<'_>, id: WebConfigId) -> Outcome<WebConfig> 
 
 fn others_of_context(transaction: &Transaction<'_>, config: &WebConfig) -> Outcome<Vec<WebConfig>> {
     let sql = format!(
-        "SELECT {WEB_CONFIG} FROM web_configs WHERE account_id = ?1 AND context_id = ?2 AND id <> ?3 ORDER BY id"
+        "SELECT {WEB_CONFIG} FROM web_configs WHERE account_id = ?1 AND context_id = ?2 AND id <> ?3 \
+         ORDER BY id"
     );
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut found =

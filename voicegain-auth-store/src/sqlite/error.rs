@@ -21,8 +21,8 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The file or its directory is read-only for this process.
-    #[error("{} cannot be written: this process needs write access to the file and to its directory, where SQLite keeps \
-             two more files", .path.display())]
+    #[error("{} cannot be written: this process needs write access to the file and to its directory, where \
+             SQLite keeps two more files", .path.display())]
     NotWritable {
         /// What was to be opened.
         path: PathBuf,
@@ -31,7 +31,8 @@ pub enum OpenError {
         source: BoxError,
     },
     /// The file is open to other users, and this process may not change that.
-    #[error("{} holds secrets but can be read by other users, and its mode cannot be changed: have its owner set it to 0600",
+    #[error("{} holds secrets but can be read by other users, and its mode cannot be changed: have its owner \
+             set it to 0600",
             .path.display())]
     OpenToOthers {
         /// The file whose mode is too wide.
@@ -53,7 +54,8 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The file was written by a newer version of this library.
-    #[error("{} has schema version {found}, and this program knows versions up to {supported} only: use the newer program",
+    #[error("{} has schema version {found}, and this program knows versions up to {supported} only: use the \
+             newer program",
             .path.display())]
     NewerSchema {
         /// What was to be opened.
@@ -160,8 +162,8 @@ pub(super) enum Cause {
     #[error("{} was replaced or removed while it was open: restart this process", .0.display())]
     Replaced(PathBuf),
     #[error(
-        "the database file was changed to schema version {0} while it was open: restart this process with the program \
-             that did it"
+        "the database file was changed to schema version {0} while it was open: restart this process with \
+         the program that did it"
     )]
     OtherSchema(i64),
     #[error("too many requests are waiting for the database file")]
@@ -214,9 +216,9 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
-/// What a commit that failed means. In the write-ahead log a change is there once its last frame is. If SQLite had to
-/// wait or found no space, that frame was never written whole; after any other failure, such as that of forcing it to
-/// the disk, a recovery may still find it (rule M1).
+/// What a commit that failed means. In the write-ahead log a change is there once its last frame is. If
+/// SQLite had to wait or found no space, that frame was never written whole; after any other failure, such as
+/// that of forcing it to the disk, a recovery may still find it (rule M1).
 pub(super) fn commit_failed(error: rusqlite::Error) -> StoreError {
     match Class::of(&error) {
         class @ (Class::Full | Class::Busy) => StoreError::Unavailable(class.explain(error)),

@@ -27,8 +27,8 @@ impl FileId {
 
 /// Finds the database file, or creates an empty one that only its owner can read.
 ///
-/// An existing file is never opened here: closing it again would drop the locks that SQLite holds on it in this process.
-/// That is also why the caller keeps other threads from opening the same path meanwhile.
+/// An existing file is never opened here: closing it again would drop the locks that SQLite holds on it in
+/// this process. That is also why the caller keeps other threads from opening the same path meanwhile.
 pub(super) fn find_or_create(path: &Path) -> Result<FileId, OpenError> {
     match look(path)? {
         Some(found) => Ok(found),

@@ -99,3 +99,27 @@ fn use_write_ahead_log(connection: &Connection, path: &Path, patience: Duration)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_connections_are_set_up() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let Opened { writer, reader, .. } =
+            open(&directory.path().join("store.db"), &SqliteOptions::new()).unwrap();
+        for connection in [&writer, &reader] {
+            let number = |pragma: &str| {
+                connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap()
+            };
+            assert_eq!(number("synchronous"), 2, "FULL");
+            assert_eq!(number("foreign_keys"), 1);
+            assert_eq!(number("secure_delete"), 1);
+            assert_eq!(number("busy_timeout"), 5_000);
+            let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+            assert_eq!(mode, "wal");
+        }
+        reader.execute_batch("DELETE FROM change_log").unwrap_err();
+    }
+}

@@ -23,29 +23,29 @@ impl SqliteOptions {
         }
     }
 
-    /// How long to wait for another process that keeps the file locked (default: 5 seconds). It then counts as not
-    /// available.
+    /// How long to wait for another process that keeps the file locked (default: 5 seconds). It then counts
+    /// as not available.
     pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
     }
 
-    /// How often to look for changes made by other processes, while somebody waits for one (default: 50 milliseconds).
-    /// Changes made through this store and its clones are noticed at once.
+    /// How often to look for changes made by other processes, while somebody waits for one (default: 50
+    /// milliseconds). Changes made through this store and its clones are noticed at once.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// How many log entries to keep, at least one (default: 100,000). A process that fell behind further reads
-    /// everything anew. Every process that opens the file should say the same.
+    /// How many log entries to keep, at least one (default: 100,000). A process that fell behind further
+    /// reads everything anew. Every process that opens the file should say the same.
     pub const fn log_capacity(mut self, entries: u32) -> Self {
         self.log_capacity = if entries == 0 { 1 } else { entries };
         self
     }
 
-    /// Opens the store in this file, and creates the file if it is not there. Blocks while it reads the whole file for
-    /// damage; from async code, call it before serving or on a thread that may block.
+    /// Opens the store in this file, and creates the file if it is not there. Blocks while it reads the whole
+    /// file for damage; from async code, call it before serving or on a thread that may block.
     ///
     /// # Errors
     /// See [`OpenError`]. Whatever the file held, it still holds.

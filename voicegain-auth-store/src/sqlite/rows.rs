@@ -13,8 +13,8 @@ use super::schema::VERSION;
 pub(super) const WEB_CONFIG: &str =
     "id, account_id, context_id, name, allowed_origins, generation, revision, created_at, secret_created_at";
 /// The columns that [`stored_web_config`] reads.
-pub(super) const STORED_WEB_CONFIG: &str = "id, account_id, context_id, name, allowed_origins, generation, revision, \
-     created_at, secret_created_at, secret_format, secret";
+pub(super) const STORED_WEB_CONFIG: &str = "id, account_id, context_id, name, allowed_origins, generation, \
+     revision, created_at, secret_created_at, secret_format, secret";
 /// The columns that [`log_entry`] reads.
 pub(super) const LOG_ENTRY: &str = "revision, entry, id, kind, generation";
 
@@ -88,8 +88,8 @@ pub(super) fn log_entry(row: &Row<'_>) -> Outcome<LogEntry> {
     Ok(LogEntry { position: position(row)?, id: id(row, 2)?, change })
 }
 
-/// The log's head. Every transaction begins with it, and so also with a look at the schema's version: a newer program
-/// may have changed that under this one.
+/// The log's head. Every transaction begins with it, and so also with a look at the schema's version: a newer
+/// program may have changed that under this one.
 pub(super) fn head(connection: &Connection) -> Outcome<LogPosition> {
     let version: i64 = connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
     if version != VERSION {

@@ -10,7 +10,8 @@ use super::error::OpenError;
 /// Marks a file as ours: "VGau" in ASCII.
 const APPLICATION_ID: i64 = 0x5647_6175;
 
-/// What brings a file from the version that is its index here to the next. An entry that was published never changes.
+/// What brings a file from the version that is its index here to the next. An entry that was published never
+/// changes.
 const MIGRATIONS: &[&str] = &[VERSION_1];
 
 /// The newest version.
@@ -18,8 +19,8 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// `secret_format` says what `secret` is: 0 for the secret itself; other numbers are free for sealed secrets.
 ///
-/// `ended_web_configs` remembers the last generation of what was deleted (rule W7). The first row of `change_log` is no
-/// change but the place to begin reading from; compaction moves that place on.
+/// `ended_web_configs` remembers the last generation of what was deleted (rule W7). The first row of
+/// `change_log` is no change but the place to begin reading from; compaction moves that place on.
 const VERSION_1: &str = "
 CREATE TABLE web_configs (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),

@@ -121,7 +121,8 @@ impl ChangeFeed for SqliteStore {
     }
 
     async fn changed(&self, seen: Revision) {
-        // From here on the reading thread looks at its interval. What was known before may be older than `seen`.
+        // From here on the reading thread looks at its interval. What was known before may be older than
+        // `seen`.
         let mut head = self.head.clone();
         head.mark_unchanged();
         // A head that went back is worth a look as well, and so is one that cannot be read.

@@ -15,7 +15,8 @@ use super::error::{Cause, Outcome};
 use super::files::Files;
 use super::reads;
 
-/// How many requests may wait for one thread. Beyond that the disk is hopelessly behind, and waiting helps nobody.
+/// How many requests may wait for one thread. Beyond that the disk is hopelessly behind, and waiting helps
+/// nobody.
 const MAX_WAITING: usize = 4_096;
 
 pub(super) enum Message {
@@ -35,8 +36,8 @@ impl Worker {
         Ok(Self(sender))
     }
 
-    /// Does the work on the thread. What has not begun when this future is dropped is not done at all; what has begun is
-    /// finished.
+    /// Does the work on the thread. What has not begun when this future is dropped is not done at all; what
+    /// has begun is finished.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Outcome<T> + Send + 'static,
@@ -76,8 +77,8 @@ pub(super) fn spawn_writer(mut connection: Connection, reader: Worker) -> io::Re
                 reader.look();
             }
         }
-        // In this order: if both connections were closed at once, neither would find itself the last one, and the
-        // write-ahead log would stay behind.
+        // In this order: if both connections were closed at once, neither would find itself the last one, and
+        // the write-ahead log would stay behind.
         drop(connection);
         drop(reader);
     })
@@ -140,5 +141,116 @@ impl Reader {
             // Trouble is said each time, for those who began to wait during it.
             moved || head.is_none()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn worker() -> Worker {
+        let (reader, messages) = sync_channel(1);
+        drop(messages);
+        spawn_writer(Connection::open_in_memory().unwrap(), Worker(reader)).unwrap()
+    }
+
+    /// Keeps the thread busy until the sender is used or dropped.
+    async fn occupied(
+        worker: &Worker,
+    ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), StoreError>>) {
+        let (release, released) = mpsc::channel();
+        let (begun, has_begun) = oneshot::channel();
+        let worker = worker.clone();
+        let task = tokio::spawn(async move {
+            let work = move |_: &mut Connection| {
+                let _ = begun.send(());
+                let _ = released.recv();
+                Ok(())
+            };
+            worker.run(work).await
+        });
+        has_begun.await.unwrap();
+        (release, task)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_rolls_back_and_ends_nothing() {
+        let worker = worker();
+        worker.run(|connection| Ok(connection.execute_batch("CREATE TABLE t (a)")?)).await.unwrap();
+        let panics = worker.run(|connection| -> Outcome<()> {
+            let transaction = connection.transaction()?;
+            transaction.execute("INSERT INTO t VALUES (1)", [])?;
+            panic!("on purpose");
+        });
+        let error = panics.await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Unavailable(_)) && error.chain().contains("panicked"),
+            "{error:?}"
+        );
+        let rows = worker.run(|connection| {
+            Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!(rows.await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_gone_is_an_error() {
+        let (sender, messages) = sync_channel(4);
+        let worker = Worker(sender);
+        let waiting = tokio::spawn({
+            let worker = worker.clone();
+            async move { worker.run(|_| Ok(())).await }
+        });
+        tokio::task::yield_now().await;
+        drop(messages);
+        for outcome in [waiting.await.unwrap(), worker.run(|_| Ok(())).await] {
+            let error = outcome.unwrap_err();
+            assert!(
+                matches!(error, StoreError::Unavailable(_)) && error.chain().contains("ended"),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn too_long_a_queue_is_an_error() {
+        let (sender, _messages) = sync_channel(0);
+        let error = Worker(sender).run(|_| Ok(())).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Unavailable(_)) && error.chain().contains("too many"),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_begun() {
+        let worker = worker();
+        let (release, task) = occupied(&worker).await;
+        let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let work = |number: usize| {
+            let done = Arc::clone(&done);
+            move |_: &mut Connection| {
+                done[number].store(true, Ordering::SeqCst);
+                Ok(())
+            }
+        };
+        let mut dropped = Box::pin(worker.run(work(0)));
+        let mut kept = Box::pin(worker.run(work(1)));
+        assert!(is_pending(dropped.as_mut()).await);
+        assert!(is_pending(kept.as_mut()).await);
+        drop(dropped);
+        drop(release);
+        kept.await.unwrap();
+        task.await.unwrap().unwrap();
+        assert!(!done[0].load(Ordering::SeqCst) && done[1].load(Ordering::SeqCst));
+    }
+
+    /// Polls once; whether it is still to be waited for.
+    async fn is_pending<F: Future + ?Sized>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending()))
+            .await
     }
 }

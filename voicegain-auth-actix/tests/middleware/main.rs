@@ -1,0 +1,15 @@
+//! The middleware over real sockets, with raw bytes where a client library would tidy up.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "these are tests, helpers and handlers included"
+)]
+
+mod answers;
+mod decisions;
+mod extractors;
+mod stripping;
+mod support;
+mod workers;
+mod wraps;

@@ -1,0 +1,103 @@
+use actix_web::{App, web};
+use voicegain_auth_actix::{Caller, Identity};
+use voicegain_auth_core::Policy;
+
+use crate::support::{World, serve};
+
+async fn ok(_: Caller) -> &'static str {
+    "ok"
+}
+
+#[test]
+fn around_an_app_it_hides_every_404() {
+    let world = World::new();
+    let auth = world.auth(Policy::builder());
+    let server = serve!(App::new().wrap(auth.clone()).route("/v1/x", web::get().to(ok)));
+    server.send("GET /v1/x", &[]).refused(401, "missing_token");
+    server.send("GET /nowhere", &[]).refused(401, "missing_token");
+    server.bearer("GET /v1/x", world.token()).accepted();
+    assert_eq!(server.bearer("GET /nowhere", world.token()).status, 404);
+}
+
+#[test]
+fn around_a_scope_it_hides_the_scopes_404s() {
+    let world = World::new();
+    let auth = world.auth(Policy::builder());
+    let server =
+        serve!(App::new().service(web::scope("/v1").wrap(auth.clone()).route("/x", web::get().to(ok))));
+    server.send("GET /v1/x", &[]).refused(401, "missing_token");
+    server.send("GET /v1/nowhere", &[]).refused(401, "missing_token");
+    assert_eq!(server.send("GET /nowhere", &[]).status, 404);
+    assert_eq!(server.send("GET /v1x", &[]).status, 404);
+    server.bearer("GET /v1/x", world.token()).accepted();
+    assert_eq!(server.bearer("GET /v1/nowhere", world.token()).status, 404);
+}
+
+#[test]
+fn around_a_resource_it_hides_its_405_and_no_404() {
+    let world = World::new();
+    let auth = world.auth(Policy::builder());
+    let server =
+        serve!(App::new().service(web::resource("/v1/x").wrap(auth.clone()).route(web::get().to(ok))));
+    server.send("GET /v1/x", &[]).refused(401, "missing_token");
+    server.send("PUT /v1/x", &[]).refused(401, "missing_token");
+    assert_eq!(server.send("GET /v1/y", &[]).status, 404);
+    server.bearer("GET /v1/x", world.token()).accepted();
+    assert_eq!(server.bearer("PUT /v1/x", world.token()).status, 405);
+}
+
+/// `/data-prep` behind Auth on an inner scope: below `/v1/admin`, and below `/v1` itself.
+#[test]
+fn p1_counts_the_path_the_client_sent_whatever_a_scope_strips() {
+    async fn rest(path: web::Path<String>, _: Identity) -> String {
+        path.into_inner()
+    }
+    let world = World::new();
+    let auth = world.auth(Policy::builder());
+    let server = serve!(
+        App::new().service(
+            web::scope("/v1")
+                .service(web::scope("/admin").wrap(auth.clone()).route("/{rest:.*}", web::to(rest)))
+                .service(web::scope("").wrap(auth.clone()).route("/{rest:.*}", web::to(rest)))
+        )
+    );
+    let token = world.mint("aud=*&api=/data-prep");
+    for (target, handler_sees) in [
+        ("/v1/data-prep", "data-prep"),
+        ("/v1/data-prep/a?x=/admin", "data-prep/a"),
+        ("/v1/data%2Dprep/", "data-prep/"),
+        ("/v1/data-prep/b%20c", "data-prep/b c"),
+    ] {
+        assert_eq!(server.bearer(&format!("GET {target}"), &token).accepted(), handler_sees, "{target}");
+    }
+    for target in [
+        "/v1/admin/data-prep",
+        "/v1/admin/data-prep/a",
+        "/v1/data-prepared",
+        "/v1/x?path=/v1/data-prep",
+        "/v1/data-prep/../admin/x",
+        "/v1/data-prep/%2e%2e/admin/x",
+        "/v1/data-prep/..%2fadmin",
+        "/v1//data-prep",
+        "/v1/data-prep/%252e",
+    ] {
+        server.bearer(&format!("GET {target}"), &token).refused(403, "insufficient_scope");
+        server.bearer(&format!("GET {target}"), world.token()).accepted();
+    }
+}
+
+#[test]
+fn v1_an_auth_inside_another_finds_no_token_unless_the_outer_one_passes_it_on() {
+    let world = World::new();
+    for pass in [false, true] {
+        let outer = world.auth(Policy::builder().pass_token_on(pass));
+        let inner = world.auth(Policy::builder());
+        let server = serve!(
+            App::new()
+                .wrap(outer.clone())
+                .service(web::scope("/v1").wrap(inner.clone()).route("/x", web::get().to(ok)))
+        );
+        let answer = server.bearer("GET /v1/x", world.token());
+        if pass { drop(answer.accepted().to_owned()) } else { answer.refused(401, "missing_token") }
+    }
+}

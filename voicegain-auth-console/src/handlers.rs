@@ -1,0 +1,177 @@
+//! One function for each thing that can be done.
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use voicegain_auth_core::store::ListQuery;
+use voicegain_auth_core::{CreateRequest, Issuer, Secret, WebConfigId, WebConfigPatch};
+use zeroize::Zeroizing;
+
+use crate::answer::{Created, Page, Record, Regenerated, Status, json};
+use crate::fields::Fields;
+use crate::parameters;
+use crate::refusal::Refusal;
+
+const MAX_BODY: usize = 64 * 1024;
+
+const IMPORT_NOTE: &str = "The deployment this secret comes from and this one each accept its tokens until the secret is \
+                           regenerated there too: regenerate on both sides to end them.";
+
+type Answer = Result<Response, Refusal>;
+
+/// `POST /api/web-configs`
+pub(crate) async fn create(State(issuer): State<Issuer>, RawQuery(query): RawQuery, request: Request) -> Answer {
+    parameters::none(query.as_deref())?;
+    let body = body(request).await?;
+    let known = ["accountId", "contextId", "name", "allowedOrigins", "secret", "id", "revive"];
+    let mut fields = Fields::read(&body, &known)?;
+    let parsed = |name, problem: &dyn std::fmt::Display| Refusal::field(name, &problem.to_string());
+    let account_id = fields.required_text("accountId")?.parse().map_err(|error| parsed("accountId", &error))?;
+    let context_id = fields.required_text("contextId")?.parse().map_err(|error| parsed("contextId", &error))?;
+    let mut new = CreateRequest::new(account_id, context_id, fields.required_text("name")?);
+    new.allowed_origins = fields.texts("allowedOrigins")?.unwrap_or_default();
+    new.secret = fields.text("secret")?.map(Zeroizing::new).map(|text| secret(&text)).transpose()?;
+    let id = fields.text("id")?.map(|text| text.parse());
+    new.id = id.transpose().map_err(|error| parsed("id", &error))?;
+    new.revive = fields.flag("revive")?.unwrap_or_default();
+
+    let imported = new.secret.is_some();
+    let issued = issuer.create(new).await?;
+    tracing::info!(web_config = %issued.config.id, imported, "a web config was created");
+    let created = Created {
+        record: Record::from(&issued.config),
+        jwt: &issued.jwt,
+        note: imported.then_some(IMPORT_NOTE),
+    };
+    Ok(json(StatusCode::CREATED, &created))
+}
+
+/// `GET /api/web-configs`
+pub(crate) async fn list(State(issuer): State<Issuer>, RawQuery(query): RawQuery) -> Answer {
+    let query = parameters::list(query.as_deref())?;
+    let limit = query.limit;
+    // One more than the page holds tells whether there is another page.
+    let mut configs = issuer.list(ListQuery { limit: limit.saturating_add(1), ..query }).await?;
+    let more = configs.len() > limit;
+    configs.truncate(limit);
+    let next = configs.last().filter(|_| more).map(|config| config.id.to_string());
+    Ok(json(StatusCode::OK, &Page { web_configs: configs.iter().map(Record::from).collect(), next }))
+}
+
+/// `GET /api/web-configs/{id}`
+pub(crate) async fn get(
+    State(issuer): State<Issuer>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    parameters::none(query.as_deref())?;
+    let config = issuer.get(web_config_id(&id)?).await?;
+    Ok(json(StatusCode::OK, &Record::from(&config)))
+}
+
+/// `PATCH /api/web-configs/{id}`
+pub(crate) async fn update(
+    State(issuer): State<Issuer>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    parameters::none(query.as_deref())?;
+    let id = web_config_id(&id)?;
+    let mut fields = Fields::read(&body(request).await?, &["name", "allowedOrigins"])?;
+    let patch = WebConfigPatch { name: fields.text("name")?, allowed_origins: fields.texts("allowedOrigins")? };
+    let config = issuer.update(id, patch).await?;
+    tracing::info!(web_config = %id, "a web config was changed");
+    Ok(json(StatusCode::OK, &Record::from(&config)))
+}
+
+/// `DELETE /api/web-configs/{id}`
+pub(crate) async fn delete(
+    State(issuer): State<Issuer>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    parameters::none(query.as_deref())?;
+    let id = web_config_id(&id)?;
+    Fields::read(&body(request).await?, &[])?;
+    issuer.delete(id).await?;
+    tracing::info!(web_config = %id, "a web config was deleted");
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// `POST /api/web-configs/{id}/regenerate`
+pub(crate) async fn regenerate(
+    State(issuer): State<Issuer>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    parameters::none(query.as_deref())?;
+    let id = web_config_id(&id)?;
+    Fields::read(&body(request).await?, &[])?;
+    let issued = issuer.regenerate(id).await?;
+    tracing::info!(web_config = %id, generation = %issued.config.generation, "a secret was regenerated");
+    let regenerated = Regenerated {
+        record: Record::from(&issued.config),
+        jwt: &issued.jwt,
+        others: issued.others.iter().map(Record::from).collect(),
+    };
+    Ok(json(StatusCode::OK, &regenerated))
+}
+
+/// `GET /healthz`
+pub(crate) async fn health() -> Response {
+    json(StatusCode::OK, &Status { status: "ok" })
+}
+
+/// `GET /readyz`. What the store said stays in the log: this needs no token.
+pub(crate) async fn readiness(State(issuer): State<Issuer>) -> Answer {
+    let status = issuer.cache().status();
+    if status.ready {
+        return Ok(json(StatusCode::OK, &Status { status: "ready" }));
+    }
+    let bound = status.max_revocation_delay;
+    let detail = match status.proof_age {
+        None => "The store's change log has not been read yet, so no request can be decided; see the log.".to_owned(),
+        Some(age) => format!(
+            "The last proof of freshness is {} s old and {} s are allowed, so no request can be decided; see the log.",
+            age.as_secs(),
+            bound.as_secs()
+        ),
+    };
+    Err(Refusal::unavailable(detail))
+}
+
+fn web_config_id(text: &str) -> Result<WebConfigId, Refusal> {
+    text.parse().map_err(|_| Refusal::no_such_web_config())
+}
+
+fn secret(text: &str) -> Result<Secret, Refusal> {
+    let wrong = "must be 32 to 256 bytes as base64url without padding";
+    let bytes = URL_SAFE_NO_PAD.decode(text).map(Zeroizing::new).map_err(|_| Refusal::field("secret", wrong))?;
+    Secret::from_bytes(&bytes).map_err(|_| Refusal::field("secret", wrong))
+}
+
+/// The whole body, which may hold a secret.
+async fn body(request: Request) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > MAX_BODY)) {
+        return Err(Refusal::body_too_large());
+    }
+    let collected = Limited::new(request.into_body(), MAX_BODY).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Refusal::body_too_large()
+        } else {
+            Refusal::invalid_parameter("The body ended early; send it whole.".to_owned())
+        }
+    })?;
+    Ok(Zeroizing::new(collected.to_bytes().to_vec()))
+}

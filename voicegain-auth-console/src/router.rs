@@ -1,0 +1,117 @@
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
+use http::{HeaderMap, HeaderValue};
+use voicegain_auth_core::Issuer;
+
+use crate::admin_token::AdminToken;
+use crate::handlers;
+use crate::host::Hosts;
+use crate::refusal::Refusal;
+
+/// The admin API.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AdminApi;
+
+impl AdminApi {
+    /// Begins to set up the API over an issuer, whose store it reads and changes, and the token that opens it.
+    pub fn builder(issuer: Issuer, admin_token: AdminToken) -> AdminApiBuilder {
+        AdminApiBuilder { issuer, admin_token, hosts: Hosts::default() }
+    }
+}
+
+/// Sets up the admin API.
+#[must_use = "a builder does nothing until it is built"]
+pub struct AdminApiBuilder {
+    issuer: Issuer,
+    admin_token: AdminToken,
+    hosts: Hosts,
+}
+
+impl AdminApiBuilder {
+    /// Answers to this address as `Host` too, the one the port listens on.
+    pub fn listen_address(mut self, address: SocketAddr) -> Self {
+        self.hosts.allow_address(address.ip());
+        self
+    }
+
+    /// Answers to this name as `Host` too, with any port. By default only `localhost`, `127.0.0.1` and `[::1]` are.
+    pub fn allow_host(mut self, host: &str) -> Self {
+        self.hosts.allow(host);
+        self
+    }
+
+    /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
+    pub fn build(self) -> Router {
+        let web_configs = Router::new()
+            .route("/web-configs", get(handlers::list).post(handlers::create))
+            .route(
+                "/web-configs/{id}",
+                get(handlers::get).patch(handlers::update).delete(handlers::delete),
+            )
+            .route("/web-configs/{id}/regenerate", post(handlers::regenerate))
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(from_fn_with_state(Arc::new(self.admin_token), check_token));
+        Router::new()
+            .route("/healthz", get(handlers::health))
+            .route("/readyz", get(handlers::readiness))
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(method_not_allowed)
+            .nest("/api", web_configs)
+            .layer(from_fn_with_state(Arc::new(self.hosts), check_host))
+            .layer(map_response(keep_out_of_caches))
+            .with_state(self.issuer)
+    }
+}
+
+impl fmt::Debug for AdminApiBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminApiBuilder").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+async fn no_such_path() -> Refusal {
+    Refusal::no_such_path()
+}
+
+async fn method_not_allowed() -> Refusal {
+    Refusal::method_not_allowed()
+}
+
+async fn check_host(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+    if hosts.admit(&request) { next.run(request).await } else { Refusal::foreign_host().into_response() }
+}
+
+async fn check_token(State(token): State<Arc<AdminToken>>, request: Request, next: Next) -> Response {
+    match bearer(request.headers()) {
+        None => Refusal::missing_token().into_response(),
+        Some(candidate) if token.is(candidate) => next.run(request).await,
+        Some(_) => {
+            tracing::warn!("a wrong admin token was sent");
+            Refusal::invalid_token().into_response()
+        }
+    }
+}
+
+/// The token of the one `Authorization` header, if its scheme is Bearer.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+async fn keep_out_of_caches(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

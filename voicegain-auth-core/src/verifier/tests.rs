@@ -1,0 +1,330 @@
+//! The decision as a whole, through [`Verifier::authorize`]; the case table has the breadth.
+
+use std::time::Duration;
+
+use super::*;
+use crate::claims::long_lived_payload;
+use crate::head::testing::TestHead;
+use crate::jws::{MacKey, sign};
+use crate::testing::{API_URL, World};
+use crate::{Issued, Mode, Policy, PolicyBuilder, Reason, Secret, SecretStore, TokenSource, TokenSources};
+
+const APP: &str = "https://app.example.com";
+
+struct Fixture {
+    world: World,
+    issued: Issued,
+    key: MacKey,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let issued = world.create_for(&["https://allowed.example.com", "*"]).await;
+        // `*` would allow everything; it is here for the cookie's sake and taken out otherwise.
+        let patch =
+            crate::WebConfigPatch { allowed_origins: Some(vec!["https://allowed.example.com".into()]), name: None };
+        world.issuer.update(issued.config.id, patch).await.unwrap();
+        let secret = world.store.load(issued.config.id).await.unwrap().value.unwrap().secret;
+        Self { key: MacKey::new(&secret), world, issued }
+    }
+
+    fn now(&self) -> u64 {
+        self.world.cache.now().wall.as_secs()
+    }
+
+    /// A token with these members beside `sub`.
+    fn token(&self, members: &str) -> String {
+        sign(&self.key, &format!(r#"{{{members},"sub":"{}"}}"#, self.issued.config.id))
+    }
+
+    /// A short-lived token for this audience.
+    fn short(&self, aud: &str) -> String {
+        self.token(&format!(r#""aud":"{aud}","exp":{}"#, self.now() + 300))
+    }
+
+    async fn ask_with(&self, policy: PolicyBuilder, head: &TestHead) -> Result<Admitted, Reason> {
+        let verifier = self.world.verifier(policy.build().unwrap());
+        verifier.authorize(head).await.map_err(|rejection| rejection.reason())
+    }
+
+    async fn ask(&self, head: &TestHead) -> Result<(), Reason> {
+        self.ask_with(Policy::builder(), head).await.map(drop)
+    }
+}
+
+fn get() -> TestHead {
+    TestHead::get("/v1/x").with("host", "api.example.net")
+}
+
+#[tokio::test]
+async fn v8_the_identity_is_that_of_the_record() {
+    let fixture = Fixture::new().await;
+    let admitted = fixture.ask_with(Policy::builder(), &get().bearer(&fixture.issued.jwt)).await.unwrap();
+    let identity = admitted.caller().identity().unwrap();
+    assert_eq!(identity.token_kind(), TokenKind::LongLived);
+    let headers: Vec<_> = identity.headers().map(|(name, value)| format!("{name}: {value}")).collect();
+    let id = fixture.issued.config.id;
+    assert_eq!(
+        headers,
+        [
+            "x-voicegain-account-id: acc-1".to_owned(),
+            "x-voicegain-context-id: ctx-1".to_owned(),
+            format!("x-voicegain-web-config-id: {id}"),
+            "x-voicegain-token-kind: long-lived".to_owned(),
+        ]
+    );
+    let exp = fixture.now() + 10;
+    let limited = sign(&fixture.key, &format!(r#"{{"sub":"api:/x y:{id}","exp":{exp}.5}}"#));
+    let head = TestHead::get("/v1/x%20y/z").bearer(&limited);
+    let admitted = fixture.ask_with(Policy::builder(), &head).await.unwrap();
+    let headers: Vec<_> = admitted.caller().identity().unwrap().headers().skip(3).collect();
+    assert_eq!(headers[0].1, "short-lived");
+    assert_eq!(headers[1], ("x-voicegain-token-expires", exp.to_string().into()));
+    assert_eq!(headers[2], ("x-voicegain-api-path", "/x%20y".into()));
+}
+
+#[test]
+fn v8_the_reserved_prefix_is_folded() {
+    for ours in ["x-voicegain-account-id", "X-VoiceGain-", "x_voicegain_account_id", "X.Voicegain-anything"] {
+        assert!(is_reserved_header(ours.as_bytes()), "{ours}");
+    }
+    for other in ["x-voicegain", "xx-voicegain-a", "x-voicegains-a", "authorization", ""] {
+        assert!(!is_reserved_header(other.as_bytes()), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn v4_time() {
+    let fixture = Fixture::new().await;
+    let now = fixture.now();
+    let at = |members: String| get().bearer(&fixture.token(&members));
+    assert_eq!(fixture.ask(&at(format!(r#""exp":{}"#, now + 30))).await, Ok(()));
+    assert_eq!(fixture.ask(&at(format!(r#""exp":{now}"#))).await, Err(Reason::TokenExpired));
+    assert_eq!(fixture.ask(&at(format!(r#""nbf":{}"#, now + 30))).await, Err(Reason::InvalidToken));
+    assert_eq!(fixture.ask(&at(format!(r#""nbf":{now}"#))).await, Ok(()));
+    let lenient = || Policy::builder().leeway(Duration::from_secs(60));
+    assert!(fixture.ask_with(lenient(), &at(format!(r#""exp":{}"#, now - 30))).await.is_ok());
+    assert!(fixture.ask_with(lenient(), &at(format!(r#""exp":{}"#, now - 90))).await.is_err());
+    assert!(fixture.ask_with(lenient(), &at(format!(r#""nbf":{}"#, now + 30))).await.is_ok());
+    assert!(fixture.ask_with(lenient(), &at(format!(r#""nbf":{}"#, now + 90))).await.is_err());
+    assert!(Policy::builder().leeway(Duration::from_secs(301)).build().is_err());
+}
+
+#[tokio::test]
+async fn v7_a_good_answer_does_not_outlive_exp() {
+    let fixture = Fixture::new().await;
+    let head = get().bearer(&fixture.short("*"));
+    assert_eq!(fixture.ask(&head).await, Ok(()));
+    fixture.world.clock.advance(Duration::from_secs(20));
+    assert_eq!(fixture.ask(&head).await, Ok(()));
+    fixture.world.clock.advance(Duration::from_secs(300));
+    assert_eq!(fixture.ask(&head).await, Err(Reason::TokenExpired));
+}
+
+#[tokio::test]
+async fn v3_only_the_newest_secret() {
+    let fixture = Fixture::new().await;
+    let short = fixture.short("*");
+    let new = fixture.world.issuer.regenerate(fixture.issued.config.id).await.unwrap();
+    for old in [&fixture.issued.jwt, &short] {
+        assert_eq!(fixture.ask(&get().bearer(old)).await, Err(Reason::InvalidToken));
+    }
+    assert_eq!(fixture.ask(&get().bearer(&new.jwt)).await, Ok(()));
+    let other_key = MacKey::new(&Secret::generate().unwrap());
+    let forged = sign(&other_key, &long_lived_payload(API_URL, fixture.issued.config.id));
+    assert_eq!(fixture.ask(&get().bearer(&forged)).await, Err(Reason::InvalidToken));
+}
+
+#[tokio::test]
+async fn v5_what_looks_the_same_is_the_same() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let key = MacKey::new(&Secret::generate().unwrap());
+    let unknown = sign(&key, &long_lived_payload(API_URL, crate::WebConfigId::generate().unwrap()));
+    let forged = sign(&key, &long_lived_payload(API_URL, fixture.issued.config.id));
+    let mut answers = Vec::new();
+    for token in [&unknown, &forged, "e30.e30.e30"] {
+        let rejection = verifier.authorize(&get().bearer(token)).await.unwrap_err();
+        let headers: Vec<_> = rejection.headers().collect();
+        answers.push((rejection.body(), headers, rejection.cause()));
+    }
+    assert!(answers.iter().all(|(body, headers, _)| (body, headers) == (&answers[0].0, &answers[0].1)));
+    assert_ne!(answers[0].2, answers[1].2, "the operator can tell them apart");
+}
+
+#[tokio::test]
+async fn o1_origin_is_asked_only_if_it_is_there() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.ask(&get().bearer(&fixture.short(APP))).await, Ok(()));
+    assert_eq!(fixture.ask(&get().bearer(&fixture.token(r#""exp":99999999999"#))).await, Ok(()));
+    let from = |origin: &str| get().with("origin", origin);
+    assert_eq!(fixture.ask(&from(APP).bearer(&fixture.short(APP))).await, Ok(()));
+    let evil = from("https://evil.example").bearer(&fixture.short(APP));
+    assert_eq!(fixture.ask(&evil).await, Err(Reason::OriginNotAllowed));
+    let without_aud = from(APP).bearer(&fixture.token(r#""exp":99999999999"#));
+    assert_eq!(fixture.ask(&without_aud).await, Err(Reason::OriginNotAllowed));
+    let array = fixture.token(&format!(r#""aud":["https://a.example","{APP}"],"exp":99999999999"#));
+    assert_eq!(fixture.ask(&from(APP).bearer(&array)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn o2_two_origins_or_a_bad_one() {
+    let fixture = Fixture::new().await;
+    let token = fixture.short("*");
+    for bad in ["", "https://a.example/", "https://u@a.example", "a.example", "https://a.example https://a.example"] {
+        let head = get().with("origin", bad).bearer(&token);
+        assert_eq!(fixture.ask(&head).await, Err(Reason::OriginNotAllowed), "{bad:?}");
+    }
+    let two = get().with("origin", APP).with("origin", APP).bearer(&token);
+    assert_eq!(fixture.ask(&two).await, Err(Reason::OriginNotAllowed));
+    assert_eq!(fixture.ask(&get().with("origin", "null").bearer(&token)).await, Ok(()), "O6");
+    let null = get().with("origin", "null").bearer(&fixture.short(APP));
+    assert_eq!(fixture.ask(&null).await, Err(Reason::OriginNotAllowed), "O6");
+}
+
+#[tokio::test]
+async fn o8_a_long_lived_token_in_a_page() {
+    let fixture = Fixture::new().await;
+    let from = |origin: &str| get().with("origin", origin).bearer(&fixture.issued.jwt);
+    for allowed in ["https://api.voicegain.ai", "https://api.example.net", "http://api.example.net", "https://allowed.example.com"] {
+        assert_eq!(fixture.ask(&from(allowed)).await, Ok(()), "{allowed}");
+    }
+    for refused in [APP, "null", "https://api.example.net:8443", "https://sub.allowed.example.com"] {
+        assert_eq!(fixture.ask(&from(refused)).await, Err(Reason::OriginNotAllowed), "{refused}");
+    }
+    // The authority is the target's, then the one Host; a forwarding header is neither.
+    let mut absolute = from("https://other.example");
+    absolute.authority = Some("other.example".into());
+    assert_eq!(fixture.ask(&absolute).await, Ok(()));
+    let forwarded = from(APP).with("x-forwarded-host", "app.example.com").with("forwarded", "host=app.example.com");
+    assert_eq!(fixture.ask(&forwarded).await, Err(Reason::OriginNotAllowed));
+    let two_hosts = from("https://api.example.net").with("host", "api.example.net");
+    assert_eq!(fixture.ask(&two_hosts).await, Err(Reason::OriginNotAllowed));
+    let relaxed = Policy::builder().dangerously_allow_long_lived_tokens_from_any_origin(true);
+    assert!(fixture.ask_with(relaxed, &from(APP)).await.is_ok());
+}
+
+fn all_sources() -> PolicyBuilder {
+    let sources = TokenSources { header: true, query: true, protocol: true, cookie: Some("vg".into()) };
+    Policy::builder().token_sources(sources)
+}
+
+#[tokio::test]
+async fn o1_a_cookie_or_query_token_needs_to_know_where_it_comes_from() {
+    let fixture = Fixture::new().await;
+    let short = fixture.short(APP);
+    let cookie = get().with("cookie", format!("vg={short}"));
+    let mut query = get();
+    query.query = Some(format!("access_token={short}"));
+    for head in [&cookie, &query] {
+        let source = if head.query.is_some() { TokenSource::Query } else { TokenSource::Cookie };
+        let refused = fixture.ask_with(all_sources(), head).await.unwrap_err();
+        assert_eq!(refused, Reason::OriginNotAllowed);
+        let optional = fixture.ask_with(all_sources().mode(Mode::Optional), head).await.unwrap_err();
+        assert_eq!(optional, Reason::OriginNotAllowed, "in optional mode too");
+        for site in ["same-origin", "none"] {
+            let admitted = fixture.ask_with(all_sources(), &head.clone().with("sec-fetch-site", site)).await.unwrap();
+            assert_eq!(admitted.source(), Some(source));
+            assert!(admitted.is_private());
+        }
+        for site in ["same-site", "cross-site", "", "Same-Origin"] {
+            assert!(fixture.ask_with(all_sources(), &head.clone().with("sec-fetch-site", site)).await.is_err(), "{site}");
+        }
+        assert!(fixture.ask_with(all_sources(), &head.clone().with("origin", APP)).await.is_ok());
+        let evil = head.clone().with("origin", "https://evil.example").with("sec-fetch-site", "same-origin");
+        assert!(fixture.ask_with(all_sources(), &evil).await.is_err());
+    }
+    assert!(fixture.ask_with(all_sources(), &query.clone().websocket()).await.is_ok(), "a WebSocket's query");
+    assert!(fixture.ask_with(all_sources(), &cookie.clone().websocket()).await.is_err(), "but not its cookie");
+}
+
+#[tokio::test]
+async fn o1_for_a_cookie_a_star_matches_nothing() {
+    let fixture = Fixture::new().await;
+    let star = fixture.short("*");
+    let cookie = get().with("cookie", format!("vg={star}")).with("origin", APP);
+    assert_eq!(fixture.ask_with(all_sources(), &cookie).await.unwrap_err(), Reason::OriginNotAllowed);
+    assert!(fixture.ask_with(all_sources(), &get().bearer(&star).with("origin", APP)).await.is_ok());
+    let relaxed = all_sources().dangerously_allow_long_lived_tokens_from_any_origin(true);
+    let long_lived = get().with("cookie", format!("vg={}", fixture.issued.jwt)).with("origin", APP);
+    assert_eq!(fixture.ask_with(relaxed, &long_lived).await.unwrap_err(), Reason::OriginNotAllowed);
+}
+
+#[tokio::test]
+async fn o9_a_preflight_is_nobody() {
+    let fixture = Fixture::new().await;
+    let preflight = || get().method("OPTIONS").with("origin", APP).with("access-control-request-method", "POST");
+    let admitted = fixture.ask_with(Policy::builder(), &preflight().bearer(&fixture.issued.jwt)).await.unwrap();
+    assert!(matches!(admitted.caller(), Caller::Preflight));
+    assert_eq!(fixture.ask(&preflight().with("origin", APP)).await, Err(Reason::OriginNotAllowed), "O2");
+    for other in [
+        get().method("OPTIONS").with("origin", APP),
+        get().method("OPTIONS").with("origin", APP).with("access-control-request-method", ""),
+        get().method("OPTIONS").with("access-control-request-method", "POST"),
+        preflight().method("options"),
+        preflight().method("GET"),
+    ] {
+        assert_eq!(fixture.ask(&other).await, Err(Reason::MissingToken), "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn v1_optional_never_hides_a_bad_token() {
+    let fixture = Fixture::new().await;
+    let optional = || Policy::builder().mode(Mode::Optional);
+    let admitted = fixture.ask_with(optional(), &get()).await.unwrap();
+    assert!(matches!(admitted.caller(), Caller::Anonymous));
+    for (head, reason) in [
+        (get().bearer("rubbish"), Reason::InvalidToken),
+        (get().bearer(&fixture.token(r#""exp":1"#)), Reason::TokenExpired),
+        (get().bearer("a").bearer("b"), Reason::InvalidRequest),
+        (get().with("origin", APP).with("origin", APP), Reason::OriginNotAllowed),
+    ] {
+        assert_eq!(fixture.ask_with(optional(), &head).await.unwrap_err(), reason);
+    }
+}
+
+#[tokio::test]
+async fn p1_the_path_the_client_sent() {
+    let fixture = Fixture::new().await;
+    let limited = sign(&fixture.key, &format!(r#"{{"sub":"api:/data-prep:{}"}}"#, fixture.issued.config.id));
+    let at = |path: &str| TestHead::get(path).bearer(&limited);
+    for good in ["/v1/data-prep", "/v1/data-prep/", "/v1/data-prep/x", "/v1/data%2Dprep", "/v1/data-prep?x=/y"] {
+        assert_eq!(fixture.ask(&at(good)).await, Ok(()), "{good}");
+    }
+    for bad in ["/data-prep", "/v1/data-prepared", "/v1/x?path=/data-prep", "/v1/data-prep/../x", "/v1/Data-prep", "/v1//data-prep"] {
+        assert_eq!(fixture.ask(&at(bad)).await, Err(Reason::InsufficientScope), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn v9_the_first_thing_wrong_is_the_answer() {
+    let fixture = Fixture::new().await;
+    let id = fixture.issued.config.id;
+    let other = MacKey::new(&Secret::generate().unwrap());
+    let payload = format!(r#"{{"sub":"api:/y:{id}","exp":1,"nbf":99999999999,"aud":"https://a.example"}}"#);
+    let wrong_everywhere = || get().with("origin", APP);
+    let ask = async |token: &str| fixture.ask(&wrong_everywhere().bearer(token)).await;
+    assert_eq!(fixture.ask(&wrong_everywhere()).await, Err(Reason::MissingToken));
+    assert_eq!(ask(&sign(&other, &payload)).await, Err(Reason::InvalidToken));
+    assert_eq!(ask(&sign(&fixture.key, &payload)).await, Err(Reason::TokenExpired));
+    let payload = payload.replace(r#""exp":1,"#, r#""exp":99999999999,"#);
+    assert_eq!(ask(&sign(&fixture.key, &payload)).await, Err(Reason::InvalidToken), "nbf");
+    let payload = payload.replace(r#""nbf":99999999999,"#, "");
+    assert_eq!(ask(&sign(&fixture.key, &payload)).await, Err(Reason::OriginNotAllowed));
+    let payload = payload.replace("https://a.example", APP);
+    assert_eq!(ask(&sign(&fixture.key, &payload)).await, Err(Reason::InsufficientScope));
+    let payload = payload.replace("/y:", "/x:");
+    assert_eq!(ask(&sign(&fixture.key, &payload)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn v1_the_answer_names_another_protocol() {
+    let fixture = Fixture::new().await;
+    let head = get().websocket().with("sec-websocket-protocol", format!("bearer.{}, chat, x", fixture.issued.jwt));
+    let admitted = fixture.ask_with(all_sources(), &head).await.unwrap();
+    assert_eq!(admitted.source(), Some(TokenSource::Protocol));
+    assert_eq!(admitted.default_protocol(), Some("chat"));
+    assert!(!admitted.is_private());
+}

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod body;
+#[cfg(feature = "axum")]
+mod extract;
+mod future;
+mod head;
+mod layer;
+mod response;
+mod service;
+mod strip;
+
+pub use body::{Grpc, Json, RejectionBody, RejectionBodyFn, rejection_body_fn};
+#[cfg(feature = "axum")]
+pub use extract::{Caller, Identity, IdentityRejection, MissingLayer};
+pub use future::ResponseFuture;
+pub use layer::AuthLayer;
+pub use service::AuthService;

@@ -1,0 +1,212 @@
+//! The project's chores: `cargo xtask test`, `cargo xtask lint`, `cargo xtask ci`.
+//!
+//! No dependencies, so that it is there within seconds. What a chore needs beyond Rust, a C compiler and Python it
+//! installs into folders of the project's own, and says so; where it cannot, it fails and says what to install.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+const HELP: &str = "\
+cargo xtask <chore>
+
+  test   everything that is tested: the workspace, the case table on every stack, the published Python SDK,
+         a user's crate with its own jsonwebtoken
+  lint   formatting, lints, documentation, each feature alone, licences and sources
+  ci     test, then lint
+";
+
+/// The published SDK that the gateway must serve, unchanged.
+const SDK: &str = "voicegain-speech==1.142.0";
+
+/// The published library crates, and the features each is to be checked with alone.
+const LIBRARIES: [(&str, &[&str]); 5] = [
+    ("voicegain-auth-core", &["second-opinion"]),
+    ("voicegain-auth-tower", &["axum"]),
+    ("voicegain-auth-actix", &[]),
+    ("voicegain-auth-store", &["sqlite"]),
+    ("voicegain-auth-console", &[]),
+];
+
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let chore = env::args().nth(1).unwrap_or_default();
+    let outcome = match chore.as_str() {
+        "test" => test(),
+        "lint" => lint(),
+        "ci" => test().and_then(|()| lint()),
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Where cargo puts what it builds.
+fn target_dir() -> Result<PathBuf, String> {
+    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
+    let (_, rest) = metadata.split_once("\"target_directory\":\"").ok_or("cargo metadata names no target directory")?;
+    let (path, _) = rest.split_once('"').ok_or("cargo metadata is cut off")?;
+    Ok(PathBuf::from(path.replace("\\\\", "\\")))
+}
+
+fn heading(text: &str) {
+    println!("\n=== {text}");
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+fn run(command: &mut Command) -> Outcome {
+    println!("$ {}", shown(command));
+    let status = command.status().map_err(|error| format!("{} could not be started: {error}", shown(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("{} failed ({status})", shown(command))) }
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{} could not be started: {error}", shown(command)))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{} failed ({})", shown(command), output.status))
+    }
+}
+
+fn test() -> Outcome {
+    let root = root();
+    heading("the gateways, which the case table and the SDK are run against");
+    run(cargo().args(["build", "--locked", "-p", "voicegain-gateway", "-p", "voicegain-gateway-actix"]))?;
+    let binaries = target_dir()?.join("debug");
+    let gateway = binaries.join("voicegain-gateway");
+    let gateway_actix = binaries.join("voicegain-gateway-actix");
+
+    heading("the workspace, with the case table on every stack");
+    run(cargo()
+        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .env("VOICEGAIN_GATEWAY_BIN", &gateway)
+        .env("VOICEGAIN_GATEWAY_ACTIX_BIN", &gateway_actix))?;
+    heading("the core with its second opinion");
+    run(cargo().args(["test", "--locked", "-p", "voicegain-auth-core", "--all-features"]))?;
+
+    heading("a user's crate, with each choice of jsonwebtoken's crypto features");
+    user_crate(&root)?;
+
+    heading("the published Python SDK");
+    let python = python_with_sdk(&root)?;
+    for binary in [&gateway, &gateway_actix] {
+        run(Command::new(&python).arg(root.join("tests/sdk/conversation.py")).arg(binary))?;
+    }
+
+    heading("what did not run");
+    let vectors = env::var_os("VOICEGAIN_AUTH_VECTORS").map_or_else(|| root.join("../shared/vectors"), PathBuf::from);
+    if vectors.join("wycheproof_hs256.json").is_file() {
+        println!("nothing: all of it ran");
+    } else {
+        println!(
+            "Wycheproof's JWS vectors: 40 cases not run, since {} is not there (set VOICEGAIN_AUTH_VECTORS)",
+            vectors.display()
+        );
+    }
+    Ok(())
+}
+
+/// Builds and runs a crate outside of the workspace that uses the core beside a jsonwebtoken of its own.
+fn user_crate(root: &Path) -> Outcome {
+    let manifest = root.join("tests/user-crate/Cargo.toml");
+    for features in ["", "rust_crypto", "aws_lc_rs", "rust_crypto,aws_lc_rs"] {
+        run(cargo()
+            .args(["run", "--quiet", "--locked", "--manifest-path"])
+            .arg(&manifest)
+            .args(["--no-default-features", "--features", features])
+            .env("CARGO_TARGET_DIR", target_dir()?.join("user-crate")))?;
+    }
+    Ok(())
+}
+
+/// A Python of the project's own, with the SDK in it.
+fn python_with_sdk(root: &Path) -> Result<PathBuf, String> {
+    let environment = root.join(".test-env");
+    let python = environment.join("bin/python");
+    let marker = environment.join("installed");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == SDK) {
+        return Ok(python);
+    }
+    println!("installing {SDK} into {}", environment.display());
+    run(Command::new("python3").args(["-m", "venv"]).arg(&environment)).map_err(|problem| {
+        format!("{problem}\nPython 3 with its venv module is needed (on Debian: apt-get install python3-venv)")
+    })?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]))?;
+    fs::write(&marker, SDK).map_err(|error| format!("{}: {error}", marker.display()))?;
+    Ok(python)
+}
+
+fn lint() -> Outcome {
+    heading("formatting");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    heading("lints");
+    run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
+    heading("documentation");
+    run(cargo()
+        .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    heading("each feature alone, and none");
+    for (library, features) in LIBRARIES {
+        for feature in std::iter::once(&"").chain(features) {
+            run(cargo()
+                .args(["clippy", "--locked", "-p", library, "--no-default-features", "--features", feature, "--"])
+                .args(["-D", "warnings"]))?;
+        }
+    }
+    heading("the core knows no HTTP framework");
+    let tree = output(cargo().args(["tree", "--locked", "-p", "voicegain-auth-core", "-e", "normal", "--prefix", "none"]))?;
+    for line in tree.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let family = name.split('-').next().unwrap_or_default();
+        if ["http", "hyper", "tower", "axum", "actix"].contains(&family) {
+            return Err(format!("voicegain-auth-core depends on {name}"));
+        }
+    }
+    println!("{} crates, none of them one", tree.lines().count());
+    heading("licences, duplicates and sources");
+    deny()
+}
+
+fn deny() -> Outcome {
+    let is_there = |program: &Path| {
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
+    };
+    let mut program = PathBuf::from("cargo-deny");
+    if !is_there(&program) {
+        let tools = root().join(".tools");
+        program = tools.join("bin/cargo-deny");
+        if !is_there(&program) {
+            println!("installing cargo-deny into {}", tools.display());
+            run(cargo().args(["install", "--locked", "--root"]).arg(&tools).arg("cargo-deny"))?;
+        }
+    }
+    run(Command::new(program).current_dir(root()).args(["--offline", "check", "bans", "licenses", "sources"]))
+}
