@@ -3,7 +3,7 @@
 //! A file of `cases/` holds a list of `[[case]]`. Its own members are `id`, `rules`, `title`, `variants`, `stacks`,
 //! `not_for`, `rows` and `steps`; every other member is one of [`Step`], for a case of one step. A row of `rows` makes
 //! a case of its own: its members replace the case's members of the same name, and stand in for `${name}` in all of
-//! the case's texts. CONTRIBUTING of a case is by example: read the files.
+//! the case's texts (`${token}` aside, which is the token as it is sent).
 
 use crate::stack::{Kind, Variant};
 use crate::token::Recipe;
@@ -448,9 +448,11 @@ const STEP: [&str; 20] = [
 fn substitute(value: &mut Value, row: &Table) {
     match value {
         Value::String(text) => {
+            // `${token}` is the token that is sent, never its recipe.
+            let row = row.iter().filter(|(name, _)| *name != "token").collect::<BTreeMap<_, _>>();
             let whole = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            if let Some(replacement) = whole.and_then(|name| row.get(name)) {
-                *value = replacement.clone();
+            if let Some(replacement) = whole.and_then(|name| row.get(&name.to_owned())) {
+                *value = (*replacement).clone();
                 return;
             }
             for (name, replacement) in row {

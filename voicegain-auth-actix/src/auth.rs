@@ -8,15 +8,14 @@ use actix_web::dev::{self, Service, ServiceRequest, ServiceResponse, Transform, 
 use actix_web::http::header::ContentType;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage};
-use voicegain_auth_core::{Admitted, Progress, Rejection, Verifier};
+use voicegain_auth_core::{Admitted, Caller, Progress, Rejection, Verifier};
 
-use crate::extract::Caller;
 use crate::future::{AuthFuture, Finish};
 use crate::head::Head;
 use crate::rejected::{Rejected, is_grpc};
 use crate::strip;
 
-/// The middleware: lets a request through with its [`Caller`], or refuses it.
+/// The middleware: lets a request through with its [`Caller`](crate::Caller), or refuses it.
 ///
 /// Wraps an `App`, a scope or a resource. Cloning is cheap; clone one into the closure that makes the app of each worker.
 #[derive(Clone)]
@@ -77,7 +76,7 @@ impl Auth {
             // The extractor of an identity will have to refuse in its place.
             request.extensions_mut().insert(self.clone());
         }
-        request.extensions_mut().insert(Caller::from(caller));
+        request.extensions_mut().insert::<Caller>(caller);
         finish
     }
 

@@ -2,7 +2,7 @@ use std::future::{Ready, ready};
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use voicegain_auth_core as core;
 use voicegain_auth_core::{Reason, Rejection};
@@ -12,14 +12,14 @@ use crate::rejected::Rejected;
 
 /// Extractor: who calls, as [`Auth`] found out. Dereferences to [`voicegain_auth_core::Caller`].
 ///
-/// [`Auth`] also puts it into the request's extensions, for middlewares.
+/// Middlewares find core's own in the request's extensions.
 ///
 /// Where the request did not pass through [`Auth`], extraction fails with [`MissingAuth`].
 #[derive(Debug, Clone)]
 pub struct Caller(core::Caller);
 
 impl Caller {
-    /// Core's own.
+    /// Core's own, to match on.
     #[must_use]
     pub fn into_inner(self) -> core::Caller {
         self.0
@@ -45,7 +45,7 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(caller_of(request).map_err(Error::from))
+        ready(caller_of(request).map(Self).map_err(Error::from))
     }
 }
 
@@ -87,17 +87,15 @@ impl FromRequest for Identity {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(match caller_of(request) {
-            Ok(Caller(core::Caller::Identified(identity))) => Ok(Self(identity)),
-            Ok(Caller(core::Caller::Anonymous | core::Caller::Preflight)) => {
-                Err(missing_token(request).into())
-            }
+            Ok(core::Caller::Identified(identity)) => Ok(Self(identity)),
+            Ok(core::Caller::Anonymous | core::Caller::Preflight) => Err(missing_token(request).into()),
             Err(error) => Err(error.into()),
         })
     }
 }
 
-fn caller_of(request: &HttpRequest) -> Result<Caller, MissingAuth> {
-    let caller = request.extensions().get::<Caller>().cloned();
+fn caller_of(request: &HttpRequest) -> Result<core::Caller, MissingAuth> {
+    let caller = request.extensions().get::<core::Caller>().cloned();
     caller.ok_or_else(|| {
         let route = request.match_pattern().unwrap_or_default();
         tracing::error!(route, "a handler asks who calls, and no `Auth` wraps it");
@@ -129,6 +127,6 @@ impl std::error::Error for MissingAuth {}
 
 impl ResponseError for MissingAuth {
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)
+        HttpResponse::InternalServerError().insert_header((CACHE_CONTROL, "no-store")).finish()
     }
 }

@@ -1,12 +1,13 @@
 //! One function for each thing that can be done.
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use voicegain_auth_core::store::ListQuery;
 use voicegain_auth_core::{CreateRequest, Issuer, Secret, WebConfigId, WebConfigPatch};
@@ -66,23 +67,22 @@ pub(crate) async fn list(State(issuer): State<Issuer>, RawQuery(query): RawQuery
 /// `GET /api/web-configs/{id}`
 pub(crate) async fn get(
     State(issuer): State<Issuer>,
-    Path(id): Path<String>,
+    Id(id): Id,
     RawQuery(query): RawQuery,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    let config = issuer.get(web_config_id(&id)?).await?;
+    let config = issuer.get(id).await?;
     Ok(json(StatusCode::OK, &Record::from(&config)))
 }
 
 /// `PATCH /api/web-configs/{id}`
 pub(crate) async fn update(
     State(issuer): State<Issuer>,
-    Path(id): Path<String>,
+    Id(id): Id,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    let id = web_config_id(&id)?;
     let mut fields = Fields::read(&body(request).await?, &["name", "allowedOrigins"])?;
     let patch = WebConfigPatch { name: fields.text("name")?, allowed_origins: fields.texts("allowedOrigins")? };
     let config = issuer.update(id, patch).await?;
@@ -93,12 +93,11 @@ pub(crate) async fn update(
 /// `DELETE /api/web-configs/{id}`
 pub(crate) async fn delete(
     State(issuer): State<Issuer>,
-    Path(id): Path<String>,
+    Id(id): Id,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    let id = web_config_id(&id)?;
     Fields::read(&body(request).await?, &[])?;
     issuer.delete(id).await?;
     tracing::info!(web_config = %id, "a web config was deleted");
@@ -110,12 +109,11 @@ pub(crate) async fn delete(
 /// `POST /api/web-configs/{id}/regenerate`
 pub(crate) async fn regenerate(
     State(issuer): State<Issuer>,
-    Path(id): Path<String>,
+    Id(id): Id,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    let id = web_config_id(&id)?;
     Fields::read(&body(request).await?, &[])?;
     let issued = issuer.regenerate(id).await?;
     tracing::info!(web_config = %id, generation = %issued.config.generation, "a secret was regenerated");
@@ -150,8 +148,17 @@ pub(crate) async fn readiness(State(issuer): State<Issuer>) -> Answer {
     Err(Refusal::unavailable(detail))
 }
 
-fn web_config_id(text: &str) -> Result<WebConfigId, Refusal> {
-    text.parse().map_err(|_| Refusal::no_such_web_config())
+/// The web config that the path names. A text that is no id names none.
+pub(crate) struct Id(WebConfigId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let id = text.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(Refusal::no_such_web_config)
+    }
 }
 
 fn secret(text: &str) -> Result<Secret, Refusal> {

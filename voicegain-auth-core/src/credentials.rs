@@ -181,12 +181,8 @@ pub struct Strip {
 impl Strip {
     /// What this policy takes out of a request, whichever source counted and whether or not one did.
     pub fn plan<H: RequestHead>(policy: &Policy, head: &H) -> Self {
-        let mut plan = Self {
-            authorization: Edit::Keep,
-            query: Edit::Keep,
-            protocols: Edit::Keep,
-            cookies: Edit::Keep,
-        };
+        let mut plan =
+            Self { authorization: Edit::Keep, query: Edit::Keep, protocols: Edit::Keep, cookies: Edit::Keep };
         if policy.pass_token_on {
             return plan;
         }
@@ -199,8 +195,11 @@ impl Strip {
         {
             plan.query = edit(query.split('&').filter(|pair| !is_token_pair(pair)), "&");
         }
-        if sources.protocol && list_members(head, Field::SecWebSocketProtocol).any(|it| bearer_entry(it).is_some()) {
-            let others = list_members(head, Field::SecWebSocketProtocol).filter(|it| bearer_entry(it).is_none());
+        if sources.protocol
+            && list_members(head, Field::SecWebSocketProtocol).any(|it| bearer_entry(it).is_some())
+        {
+            let others =
+                list_members(head, Field::SecWebSocketProtocol).filter(|it| bearer_entry(it).is_none());
             plan.protocols = edit(others.filter_map(|entry| str::from_utf8(entry).ok()), ", ");
         }
         if let Some(name) = &sources.cookie

@@ -93,9 +93,12 @@ pub(crate) fn list_members<H: RequestHead>(head: &H, field: Field) -> impl Itera
 /// Whether the client asks for a WebSocket: RFC 6455's upgrade, or RFC 8441's extended CONNECT. Whether the handshake is
 /// well formed is not asked here.
 pub fn is_websocket_upgrade<H: RequestHead>(head: &H) -> bool {
-    let names = |field, name: &[u8]| list_members(head, field).any(|member| member.eq_ignore_ascii_case(name));
+    let names =
+        |field, name: &[u8]| list_members(head, field).any(|member| member.eq_ignore_ascii_case(name));
     head.is_websocket_connect()
-        || (head.method() == "GET" && names(Field::Upgrade, b"websocket") && names(Field::Connection, b"upgrade"))
+        || (head.method() == "GET"
+            && names(Field::Upgrade, b"websocket")
+            && names(Field::Connection, b"upgrade"))
 }
 
 /// Whether this is a CORS preflight, by the three-part test of rule O9.
@@ -185,7 +188,10 @@ pub(crate) mod testing {
         }
 
         fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-            self.headers.iter().filter(move |(name, _)| name == field.name()).map(|(_, value)| value.as_slice())
+            self.headers
+                .iter()
+                .filter(move |(name, _)| name == field.name())
+                .map(|(_, value)| value.as_slice())
         }
     }
 }

@@ -129,8 +129,7 @@ impl Issuer {
             format!("{scheme}://{}", rest.get(..end).unwrap_or_default())
         });
         let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'?' | b'#');
-        let is_origin =
-            origin.is_some_and(|origin| crate::origin::Origin::parse(origin.as_bytes()).is_ok());
+        let is_origin = origin.is_some_and(|origin| crate::origin::Origin::parse(origin.as_bytes()).is_ok());
         if !is_origin || !api_url.bytes().all(plain) {
             return Err(ConfigError::ApiUrl(api_url.as_ref().to_owned()));
         }
@@ -157,7 +156,10 @@ impl Issuer {
         check_name(&request.name)?;
         check_allowed_origins(&request.allowed_origins)?;
         if request.id.is_some() && request.secret.is_none() {
-            return Err(IssueError::invalid("id", "comes only with a `secret`; leave it out to get a new one"));
+            return Err(IssueError::invalid(
+                "id",
+                "comes only with a `secret`; leave it out to get a new one",
+            ));
         }
         if request.revive && request.id.is_none() {
             return Err(IssueError::invalid("revive", "comes only with the `id` that was deleted"));
@@ -261,7 +263,8 @@ impl Issuer {
         let parameters = MintParameters::from_query(query.unwrap_or_default(), caller.context_id())?;
         let now = self.cache.now().wall;
         let expires = ceiling_seconds(now).saturating_add(parameters.expires_in);
-        let subject = Subject::new(caller.web_config_id(), parameters.api_path.as_ref().map(ApiPath::borrowed));
+        let subject =
+            Subject::new(caller.web_config_id(), parameters.api_path.as_ref().map(ApiPath::borrowed));
         let payload = short_lived_payload(&parameters.audience, subject, expires);
         Ok(jws::sign(&caller.record().key, &payload))
     }
@@ -274,17 +277,22 @@ impl fmt::Debug for Issuer {
 }
 
 fn check_name(name: &str) -> Result<(), IssueError> {
-    let fits = (1..=Issuer::MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(IssueError::invalid("name", "must be 1 to 128 characters, none of them a control character")) }
+    let fits =
+        (1..=Issuer::MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if fits {
+        Ok(())
+    } else {
+        Err(IssueError::invalid("name", "must be 1 to 128 characters, none of them a control character"))
+    }
 }
 
 fn check_allowed_origins(patterns: &[String]) -> Result<(), IssueError> {
     if patterns.len() > Issuer::MAX_ALLOWED_ORIGINS {
         return Err(IssueError::invalid("allowedOrigins", "there may be 1,000 patterns at most"));
     }
-    OriginRules::parse_allowed(patterns)
-        .map(drop)
-        .map_err(|(index, error)| IssueError::invalid("allowedOrigins", format!("pattern {}: {error}", index.saturating_add(1))))
+    OriginRules::parse_allowed(patterns).map(drop).map_err(|(index, error)| {
+        IssueError::invalid("allowedOrigins", format!("pattern {}: {error}", index.saturating_add(1)))
+    })
 }
 
 /// The time counted from now rounded up (rule M2), in seconds.
@@ -326,7 +334,10 @@ impl MintParameters {
             return Err(wrong("contextId", "must be the context of the token, or left out"));
         }
         let Some(audience) = aud else {
-            return Err(wrong("aud", "is missing; name the origin that will use the token, as in https://app.example.com"));
+            return Err(wrong(
+                "aud",
+                "is missing; name the origin that will use the token, as in https://app.example.com",
+            ));
         };
         Ok(Self {
             audience: Self::audience(audience)?,
@@ -348,7 +359,8 @@ impl MintParameters {
     fn expires_in(text: &str) -> Result<u64, Rejection> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = text.parse().ok().filter(|seconds| digits && Self::EXPIRES_IN.contains(seconds));
-        seconds.ok_or_else(|| wrong("expInSec", "must be a number of seconds from 1 to 3600, in decimal digits"))
+        seconds
+            .ok_or_else(|| wrong("expInSec", "must be a number of seconds from 1 to 3600, in decimal digits"))
     }
 
     fn api_path(text: &str) -> Result<ApiPath, Rejection> {

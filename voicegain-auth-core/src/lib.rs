@@ -15,6 +15,8 @@ pub mod origin;
 mod policy;
 mod record;
 mod rejection;
+#[cfg(feature = "second-opinion")]
+mod second_opinion;
 mod secret;
 pub mod store;
 mod subject;

@@ -13,6 +13,8 @@ pub(crate) struct Record {
     /// Prepared once, when the record is loaded.
     pub(crate) key: MacKey,
     pub(crate) allowed_origins: OriginRules,
+    #[cfg(feature = "second-opinion")]
+    pub(crate) second_opinion: crate::second_opinion::SecondOpinion,
     fingerprint: Fingerprint,
 }
 
@@ -22,7 +24,14 @@ impl Record {
         let mac = key.mac(b"voicegain-auth: which secret is this?");
         let [a, b, c, d, e, f, g, h, ..] = mac;
         let allowed_origins = OriginRules::from_stored(&stored.config.allowed_origins);
-        Self { config: stored.config, key, allowed_origins, fingerprint: [a, b, c, d, e, f, g, h] }
+        Self {
+            config: stored.config,
+            key,
+            allowed_origins,
+            #[cfg(feature = "second-opinion")]
+            second_opinion: crate::second_opinion::SecondOpinion::new(&stored.secret),
+            fingerprint: [a, b, c, d, e, f, g, h],
+        }
     }
 
     pub(crate) fn loaded(&self) -> Loaded {

@@ -226,7 +226,12 @@ mod tests {
 
     const ALL: [(Reason, &str, u16, Option<&str>); 14] = [
         (Reason::MissingToken, "missing_token", 401, Some(r#"Bearer realm="r""#)),
-        (Reason::InvalidRequest, "invalid_request", 400, Some(r#"Bearer realm="r", error="invalid_request""#)),
+        (
+            Reason::InvalidRequest,
+            "invalid_request",
+            400,
+            Some(r#"Bearer realm="r", error="invalid_request""#),
+        ),
         (Reason::InvalidToken, "invalid_token", 401, Some(r#"Bearer realm="r", error="invalid_token""#)),
         (
             Reason::TokenExpired,
@@ -235,7 +240,12 @@ mod tests {
             Some(r#"Bearer realm="r", error="invalid_token", error_description="The access token expired""#),
         ),
         (Reason::OriginNotAllowed, "origin_not_allowed", 403, None),
-        (Reason::InsufficientScope, "insufficient_scope", 403, Some(r#"Bearer realm="r", error="insufficient_scope""#)),
+        (
+            Reason::InsufficientScope,
+            "insufficient_scope",
+            403,
+            Some(r#"Bearer realm="r", error="insufficient_scope""#),
+        ),
         (Reason::InvalidParameter, "invalid_parameter", 400, None),
         (Reason::TemporarilyUnavailable, "temporarily_unavailable", 503, None),
         (Reason::NotFound, "not_found", 404, None),

@@ -1,3 +1,27 @@
-//! What the two example gateways share.
+//! What the two example gateways share: everything but the HTTP server in front. It speaks `http` 1.x types.
+//!
+//! A request passes, in this order (rule V9):
+//!
+//! 1. [`head`]: the reserved headers are taken out, a header section that is too large is refused;
+//! 2. [`gate`]: authority, path forms, base path, preflight, method;
+//! 3. the framework's own `voicegain-auth` middleware, which decides about the token;
+//! 4. [`Gateway::serve`]: the mint route, the upstream by way of [`forward`], or the built-in [`echo`];
+//! 5. [`cors`]: makes the answer readable by the page that asked.
 
+mod body;
+pub mod cli;
+pub mod cors;
+pub mod echo;
 pub mod forward;
+pub mod gate;
+mod gateway;
+pub mod head;
+pub mod logging;
+mod refusal;
+pub mod server;
+pub mod setup;
+pub mod shutdown;
+
+pub use body::GatewayBody;
+pub use gateway::{Arrival, Gateway};
+pub use refusal::{Refusal, is_grpc};

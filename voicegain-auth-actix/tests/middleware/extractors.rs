@@ -59,6 +59,7 @@ fn v8_a_missing_layer_is_a_500_that_tells_the_client_nothing() {
     for route in ["identity", "caller"] {
         let answer = server.bearer(&format!("GET /bare/{route}"), world.token());
         assert_eq!((answer.status, answer.body.as_str()), (500, ""), "{route}");
+        assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
     }
 }
 

@@ -86,6 +86,22 @@ fn p1_counts_the_path_the_client_sent_whatever_a_scope_strips() {
     }
 }
 
+/// With a base path that a scope's rest could be taken for.
+#[test]
+fn p1_a_token_for_data_prep_is_no_good_below_another_scope() {
+    let world = World::new();
+    let auth = world.auth(Policy::builder().base_path("/"));
+    let server = serve!(
+        App::new()
+            .service(web::scope("/admin").wrap(auth.clone()).route("/data-prep", web::to(ok)))
+            .service(web::resource("/data-prep").wrap(auth.clone()).to(ok))
+    );
+    let token = world.mint("aud=*&api=/data-prep");
+    server.bearer("GET /data-prep", &token).accepted();
+    server.bearer("GET /admin/data-prep", &token).refused(403, "insufficient_scope");
+    server.bearer("GET /admin/data-prep", world.token()).accepted();
+}
+
 #[test]
 fn v1_an_auth_inside_another_finds_no_token_unless_the_outer_one_passes_it_on() {
     let world = World::new();

@@ -107,9 +107,9 @@ impl Running {
                 wait::applied(shared, after).await;
                 Ok(Outcome::Look)
             }
-            Verdict::Behind => {
-                Err(StoreError::unavailable("the store answered from behind what was seen: a lagging replica?"))
-            }
+            Verdict::Behind => Err(StoreError::unavailable(
+                "the store answered from behind what was seen: a lagging replica?",
+            )),
             Verdict::WentBack => {
                 tracing::error!(
                     web_config = %self.id,

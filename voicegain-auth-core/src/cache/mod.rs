@@ -34,8 +34,8 @@ use crate::clock::{Clock, Reading};
 use crate::freshness::{Freshness, Proof};
 use crate::ids::WebConfigId;
 use crate::record::Record;
-use crate::verifier::Identity;
 use crate::store::{ChangeFeed, ErasedStore, Revision, SecretStore};
+use crate::verifier::Identity;
 
 /// The cached secrets of one store, kept current by its change feed.
 ///

@@ -131,7 +131,10 @@ async fn c7_a_change_by_another_process_counts_at_once_even_if_the_feed_is_deaf(
     world.controls.fail_feed.store(false, Ordering::SeqCst);
     // One more round, so that the feed rests without listening.
     assert_eq!(verdict(&verifier, "e30.e30.e30").await, Err(Reason::InvalidToken));
-    assert_eq!(verdict(&verifier, &jwt(&world, first.config.id, &Secret::generate().unwrap())).await, Err(Reason::InvalidToken));
+    assert_eq!(
+        verdict(&verifier, &jwt(&world, first.config.id, &Secret::generate().unwrap())).await,
+        Err(Reason::InvalidToken)
+    );
 
     let secret = Secret::generate().unwrap();
     let new = jwt(&world, first.config.id, &secret);

@@ -42,9 +42,9 @@ impl Future for Waiting {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited> {
         match self.get_mut() {
-            Self::Task(task) => {
-                Pin::new(task).poll(cx).map(|ended| ended.unwrap_or(Waited::InVain("the runtime is shutting down")))
-            }
+            Self::Task(task) => Pin::new(task)
+                .poll(cx)
+                .map(|ended| ended.unwrap_or(Waited::InVain("the runtime is shutting down"))),
             Self::InVain(why) => Poll::Ready(Waited::InVain(why)),
         }
     }
@@ -88,7 +88,8 @@ pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
     shared.wanted.notify_one();
     wait(shared, async move {
         let settled = status.wait_for(|status| {
-            (status.proved >= since && !status.proved.is_zero()) || (status.failed >= since && !status.failed.is_zero())
+            (status.proved >= since && !status.proved.is_zero())
+                || (status.failed >= since && !status.failed.is_zero())
         });
         match settled.await {
             Ok(status) if status.proved >= since && !status.proved.is_zero() => Waited::Look,

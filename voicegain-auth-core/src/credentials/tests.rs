@@ -24,7 +24,11 @@ fn from(source: TokenSource) -> Option<(String, TokenSource)> {
 #[test]
 fn v1_the_header_in_any_case_with_one_or_more_spaces() {
     for value in ["Bearer t", "bearer t", "BEARER    t"] {
-        assert_eq!(found(&TestHead::get("/").with("authorization", value)), from(TokenSource::Header), "{value}");
+        assert_eq!(
+            found(&TestHead::get("/").with("authorization", value)),
+            from(TokenSource::Header),
+            "{value}"
+        );
     }
     for value in ["", "Bearer", "Bearer ", "Bearer\tt", "Basic t", "Bearert", "Token t"] {
         assert_eq!(found(&TestHead::get("/").with("authorization", value)), None, "{value:?}");
@@ -54,7 +58,10 @@ fn v1_the_query_parameter_however_spelt() {
 fn v1_the_protocol_only_on_an_upgrade_beside_another() {
     let offer = |offer: &str| TestHead::get("/").with("sec-websocket-protocol", offer);
     assert_eq!(found(&offer("chat, bearer.t").websocket()), from(TokenSource::Protocol));
-    assert_eq!(found(&offer("bearer.t").with("sec-websocket-protocol", "chat").websocket()), from(TokenSource::Protocol));
+    assert_eq!(
+        found(&offer("bearer.t").with("sec-websocket-protocol", "chat").websocket()),
+        from(TokenSource::Protocol)
+    );
     assert_eq!(found(&offer("chat, bearer.t")), None, "no upgrade");
     assert_eq!(found(&offer("chat, bearer.t").websocket().method("POST")), None, "no GET");
     assert!(is_ambiguous(&offer("bearer.t").websocket()), "V2: no companion");
@@ -79,7 +86,9 @@ fn v2_one_source_twice() {
     assert!(is_ambiguous(&TestHead::get("/").bearer("t").with("authorization", "Basic eA==")));
     assert!(is_ambiguous(&TestHead::get("/?access_token=t&access_token=t")));
     assert!(is_ambiguous(&TestHead::get("/?access_token=t&access%5ftoken=")));
-    assert!(is_ambiguous(&TestHead::get("/").websocket().with("sec-websocket-protocol", "x, bearer.t, bearer.u")));
+    assert!(is_ambiguous(
+        &TestHead::get("/").websocket().with("sec-websocket-protocol", "x, bearer.t, bearer.u")
+    ));
     assert!(is_ambiguous(&TestHead::get("/").with("cookie", "vg=t; vg=t")));
     assert!(is_ambiguous(&TestHead::get("/").with("cookie", "vg=t").with("cookie", "vg=u")));
 }
@@ -136,7 +145,8 @@ fn v8_what_carries_no_token_is_left_alone() {
 
 #[test]
 fn v8_nothing_is_left_where_the_token_was_all() {
-    let head = TestHead::get("/?access_token=t").with("cookie", "vg=t").with("sec-websocket-protocol", "bearer.t");
+    let head =
+        TestHead::get("/?access_token=t").with("cookie", "vg=t").with("sec-websocket-protocol", "bearer.t");
     let strip = plan(&head);
     assert_eq!([strip.query, strip.cookies, strip.protocols], [Edit::Remove, Edit::Remove, Edit::Remove]);
 }

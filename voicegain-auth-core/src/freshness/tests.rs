@@ -18,11 +18,19 @@ fn id(number: u8) -> WebConfigId {
 }
 
 fn put(revision: u64, number: u8, generation: u64) -> LogEntry {
-    LogEntry { position: position(revision), id: id(number), change: Change::Put(Generation::new(generation)) }
+    LogEntry {
+        position: position(revision),
+        id: id(number),
+        change: Change::Put(Generation::new(generation)),
+    }
 }
 
 fn deleted(revision: u64, number: u8, generation: u64) -> LogEntry {
-    LogEntry { position: position(revision), id: id(number), change: Change::Deleted(Generation::new(generation)) }
+    LogEntry {
+        position: position(revision),
+        id: id(number),
+        change: Change::Deleted(Generation::new(generation)),
+    }
 }
 
 fn record(revision: u64, generation: u64) -> Loaded {
@@ -92,7 +100,11 @@ fn c3_nothing_is_looked_up_before_the_living_are_known() {
 #[test]
 fn c3_a_current_record_is_kept() {
     assert_eq!(judge(&mut machine(), 1, 10, Some(record(5, 2))), KEEP);
-    assert_eq!(judge(&mut machine(), 1, 12, Some(record(11, 3))), KEEP, "the look-up may be ahead of the feed");
+    assert_eq!(
+        judge(&mut machine(), 1, 12, Some(record(11, 3))),
+        KEEP,
+        "the look-up may be ahead of the feed"
+    );
     assert_eq!(judge(&mut machine(), 7, 12, Some(record(11, 1))), KEEP, "also for one created just now");
     assert_eq!(judge(&mut machine(), 7, 12, None), Verdict::Absent);
 }
@@ -155,17 +167,33 @@ fn c3_a_store_that_shows_less_than_was_seen_went_back_in_time() {
     let mut other_secret = machine();
     assert_eq!(judge(&mut other_secret, 1, 10, Some(record(5, 2))), KEEP);
     let other = Loaded { fingerprint: [9; 8], ..record(12, 2) };
-    assert_eq!(judge(&mut other_secret, 1, 12, Some(other)), Verdict::WentBack, "same generation, other secret");
+    assert_eq!(
+        judge(&mut other_secret, 1, 12, Some(other)),
+        Verdict::WentBack,
+        "same generation, other secret"
+    );
     assert_eq!(judge(&mut other_secret, 1, 12, Some(record(12, 3))), KEEP, "past the highest seen");
 
     let mut ended = machine();
     ended.apply(&[deleted(11, 1, 2)]);
-    assert_eq!(judge(&mut ended, 1, 12, Some(record(12, 2))), Verdict::WentBack, "deleted, and back as it was");
+    assert_eq!(
+        judge(&mut ended, 1, 12, Some(record(12, 2))),
+        Verdict::WentBack,
+        "deleted, and back as it was"
+    );
     assert_eq!(judge(&mut ended, 1, 12, Some(record(12, 3))), KEEP, "revived");
 
-    assert_eq!(judge(&mut machine(), 1, 10, Some(record(4, 2))), Verdict::WentBack, "older than the log says");
+    assert_eq!(
+        judge(&mut machine(), 1, 10, Some(record(4, 2))),
+        Verdict::WentBack,
+        "older than the log says"
+    );
     assert_eq!(judge(&mut machine(), 1, 10, None), Verdict::WentBack, "gone, and the log says nothing");
-    assert_eq!(judge(&mut machine(), 7, 10, Some(record(4, 1))), Verdict::WentBack, "there, and the log says nothing");
+    assert_eq!(
+        judge(&mut machine(), 7, 10, Some(record(4, 1))),
+        Verdict::WentBack,
+        "there, and the log says nothing"
+    );
 }
 
 #[test]

@@ -68,11 +68,15 @@ async fn m2_the_payload_is_as_asked_for() {
     let issued = world.create().await;
     let caller = identity(&world, &issued.jwt).await;
     let before = ceiling_seconds(world.cache.now().wall);
-    let jwt = world.issuer.mint(&caller, Some("aud=https%3A%2F%2FApp.example.com%2F&expInSec=60&api=/data-prep&contextId=ctx-1"));
+    let jwt = world.issuer.mint(
+        &caller,
+        Some("aud=https%3A%2F%2FApp.example.com%2F&expInSec=60&api=/data-prep&contextId=ctx-1"),
+    );
     let payload = payload_of(&jwt.unwrap());
     let after = ceiling_seconds(world.cache.now().wall);
     let id = issued.config.id;
-    let expected = |exp| format!(r#"{{"aud":"https://App.example.com/","sub":"api:/data-prep:{id}","exp":{exp}}}"#);
+    let expected =
+        |exp| format!(r#"{{"aud":"https://App.example.com/","sub":"api:/data-prep:{id}","exp":{exp}}}"#);
     assert!((before..=after).any(|now| payload == expected(now + 60)), "{payload}");
     let jwt = world.issuer.mint(&caller, Some("aud=*")).unwrap();
     let exp: u64 = payload_of(&jwt).rsplit(':').next().unwrap().trim_end_matches('}').parse().unwrap();
@@ -121,7 +125,12 @@ fn m2_every_wrong_parameter_is_named() {
         assert_eq!(rejection.reason(), Reason::InvalidParameter, "{query}");
         assert!(rejection.detail().contains(&format!("`{parameter}`")), "{query}: {rejection}");
     }
-    for query in ["aud=*", "aud=localhost:8080&expInSec=1", "aud=https://a.example/&expInSec=3600&api=/", "aud=*&contextId=ctx-1"] {
+    for query in [
+        "aud=*",
+        "aud=localhost:8080&expInSec=1",
+        "aud=https://a.example/&expInSec=3600&api=/",
+        "aud=*&contextId=ctx-1",
+    ] {
         assert!(MintParameters::from_query(query, &context).is_ok(), "{query}");
     }
 }
@@ -158,7 +167,10 @@ async fn w3_a_superseded_token_mints_nothing_that_lives() {
 async fn m4_allowed_origins_are_checked_and_named() {
     let world = World::new().await;
     for bad in ["*.co.uk", "https://a.example/x", "nonsense host", "wss://a.example"] {
-        let patch = WebConfigPatch { allowed_origins: Some(vec!["*".into(), bad.into()]), ..WebConfigPatch::default() };
+        let patch = WebConfigPatch {
+            allowed_origins: Some(vec!["*".into(), bad.into()]),
+            ..WebConfigPatch::default()
+        };
         let error = world.issuer.update(WebConfigId::generate().unwrap(), patch).await.unwrap_err();
         assert!(matches!(error, IssueError::Invalid { field: "allowedOrigins", .. }), "{bad}");
         assert!(error.to_string().contains("pattern 2"), "{error}");
@@ -168,7 +180,16 @@ async fn m4_allowed_origins_are_checked_and_named() {
 #[tokio::test]
 async fn the_api_url_must_be_one() {
     let world = World::new().await;
-    for bad in ["", "api.voicegain.ai", "ftp://a/v1", "https://", "https://a b/", "https://a/v1?x", "https://u@a/v1", "https://a\"/"] {
+    for bad in [
+        "",
+        "api.voicegain.ai",
+        "ftp://a/v1",
+        "https://",
+        "https://a b/",
+        "https://a/v1?x",
+        "https://u@a/v1",
+        "https://a\"/",
+    ] {
         assert!(Issuer::new(world.cache.clone(), bad).is_err(), "{bad}");
     }
     assert!(Issuer::new(world.cache.clone(), "http://localhost:8080").is_ok());

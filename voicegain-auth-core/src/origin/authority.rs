@@ -21,16 +21,16 @@ pub(super) fn is_web_socket(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("wss")
 }
 
-/// The port that is meant when none is written. Only the web's schemes have one (rule O4); those of WebSocket URLs are
-/// here because some clients that are no browsers send the URL they connect to as their origin.
+/// The port that is meant when none is written. Only the web's schemes have one (rule O4); those of WebSocket
+/// URLs are here because some clients that are no browsers send the URL they connect to as their origin.
 pub(super) fn default_port(scheme: &str) -> Option<u16> {
     const DEFAULT_PORTS: [(&str, u16); 4] = [("http", 80), ("https", 443), ("ws", 80), ("wss", 443)];
     let mut known = DEFAULT_PORTS.iter();
     known.find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map(|&(_, port)| port)
 }
 
-/// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`, neither of them checked. `None` if something other than a
-/// port follows the brackets.
+/// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`, neither of them checked. `None` if something
+/// other than a port follows the brackets.
 pub(super) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if !authority.starts_with('[') {
         return Some(match authority.split_once(':') {

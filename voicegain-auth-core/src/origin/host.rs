@@ -55,8 +55,8 @@ impl<'a> Host<&'a str> {
         Ok(Self::Domain(domain))
     }
 
-    /// Reads a host the way a browser serialises it, in any letter case: as [`Host::parse`], and an IPv6 address in its
-    /// shortest form only.
+    /// Reads a host the way a browser serialises it, in any letter case: as [`Host::parse`], and an IPv6
+    /// address in its shortest form only.
     pub(super) fn parse_serialised(text: &'a str) -> Result<Self, InvalidHost> {
         match Self::parse(text)? {
             Self::V6(address) if !is_serialised_v6(text, address) => Err(InvalidHost::Ipv6),
@@ -80,7 +80,8 @@ impl<D: AsRef<str>> Host<D> {
     pub(super) fn is_below(&self, base: &str) -> bool {
         let Self::Domain(domain) = self else { return false };
         let (domain, base) = (domain.as_ref().as_bytes(), base.as_bytes());
-        let Some((rest, end)) = domain.len().checked_sub(base.len()).and_then(|at| domain.split_at_checked(at))
+        let Some((rest, end)) =
+            domain.len().checked_sub(base.len()).and_then(|at| domain.split_at_checked(at))
         else {
             return false;
         };
@@ -88,8 +89,8 @@ impl<D: AsRef<str>> Host<D> {
     }
 }
 
-/// The forbidden domain code points of the URL standard, everything that is not ASCII, and the comma: it would let two
-/// joined headers read as one host (rule O2).
+/// The forbidden domain code points of the URL standard, everything that is not ASCII, and the comma: it
+/// would let two joined headers read as one host (rule O2).
 fn is_forbidden(byte: u8) -> bool {
     !byte.is_ascii_graphic()
         || matches!(
@@ -98,7 +99,8 @@ fn is_forbidden(byte: u8) -> bool {
         )
 }
 
-/// Whether a host with this last label is an IPv4 address or nothing: the "ends in a number" check of the URL standard.
+/// Whether a host with this last label is an IPv4 address or nothing: the "ends in a number" check of the URL
+/// standard.
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     label.bytes().all(|byte| byte.is_ascii_digit())

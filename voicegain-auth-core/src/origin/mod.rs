@@ -1,5 +1,5 @@
-//! Which pages may use a token: origins, the patterns that stand for them, and how the two are compared (rules O2 to
-//! O8, M4).
+//! Which pages may use a token: origins, the patterns that stand for them, and how the two are compared
+//! (rules O2 to O8, M4).
 //!
 //! A pattern is `[scheme://]host[:port]` or `*`:
 //!
@@ -13,8 +13,8 @@
 //! | `capacitor://localhost` | exactly that scheme, which has no default port |
 //! | `*` | every origin, also `null` |
 //!
-//! Nothing here is ever turned into a regular expression, and no part of a text is searched for inside another: scheme,
-//! host and port are taken apart first and compared one by one.
+//! Nothing here is ever turned into a regular expression, and no part of a text is searched for inside
+//! another: scheme, host and port are taken apart first and compared one by one.
 
 mod authority;
 mod host;

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use idna::AsciiDenyList;
 use idna::uts46::{Hyphens, Uts46};
 
-use super::authority::{default_port, is_scheme, is_web, is_web_socket, parse_port, split_port, split_scheme};
+use super::authority::{
+    default_port, is_scheme, is_web, is_web_socket, parse_port, split_port, split_scheme,
+};
 use super::host::{Host, InvalidHost};
 use super::public_suffix;
 use super::request_origin::Origin;
@@ -24,9 +26,9 @@ pub enum AnyOrigin {
 
 /// Whether one string of a token's `aud` stands for this origin.
 ///
-/// A path or slash behind the authority is ignored, as in a long-lived token's `https://api.voicegain.ai/v1` (rule O7).
-/// A text that is no pattern matches nothing. Allocates nothing as long as the text is ASCII in its normal form; a domain
-/// in another script, or with upper-case Punycode, goes through IDNA, which may.
+/// A path or slash behind the authority is ignored, as in a long-lived token's `https://api.voicegain.ai/v1`
+/// (rule O7). A text that is no pattern matches nothing. Allocates nothing as long as the text is ASCII; a
+/// domain in another script or in Punycode goes through IDNA, which may.
 #[must_use]
 pub fn audience_matches(aud: &str, origin: &Origin<'_>, any: AnyOrigin) -> bool {
     Pattern::parse(aud, Tail::Ignored).is_ok_and(|pattern| pattern.matches(origin, any))
@@ -34,14 +36,16 @@ pub fn audience_matches(aud: &str, origin: &Origin<'_>, any: AnyOrigin) -> bool 
 
 /// An origin pattern: `[scheme://]host[:port]` or `*` (rule O3).
 ///
-/// Parsed once, and shown as it was written. [`FromStr`] is strict: no path and no slash behind the authority.
+/// Parsed once, and shown as it was written. [`FromStr`] is strict: no path and no slash behind the
+/// authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern {
     text: Box<str>,
     pattern: Pattern<'static>,
 }
 
-/// A text is no origin pattern, or one that may not be used here. The message says why and what to write instead.
+/// A text is no origin pattern, or one that may not be used here. The message says why and what to write
+/// instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPattern {
@@ -52,10 +56,14 @@ pub enum InvalidPattern {
     )]
     Wildcard,
     /// What stands before `://` is no scheme.
-    #[error("what stands before `://` is no scheme; write https://app.example.com, or the host without a scheme")]
+    #[error(
+        "what stands before `://` is no scheme; write https://app.example.com, or the host without a scheme"
+    )]
     Scheme,
     /// `ws://` or `wss://`.
-    #[error("a WebSocket's Origin is http or https: write https://app.example.com instead of wss://app.example.com")]
+    #[error(
+        "a WebSocket's Origin is http or https: write https://app.example.com instead of wss://app.example.com"
+    )]
     WebSocketScheme,
     /// Something follows the authority.
     #[error("an origin has no path; leave out the `/` behind the host and everything after it")]
@@ -76,10 +84,14 @@ pub enum InvalidPattern {
     #[error("the host has two dots in a row or begins with one; write each label, as in app.example.com")]
     EmptyLabel,
     /// The host is no domain by IDNA (UTS 46), written out or in Punycode.
-    #[error("the host is no valid internationalised domain name; check its spelling, or its form that begins with xn--")]
+    #[error(
+        "the host is no valid internationalised domain name; check its spelling, or its form that begins with xn--"
+    )]
     Idna,
     /// A character that IDNA turns into one of the pattern's own characters (rule O5).
-    #[error("the host has the character {0:?}, which stands for `*`, `.` or `/`; write that in ASCII where it is meant")]
+    #[error(
+        "the host has the character {0:?}, which stands for `*`, `.` or `/`; write that in ASCII where it is meant"
+    )]
     Lookalike(char),
     /// The host ends in a number and is no IPv4 address.
     #[error("a host that ends in a number must be an IPv4 address in four decimal parts, as in 192.0.2.1")]
@@ -91,16 +103,20 @@ pub enum InvalidPattern {
     #[error("`*.` can only stand before a domain; write each address out")]
     WildcardAddress,
     /// The port is no port.
-    #[error("the port must be a number from 0 to 65535 without leading zeros, or `*` for any; leave out the `:` with it")]
+    #[error(
+        "the port must be a number from 0 to 65535 without leading zeros, or `*` for any; leave out the `:` with it"
+    )]
     Port,
     /// A wildcard over domains that belong to many (rule M4). Holds what stands behind the `*.`.
-    #[error("anyone can have a domain below {0}, so `*.{0}` would let strangers in; name your own domain, as in *.mine.{0}")]
+    #[error(
+        "anyone can have a domain below {0}, so `*.{0}` would let strangers in; name your own domain, as in *.mine.{0}"
+    )]
     PublicSuffix(String),
 }
 
 impl OriginPattern {
-    /// Reads the `aud` a short-lived token is asked for (rule M2): as [`FromStr`], but a bare slash may follow, and with
-    /// the checks of [`OriginPattern::parse_allowed`].
+    /// Reads the `aud` a short-lived token is asked for (rule M2): as [`FromStr`], but a bare slash may
+    /// follow, and with the checks of [`OriginPattern::parse_allowed`].
     ///
     /// # Errors
     /// If it is no such pattern.
@@ -108,8 +124,8 @@ impl OriginPattern {
         Self::parse_checked(text, Tail::Slash)
     }
 
-    /// Reads a member of `allowedOrigins`: as [`FromStr`], and neither with a scheme that no browser sends (`ws`, `wss`)
-    /// nor a wildcard over a public suffix (rule M4).
+    /// Reads a member of `allowedOrigins`: as [`FromStr`], and neither with a scheme that no browser sends
+    /// (`ws`, `wss`) nor a wildcard over a public suffix (rule M4).
     ///
     /// # Errors
     /// If it is no such pattern.
@@ -152,11 +168,12 @@ impl OriginPattern {
         &self.text
     }
 
-    /// Holds a wildcard against the Public Suffix List, its ICANN and its private part (rule M4). Suffixes that are not
-    /// listed (`*.internal`) and patterns without a wildcard host are fine.
+    /// Holds a wildcard against the Public Suffix List, its ICANN and its private part (rule M4). Suffixes
+    /// that are not listed (`*.internal`) and patterns without a wildcard host are fine.
     ///
     /// # Errors
-    /// If anyone can have a domain that the wildcard stands for, as with `*.co.uk`, `*.github.io` or `*.kawasaki.jp`.
+    /// If anyone can have a domain that the wildcard stands for, as with `*.co.uk`, `*.github.io` or
+    /// `*.kawasaki.jp`.
     pub fn check_public_suffix(&self) -> Result<(), InvalidPattern> {
         match &self.pattern {
             Pattern::Tuple { host: HostPattern::Below(base), .. } if public_suffix::is_shared(base) => {
@@ -250,8 +267,12 @@ impl<'a> Pattern<'a> {
         if authority.contains('@') {
             return Err(InvalidPattern::UserInfo);
         }
+        if authority.starts_with("*.[") {
+            return Err(InvalidPattern::WildcardAddress);
+        }
         let (host, port) = split_port(authority).ok_or(InvalidPattern::Ipv6)?;
-        Ok(Self::Tuple { scheme, host: HostPattern::parse(host)?, port: PortPattern::parse(port)? })
+        let port = PortPattern::parse(port)?;
+        Ok(Self::Tuple { scheme, host: HostPattern::parse(host)?, port })
     }
 
     fn matches(&self, origin: &Origin<'_>, any: AnyOrigin) -> bool {
@@ -329,7 +350,8 @@ fn parse_host(text: &str) -> Result<Host<Cow<'_, str>>, InvalidPattern> {
     if let Some(lookalike) = text.chars().find(|&character| is_lookalike(character)) {
         return Err(InvalidPattern::Lookalike(lookalike));
     }
-    let ascii = idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::URL).map_err(|_| InvalidPattern::Idna)?;
+    let ascii =
+        idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::URL).map_err(|_| InvalidPattern::Idna)?;
     Ok(with_text(Host::parse(&ascii)?, |domain| Cow::Owned(domain.to_owned())))
 }
 
@@ -345,11 +367,14 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
 }
 
-/// Whether IDNA maps this character to a text with one of the characters that structure a pattern. Those it does not
-/// allow at all are found when the whole host is mapped.
+/// Whether IDNA maps this character, not ASCII itself, to a text with one of the characters that structure a
+/// pattern. Those it does not allow at all are found when the whole host is mapped.
 fn is_lookalike(character: char) -> bool {
+    if character.is_ascii() {
+        return false;
+    }
     let mut buffer = [0; 4];
     let bytes = character.encode_utf8(&mut buffer).as_bytes();
     let (mapped, _) = Uts46::new().to_unicode(bytes, AsciiDenyList::EMPTY, Hyphens::Allow);
-    !character.is_ascii() && mapped.contains(['*', '.', '/'])
+    mapped.contains(['*', '.', '/'])
 }

@@ -5,9 +5,9 @@ use super::host::Host;
 
 /// The value of a request's `Origin` header, parsed and borrowed.
 ///
-/// It is one serialised origin, `scheme://host[:port]` or `null` (rule O2). Letter case and an explicit default port are
-/// forgiven, nothing else: what a browser would have serialised differently was not sent by a browser. A host with an
-/// empty label (`a..b`) or a comma is refused too.
+/// It is one serialised origin, `scheme://host[:port]` or `null` (rule O2). Letter case and an explicit
+/// default port are forgiven, nothing else: what a browser would have serialised differently was not sent by
+/// a browser. A host with an empty label (`a..b`) or a comma is refused too.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a>(Option<Tuple<'a>>);
 
@@ -27,11 +27,12 @@ pub(super) struct Tuple<'a> {
 pub struct InvalidOrigin;
 
 impl<'a> Origin<'a> {
-    /// Reads the value of one `Origin` header. Only a host with upper-case Punycode can make it allocate.
+    /// Reads the value of one `Origin` header. Allocates nothing, unless a host in Punycode has to go through
+    /// IDNA.
     ///
     /// # Errors
-    /// If the value is no serialised origin: a list, userinfo, a path, whitespace, anything but ASCII, an empty host, a
-    /// port or an address in another form than the one browsers send.
+    /// If the value is no serialised origin: a list, userinfo, a path, whitespace, anything but ASCII, an
+    /// empty host, a port or an address in another form than the one browsers send.
     pub fn parse(value: &'a [u8]) -> Result<Self, InvalidOrigin> {
         if value.eq_ignore_ascii_case(b"null") {
             return Ok(Self(None));
@@ -46,9 +47,9 @@ impl<'a> Origin<'a> {
         self.0.is_none()
     }
 
-    /// Whether its host and port are those of the request's own authority, `host[:port]` (rule O8). Without a port the
-    /// authority means the default port of the origin's scheme. `null`, and an authority with userinfo or in any other
-    /// form, never match.
+    /// Whether its host and port are those of the request's own authority, `host[:port]` (rule O8). Without a
+    /// port the authority means the default port of the origin's scheme. `null`, and an authority with
+    /// userinfo or in any other form, never match.
     #[must_use]
     pub fn is_authority(&self, authority: &str) -> bool {
         let Some(tuple) = &self.0 else { return false };

@@ -3,7 +3,8 @@
 use super::pattern::{AnyOrigin, InvalidPattern, OriginPattern};
 use super::request_origin::Origin;
 
-/// The patterns of a web config's `allowedOrigins`, parsed once. By default there are none, and nothing matches.
+/// The patterns of a web config's `allowedOrigins`, parsed once. By default there are none, and nothing
+/// matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OriginRules {
     rules: Box<[Rule]>,
@@ -29,8 +30,8 @@ impl OriginRules {
         Ok(Self { rules: patterns.iter().enumerate().map(parse).collect::<Result<_, _>>()? })
     }
 
-    /// Takes over what a store holds. A member that is no pattern matches nothing and is kept as it is; one that would
-    /// be refused today, because the Public Suffix List has grown, still counts.
+    /// Takes over what a store holds. A member that is no pattern matches nothing and is kept as it is; one
+    /// that would be refused today, because the Public Suffix List has grown, still counts.
     pub fn from_stored<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
         let rule = |text: S| {
             let text = text.as_ref();

@@ -104,7 +104,9 @@ impl Identity {
             ("x-voicegain-token-kind", Cow::Borrowed(self.token_kind().as_str())),
         ];
         let expires = self.expires_at.map(|at| ("x-voicegain-token-expires", Cow::Owned(at.to_string())));
-        let api_path = self.api_path().map(|path| ("x-voicegain-api-path", Cow::Owned(path.borrowed().percent_encoded().to_string())));
+        let api_path = self
+            .api_path()
+            .map(|path| ("x-voicegain-api-path", Cow::Owned(path.borrowed().percent_encoded().to_string())));
         always.into_iter().chain(expires).chain(api_path)
     }
 }
@@ -133,12 +135,16 @@ pub fn is_reserved_header(name: &[u8]) -> bool {
         b'_' | b'.' => b'-',
         other => other.to_ascii_lowercase(),
     };
-    name.len() >= RESERVED_PREFIX.len() && name.iter().map(folded).zip(RESERVED_PREFIX.bytes()).all(|(a, b)| a == b)
+    name.len() >= RESERVED_PREFIX.len()
+        && name.iter().map(folded).zip(RESERVED_PREFIX.bytes()).all(|(a, b)| a == b)
 }
 
 /// Who calls, as a handler sees it: a type that has to be faced.
 #[derive(Debug, Clone)]
-#[allow(clippy::exhaustive_enums, reason = "a handler that matches on it should be told when a case is added")]
+#[allow(
+    clippy::exhaustive_enums,
+    reason = "a handler that matches on it should be told when a case is added"
+)]
 pub enum Caller {
     /// A verified caller.
     Identified(Identity),

@@ -9,6 +9,5 @@ pub use decision::is_same_origin_fetch;
 pub use identity::{Caller, Identity, RESERVED_PREFIX, TokenKind, is_reserved_header};
 pub use shell::{Admitted, Pending, Progress, Resumption, Verifier};
 
-
 #[cfg(test)]
 mod tests;

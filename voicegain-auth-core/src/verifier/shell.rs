@@ -82,7 +82,10 @@ impl Admitted {
 /// How far a decision has come.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums, reason = "an adapter must handle both")]
-#[allow(clippy::large_enum_variant, reason = "it lives on the stack for a moment; boxing would allocate on every hit")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for a moment; boxing would allocate on every hit"
+)]
 pub enum Progress {
     /// It is made.
     Decided(Result<Admitted, Rejection>),
@@ -220,6 +223,12 @@ impl Verifier {
         match verdict {
             Verdict::Wait(waiting, round) => Ok(Progress::Pending(Pending { waiting, round })),
             Verdict::Decided(decision) => {
+                #[cfg(feature = "second-opinion")]
+                if let Ok(identity) = &decision
+                    && !identity.record().second_opinion.agrees(&token)
+                {
+                    return Err(Rejection::new(Reason::InvalidToken, NOT_VALID).because("second opinion"));
+                }
                 let protocol = (source == TokenSource::Protocol).then(|| other_protocol(head)).flatten();
                 Ok(Progress::Decided(Ok(Admitted {
                     caller: Caller::Identified(decision?),
@@ -291,6 +300,9 @@ fn ambiguous(why: &'static str) -> String {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("policy", &self.inner.policy).field("cache", &self.inner.cache).finish()
+        f.debug_struct("Verifier")
+            .field("policy", &self.inner.policy)
+            .field("cache", &self.inner.cache)
+            .finish()
     }
 }

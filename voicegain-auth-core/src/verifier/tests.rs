@@ -22,8 +22,10 @@ impl Fixture {
         let world = World::new().await;
         let issued = world.create_for(&["https://allowed.example.com", "*"]).await;
         // `*` would allow everything; it is here for the cookie's sake and taken out otherwise.
-        let patch =
-            crate::WebConfigPatch { allowed_origins: Some(vec!["https://allowed.example.com".into()]), name: None };
+        let patch = crate::WebConfigPatch {
+            allowed_origins: Some(vec!["https://allowed.example.com".into()]),
+            name: None,
+        };
         world.issuer.update(issued.config.id, patch).await.unwrap();
         let secret = world.store.load(issued.config.id).await.unwrap().value.unwrap().secret;
         Self { key: MacKey::new(&secret), world, issued }
@@ -172,7 +174,9 @@ async fn o1_origin_is_asked_only_if_it_is_there() {
 async fn o2_two_origins_or_a_bad_one() {
     let fixture = Fixture::new().await;
     let token = fixture.short("*");
-    for bad in ["", "https://a.example/", "https://u@a.example", "a.example", "https://a.example https://a.example"] {
+    for bad in
+        ["", "https://a.example/", "https://u@a.example", "a.example", "https://a.example https://a.example"]
+    {
         let head = get().with("origin", bad).bearer(&token);
         assert_eq!(fixture.ask(&head).await, Err(Reason::OriginNotAllowed), "{bad:?}");
     }
@@ -187,7 +191,12 @@ async fn o2_two_origins_or_a_bad_one() {
 async fn o8_a_long_lived_token_in_a_page() {
     let fixture = Fixture::new().await;
     let from = |origin: &str| get().with("origin", origin).bearer(&fixture.issued.jwt);
-    for allowed in ["https://api.voicegain.ai", "https://api.example.net", "http://api.example.net", "https://allowed.example.com"] {
+    for allowed in [
+        "https://api.voicegain.ai",
+        "https://api.example.net",
+        "http://api.example.net",
+        "https://allowed.example.com",
+    ] {
         assert_eq!(fixture.ask(&from(allowed)).await, Ok(()), "{allowed}");
     }
     for refused in [APP, "null", "https://api.example.net:8443", "https://sub.allowed.example.com"] {
@@ -197,7 +206,8 @@ async fn o8_a_long_lived_token_in_a_page() {
     let mut absolute = from("https://other.example");
     absolute.authority = Some("other.example".into());
     assert_eq!(fixture.ask(&absolute).await, Ok(()));
-    let forwarded = from(APP).with("x-forwarded-host", "app.example.com").with("forwarded", "host=app.example.com");
+    let forwarded =
+        from(APP).with("x-forwarded-host", "app.example.com").with("forwarded", "host=app.example.com");
     assert_eq!(fixture.ask(&forwarded).await, Err(Reason::OriginNotAllowed));
     let two_hosts = from("https://api.example.net").with("host", "api.example.net");
     assert_eq!(fixture.ask(&two_hosts).await, Err(Reason::OriginNotAllowed));
@@ -224,19 +234,26 @@ async fn o1_a_cookie_or_query_token_needs_to_know_where_it_comes_from() {
         let optional = fixture.ask_with(all_sources().mode(Mode::Optional), head).await.unwrap_err();
         assert_eq!(optional, Reason::OriginNotAllowed, "in optional mode too");
         for site in ["same-origin", "none"] {
-            let admitted = fixture.ask_with(all_sources(), &head.clone().with("sec-fetch-site", site)).await.unwrap();
+            let admitted =
+                fixture.ask_with(all_sources(), &head.clone().with("sec-fetch-site", site)).await.unwrap();
             assert_eq!(admitted.source(), Some(source));
             assert!(admitted.is_private());
         }
         for site in ["same-site", "cross-site", "", "Same-Origin"] {
-            assert!(fixture.ask_with(all_sources(), &head.clone().with("sec-fetch-site", site)).await.is_err(), "{site}");
+            assert!(
+                fixture.ask_with(all_sources(), &head.clone().with("sec-fetch-site", site)).await.is_err(),
+                "{site}"
+            );
         }
         assert!(fixture.ask_with(all_sources(), &head.clone().with("origin", APP)).await.is_ok());
         let evil = head.clone().with("origin", "https://evil.example").with("sec-fetch-site", "same-origin");
         assert!(fixture.ask_with(all_sources(), &evil).await.is_err());
     }
     assert!(fixture.ask_with(all_sources(), &query.clone().websocket()).await.is_ok(), "a WebSocket's query");
-    assert!(fixture.ask_with(all_sources(), &cookie.clone().websocket()).await.is_err(), "but not its cookie");
+    assert!(
+        fixture.ask_with(all_sources(), &cookie.clone().websocket()).await.is_err(),
+        "but not its cookie"
+    );
 }
 
 #[tokio::test]
@@ -254,8 +271,10 @@ async fn o1_for_a_cookie_a_star_matches_nothing() {
 #[tokio::test]
 async fn o9_a_preflight_is_nobody() {
     let fixture = Fixture::new().await;
-    let preflight = || get().method("OPTIONS").with("origin", APP).with("access-control-request-method", "POST");
-    let admitted = fixture.ask_with(Policy::builder(), &preflight().bearer(&fixture.issued.jwt)).await.unwrap();
+    let preflight =
+        || get().method("OPTIONS").with("origin", APP).with("access-control-request-method", "POST");
+    let admitted =
+        fixture.ask_with(Policy::builder(), &preflight().bearer(&fixture.issued.jwt)).await.unwrap();
     assert!(matches!(admitted.caller(), Caller::Preflight));
     assert_eq!(fixture.ask(&preflight().with("origin", APP)).await, Err(Reason::OriginNotAllowed), "O2");
     for other in [
@@ -290,10 +309,19 @@ async fn p1_the_path_the_client_sent() {
     let fixture = Fixture::new().await;
     let limited = sign(&fixture.key, &format!(r#"{{"sub":"api:/data-prep:{}"}}"#, fixture.issued.config.id));
     let at = |path: &str| TestHead::get(path).bearer(&limited);
-    for good in ["/v1/data-prep", "/v1/data-prep/", "/v1/data-prep/x", "/v1/data%2Dprep", "/v1/data-prep?x=/y"] {
+    for good in
+        ["/v1/data-prep", "/v1/data-prep/", "/v1/data-prep/x", "/v1/data%2Dprep", "/v1/data-prep?x=/y"]
+    {
         assert_eq!(fixture.ask(&at(good)).await, Ok(()), "{good}");
     }
-    for bad in ["/data-prep", "/v1/data-prepared", "/v1/x?path=/data-prep", "/v1/data-prep/../x", "/v1/Data-prep", "/v1//data-prep"] {
+    for bad in [
+        "/data-prep",
+        "/v1/data-prepared",
+        "/v1/x?path=/data-prep",
+        "/v1/data-prep/../x",
+        "/v1/Data-prep",
+        "/v1//data-prep",
+    ] {
         assert_eq!(fixture.ask(&at(bad)).await, Err(Reason::InsufficientScope), "{bad}");
     }
 }
@@ -322,7 +350,8 @@ async fn v9_the_first_thing_wrong_is_the_answer() {
 #[tokio::test]
 async fn v1_the_answer_names_another_protocol() {
     let fixture = Fixture::new().await;
-    let head = get().websocket().with("sec-websocket-protocol", format!("bearer.{}, chat, x", fixture.issued.jwt));
+    let head =
+        get().websocket().with("sec-websocket-protocol", format!("bearer.{}, chat, x", fixture.issued.jwt));
     let admitted = fixture.ask_with(all_sources(), &head).await.unwrap();
     assert_eq!(admitted.source(), Some(TokenSource::Protocol));
     assert_eq!(admitted.default_protocol(), Some("chat"));

@@ -89,7 +89,7 @@ pub(super) fn create(
             .optional()?;
         let generation = match ended.transpose()? {
             None => Generation::FIRST,
-            Some(_) if new.revive => Generation::FIRST,
+            Some(last) if new.revive => last.next(),
             Some(_) => return Err(StoreError::Deleted.into()),
         };
         let now = unix_seconds();

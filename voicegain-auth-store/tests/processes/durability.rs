@@ -57,7 +57,7 @@ pub(super) fn kill_9_loses_no_acknowledged_regenerate() -> Ran {
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
         // A line that was cut off was not said.
-        let whole = rest.rfind('\n').map_or("", |end| &rest[..end]);
+        let whole = rest.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().for_each(|line| said.hear(line));
 
         let stored = load(&open(place.path()));

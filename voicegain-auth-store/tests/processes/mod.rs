@@ -16,7 +16,9 @@ use voicegain_auth_store::sqlite::SqliteStore;
 /// Why a case was not run, if it was not.
 type Ran = Result<(), String>;
 
-const CASES: &[(&str, fn() -> Ran)] = &[
+type Case = (&'static str, fn() -> Ran);
+
+const CASES: &[Case] = &[
     ("kill_9_loses_no_acknowledged_regenerate", durability::kill_9_loses_no_acknowledged_regenerate),
     ("m1_a_commit_that_cannot_be_written_is_unknown", system::m1_a_commit_that_cannot_be_written_is_unknown),
     ("a_full_disk_loses_nothing_and_ends", system::a_full_disk_loses_nothing_and_ends),

@@ -1,6 +1,6 @@
 //! A store, a cache over it and tokens, for all tests.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::convert::Infallible;
 use std::sync::Arc;

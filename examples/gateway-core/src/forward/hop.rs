@@ -104,7 +104,7 @@ pub fn is_forwarding_header(name: &HeaderName) -> bool {
 }
 
 /// Says where the request came from. The fields must have been stripped before.
-pub(super) fn set_forwarding(
+pub(crate) fn set_forwarding(
     headers: &mut HeaderMap,
     client: IpAddr,
     scheme: &Scheme,
@@ -122,7 +122,7 @@ pub(super) fn set_forwarding(
 }
 
 /// Sets the gateway's own fields over whatever is there.
-pub(super) fn set_own(headers: &mut HeaderMap, own: HeaderMap) {
+pub(crate) fn set_own(headers: &mut HeaderMap, own: HeaderMap) {
     for name in own.keys() {
         headers.remove(name);
     }
@@ -136,7 +136,7 @@ pub(super) fn set_own(headers: &mut HeaderMap, own: HeaderMap) {
 }
 
 /// HTTP/2 allows the cookie to be split into several fields; HTTP/1.1 does not (RFC 9113 section 8.2.3).
-pub(super) fn join_cookies(headers: &mut HeaderMap) {
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
     }

@@ -1,0 +1,176 @@
+//! The flags, the same for both gateways.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as _, Command, FromArgMatches as _};
+use http::Uri;
+use voicegain_auth_core::TokenSources;
+
+/// What a gateway is started with.
+#[derive(Clone, clap::Args)]
+pub struct Args {
+    /// Where tokens are looked for: any of header, query, protocol and cookie:NAME, separated by commas
+    #[arg(long, value_name = "SOURCES", default_value = "header", value_parser = token_sources)]
+    pub token_sources: TokenSources,
+
+    /// The address the API is served on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The address the admin API is served on; keep it where only operators reach it
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub admin_listen: SocketAddr,
+
+    /// The token of the admin API; other users of this machine may see a flag, so better use the environment or a file.
+    /// Without any of them one is generated and shown once
+    #[arg(long, value_name = "TOKEN", env = "VOICEGAIN_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+
+    /// A file that holds the token of the admin API
+    #[arg(long, value_name = "FILE", env = "VOICEGAIN_ADMIN_TOKEN_FILE", conflicts_with = "admin_token")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// A further name that the admin API answers to, such as that of the machine; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub admin_host: Vec<String>,
+
+    /// Where web configs and their secrets are kept: sqlite://FILE, or memory: to forget them at the end
+    #[arg(long, value_name = "URL", default_value = "sqlite://voicegain-gateway.db")]
+    pub store: String,
+
+    /// The API that accepted requests are passed on to, as in http://127.0.0.1:9000. Without one, a built-in echo answers
+    /// with what it would have received
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<Uri>,
+
+    /// The path that the API is below
+    #[arg(long, value_name = "PATH", default_value = "/v1")]
+    pub base_path: String,
+
+    /// The API's public URL, which stands in every long-lived token
+    #[arg(long, value_name = "URL", default_value = "https://api.voicegain.ai/v1")]
+    pub api_url: String,
+
+    /// How long a revoked token may still be accepted, whatever fails: 2s to 1h. A store outage longer than this is an
+    /// outage of the gateway
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub max_revocation_delay: Duration,
+
+    /// By how much clocks may differ when a token's times are judged: 0s to 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub leeway: Duration,
+
+    /// The largest request body, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    pub max_body_bytes: u64,
+}
+
+impl Args {
+    /// Reads the command line of the program with this name. Does not return if it is wrong, or asks for help.
+    #[must_use]
+    pub fn parse(name: &'static str, version: &'static str) -> Self {
+        let matches = Self::command(name, version).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    fn command(name: &'static str, version: &'static str) -> Command {
+        let command = Command::new(name)
+            .version(version)
+            .about("Puts Voicegain's tokens in front of an API: accepts, refuses, mints, and revokes")
+            .after_help(
+                "Durations are written as 500ms, 30s, 5m or 1h. RUST_LOG says how much is logged, as in RUST_LOG=debug.",
+            );
+        Self::augment_args(command)
+    }
+}
+
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A token and whatever a store's URL holds.
+        f.debug_struct("Args").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+fn token_sources(text: &str) -> Result<TokenSources, String> {
+    let mut sources = TokenSources::none();
+    for source in text.split(',') {
+        let twice = match source.split_once(':') {
+            None if source == "header" => std::mem::replace(&mut sources.header, true),
+            None if source == "query" => std::mem::replace(&mut sources.query, true),
+            None if source == "protocol" => std::mem::replace(&mut sources.protocol, true),
+            Some(("cookie", name)) if !name.is_empty() => sources.cookie.replace(name.to_owned()).is_some(),
+            _ => return Err(format!("`{source}` is no source: use header, query, protocol or cookie:NAME")),
+        };
+        if twice {
+            return Err(format!("`{source}` is there twice"));
+        }
+    }
+    Ok(sources)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let wrong = || "write a whole number and a unit, as in 500ms, 30s, 5m or 1h".to_owned();
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" | "" => seconds(1),
+        "m" => seconds(60),
+        "h" => seconds(3600),
+        _ => None,
+    }
+    .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, clap::Error> {
+        let args = std::iter::once("gateway").chain(args.iter().copied());
+        Args::command("gateway", "0").try_get_matches_from(args).and_then(|matches| Args::from_arg_matches(&matches))
+    }
+
+    #[test]
+    fn the_defaults() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.token_sources, TokenSources::default());
+        assert_eq!((args.listen.to_string(), args.admin_listen.to_string()), ("127.0.0.1:8080".into(), "127.0.0.1:8081".into()));
+        assert_eq!(args.store, "sqlite://voicegain-gateway.db");
+        assert_eq!((args.base_path.as_str(), args.api_url.as_str()), ("/v1", "https://api.voicegain.ai/v1"));
+        assert_eq!((args.max_revocation_delay, args.leeway), (Duration::from_secs(30), Duration::ZERO));
+        assert!(args.upstream.is_none() && args.admin_token_file.is_none());
+    }
+
+    #[test]
+    fn v1_token_sources() {
+        let sources = parse(&["--token-sources", "header,query,protocol,cookie:vg"]).unwrap().token_sources;
+        assert_eq!((sources.header, sources.query, sources.protocol, sources.cookie.as_deref()), (true, true, true, Some("vg")));
+        let sources = parse(&["--token-sources", "cookie:vg"]).unwrap().token_sources;
+        assert!(!sources.header && sources.cookie.is_some());
+        for bad in ["", "head", "header,", "header,header", "cookie", "cookie:", "query:x", "header, query"] {
+            assert!(parse(&["--token-sources", bad]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("30s", 30.0), ("500ms", 0.5), ("2m", 120.0), ("1h", 3600.0), ("7", 7.0)] {
+            assert_eq!(duration(text).unwrap().as_secs_f64(), seconds, "{text}");
+        }
+        for bad in ["", "s", "-1s", "1.5s", "1d", "1 s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let args = parse(&["--admin-token", "hush"]).unwrap();
+        assert!(!format!("{args:?}").contains("hush"));
+        assert!(parse(&["--admin-token", "hush", "--admin-token-file", "f"]).is_err(), "which one?");
+    }
+}

@@ -1,0 +1,155 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::Body;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use voicegain_auth_core::{BasePath, Identity, Issuer, Rejection, Verifier};
+
+use crate::body::GatewayBody;
+use crate::cors;
+use crate::echo;
+use crate::forward::{BoxError, ClientUpgrade, ForwardContext, Forwarder};
+use crate::gate::Route;
+use crate::refusal::{Refusal, is_grpc};
+
+/// What is behind the middleware: the mint route, and the upstream or the echo. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    verifier: Verifier,
+    issuer: Issuer,
+    /// Without one there is the echo.
+    forwarder: Option<Forwarder>,
+    max_body_bytes: u64,
+}
+
+/// What is known of an accepted request besides the request.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Who it comes from.
+    pub identity: Identity,
+    /// Where it goes.
+    pub route: Route,
+    /// The address at the connection's other end.
+    pub client: IpAddr,
+    /// The client's side of an upgrade; for hyper's servers it is in the request.
+    pub upgrade: Option<ClientUpgrade>,
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        verifier: Verifier,
+        issuer: Issuer,
+        forwarder: Option<Forwarder>,
+        max_body_bytes: u64,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes }) }
+    }
+
+    /// Decides about tokens; for the middleware.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.inner.verifier
+    }
+
+    /// What the API is below.
+    #[must_use]
+    pub fn base_path(&self) -> &BasePath {
+        self.inner.verifier.policy().base_path()
+    }
+
+    /// Whether there is an upstream, which WebSockets can be opened to.
+    #[must_use]
+    pub fn has_upstream(&self) -> bool {
+        self.inner.forwarder.is_some()
+    }
+
+    /// Answers a request that was accepted, with every token source already taken out of it.
+    pub async fn serve<B>(&self, request: Request<B>, arrival: Arrival) -> Response<GatewayBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let grpc = is_grpc(request.headers());
+        let origin = request.headers().get(ORIGIN).cloned();
+        match self.answer(request, arrival).await {
+            Ok(mut response) => {
+                cors::accept(&mut response, origin.as_ref());
+                response
+            }
+            Err(refusal) => {
+                let mut response = refusal.into_response(grpc);
+                cors::refuse(&mut response);
+                response
+            }
+        }
+    }
+
+    async fn answer<B>(&self, request: Request<B>, arrival: Arrival) -> Result<Response<GatewayBody>, Refusal>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Inner { issuer, forwarder, max_body_bytes, .. } = &*self.inner;
+        let Arrival { identity, route, client, upgrade } = arrival;
+        if route == Route::Mint {
+            return mint(issuer, &identity, request.uri().query()).map_err(Refusal::from);
+        }
+        let (ended, hold) = self.watch(&identity);
+        let context = ForwardContext {
+            headers: identity_headers(&identity),
+            upgrade,
+            ended: Some(ended),
+            hold: Some(Arc::new(hold)),
+            ..ForwardContext::new(client, Scheme::HTTP)
+        };
+        match forwarder {
+            Some(forwarder) => Ok(forwarder.forward(request, context).await?.map(GatewayBody::from)),
+            None => {
+                let (parts, body) = request.into_parts();
+                Ok(echo::echo(parts, body, context, *max_body_bytes).await?)
+            }
+        }
+    }
+
+    /// A token that is cancelled once the exchange must end (rule C8), and a guard that ends the watch with it.
+    fn watch(&self, identity: &Identity) -> (CancellationToken, DropGuard) {
+        let (ended, over) = (CancellationToken::new(), CancellationToken::new());
+        let revoked = self.inner.verifier.cache().revoked(identity);
+        let guard = over.clone().drop_guard();
+        let told = ended.clone();
+        tokio::spawn(async move {
+            if over.run_until_cancelled(revoked).await.is_some() {
+                tracing::info!("an exchange is ended: its token can no longer be confirmed");
+                told.cancel();
+            }
+        });
+        (ended, guard)
+    }
+}
+
+/// `GET <base>/security/jwt` (rule M2).
+fn mint(issuer: &Issuer, identity: &Identity, query: Option<&str>) -> Result<Response<GatewayBody>, Rejection> {
+    let token = issuer.mint(identity, query)?;
+    let mut response = Response::new(GatewayBody::from(token));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn identity_headers(identity: &Identity) -> HeaderMap {
+    let header = |(name, value): (&'static str, std::borrow::Cow<'_, str>)| {
+        let value = HeaderValue::from_str(&value).ok()?;
+        Some((HeaderName::from_static(name), value))
+    };
+    identity.headers().filter_map(header).collect()
+}

@@ -1,0 +1,91 @@
+//! The head of a request as it arrives.
+
+use http::HeaderMap;
+use http::request::Parts;
+use hyper::ext::Protocol;
+use voicegain_auth_core::{Field, Reason, Rejection, RequestHead, is_reserved_header};
+
+/// The largest head that is looked at: request target and header section, in bytes. The largest token has 8 KiB.
+pub const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// An `http` 1.x head, as the rules want to see it.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpHead<'a>(pub &'a Parts);
+
+impl RequestHead for HttpHead<'_> {
+    fn method(&self) -> &str {
+        self.0.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.0.uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.uri.query()
+    }
+
+    fn target_authority(&self) -> Option<&str> {
+        self.0.uri.authority().map(|authority| authority.as_str())
+    }
+
+    fn is_websocket_connect(&self) -> bool {
+        self.0.method == http::Method::CONNECT
+            && self.0.extensions.get::<Protocol>().is_some_and(|protocol| {
+                protocol.as_str().eq_ignore_ascii_case("websocket")
+            })
+    }
+
+    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        self.0.headers.get_all(field.name()).iter().map(|value| value.as_bytes())
+    }
+}
+
+/// Takes out every header that only a gateway may set, in whatever spelling (rule V8).
+pub fn remove_reserved(headers: &mut HeaderMap) {
+    let is_reserved = |name: &&http::HeaderName| is_reserved_header(name.as_str().as_bytes());
+    let names: Vec<_> = headers.keys().filter(is_reserved).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Refuses a head that is larger than [`MAX_HEAD_BYTES`]. Lines are counted as HTTP/1.1 writes them.
+///
+/// # Errors
+/// `headers_too_large`.
+pub fn check_size(target_bytes: usize, lines: impl Iterator<Item = (usize, usize)>) -> Result<(), Rejection> {
+    let size = lines.fold(target_bytes, |size, (name, value)| size + name + value + ": \r\n".len());
+    if size <= MAX_HEAD_BYTES {
+        return Ok(());
+    }
+    let detail = "The request's headers are larger than 32 KiB together; send fewer or shorter ones.";
+    Err(Rejection::new(Reason::HeadersTooLarge, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn v8_reserved_headers_go_in_every_spelling() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-voicegain-account-id", "x_voicegain_new", "x.voicegain-token.kind", "x-voicegain-"] {
+            headers.append(name, HeaderValue::from_static("1"));
+            headers.append(name, HeaderValue::from_static("2"));
+        }
+        headers.append("x-voicegainer", HeaderValue::from_static("stays"));
+        remove_reserved(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key("x-voicegainer"));
+    }
+
+    #[test]
+    fn e_a_head_may_have_32_kib() {
+        let head = |value: usize| check_size(1_000, [(6, value)].into_iter());
+        assert!(head(MAX_HEAD_BYTES - 1_010).is_ok());
+        assert_eq!(head(MAX_HEAD_BYTES - 1_009).unwrap_err().reason(), Reason::HeadersTooLarge);
+    }
+}

@@ -1,0 +1,25 @@
+//! The log, on the standard error stream.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Starts the log. `RUST_LOG` says how much it tells, `info` by default.
+///
+/// Whatever it says, other crates' debugging output stays out: it may hold a request's headers, and so a token.
+pub fn init() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // A second call, as in a test, changes nothing.
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(FilterFn::new(is_harmless)).with_filter(filter))
+        .try_init();
+}
+
+fn is_harmless(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("voicegain_") || *metadata.level() <= Level::INFO
+}

@@ -1,0 +1,161 @@
+//! From flags to everything a gateway serves.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use axum::Router;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::net::TcpListener;
+use voicegain_auth_console::{AdminApi, AdminToken, InvalidAdminToken};
+use voicegain_auth_core::{
+    ConfigError, Issuer, MemoryStore, Policy, SecretCache, SecretCacheBuilder, StoreError, Verifier,
+};
+use voicegain_auth_store::sqlite::{OpenError, SqliteStore};
+
+use crate::cli::Args;
+use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
+use crate::gateway::Gateway;
+
+/// Everything a gateway serves, and where.
+#[derive(Debug)]
+pub struct Setup {
+    /// For the main port.
+    pub gateway: Gateway,
+    /// For the admin port.
+    pub admin: Router,
+    /// Listens on the main port.
+    pub listener: std::net::TcpListener,
+    /// Listens on the admin port.
+    pub admin_listener: TcpListener,
+    /// The token of the admin API, if it was generated: to be shown once.
+    pub generated_token: Option<String>,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A port cannot be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The signals that end the process cannot be listened for.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    /// The store's URL names none that is known here.
+    #[error("--store {0}: this gateway knows sqlite://FILE and memory:")]
+    UnknownStore(String),
+    /// The store's URL names no file.
+    #[error("--store sqlite://: write a file's name behind it, as in sqlite://voicegain-gateway.db")]
+    NoStoreFile,
+    /// The file cannot be opened.
+    #[error("--store: {0}")]
+    Store(#[from] OpenError),
+    /// There is no randomness for a store in memory.
+    #[error("--store memory: {0}")]
+    MemoryStore(#[source] StoreError),
+    /// The file with the admin token cannot be read.
+    #[error("--admin-token-file {0}: {1}")]
+    TokenFile(PathBuf, #[source] std::io::Error),
+    /// The admin token is none.
+    #[error("--admin-token: {0}")]
+    AdminToken(#[from] InvalidAdminToken),
+    /// There is no randomness for an admin token.
+    #[error("no admin token can be generated: {0}")]
+    Randomness(getrandom::Error),
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The upstream cannot be forwarded to.
+    #[error("--upstream: {0}")]
+    Upstream(#[from] ForwardConfigError),
+}
+
+impl Setup {
+    /// Opens the store, binds both ports, and puts the rest together. Looks that are needed later are taken on the current
+    /// runtime.
+    ///
+    /// # Errors
+    /// Whatever keeps the gateway from starting.
+    pub fn new(args: &Args) -> Result<Self, SetupError> {
+        let policy = Policy::builder()
+            .token_sources(args.token_sources.clone())
+            .leeway(args.leeway)
+            .base_path(args.base_path.as_str())
+            .build()?;
+        let forwarder = args.upstream.clone().map(|upstream| {
+            let mut config = ForwardConfig::new(upstream);
+            config.max_body_bytes = Some(args.max_body_bytes);
+            config.via = Some("voicegain-gateway".to_owned());
+            Forwarder::new(config)
+        });
+        let forwarder = forwarder.transpose()?;
+        let (admin_token, generated_token) = admin_token(args)?;
+        let listener = listen(args.listen)?;
+        let admin_listener = listen(args.admin_listen)?;
+
+        let cache = open_store(&args.store)?.max_revocation_delay(args.max_revocation_delay).build()?;
+        let issuer = Issuer::new(cache.clone(), args.api_url.as_str())?;
+        let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(args.admin_listen);
+        for name in &args.admin_host {
+            admin = admin.allow_host(name);
+        }
+        let gateway = Gateway::new(Verifier::new(cache, policy), issuer, forwarder, args.max_body_bytes);
+        let admin_listener = TcpListener::from_std(admin_listener)
+            .map_err(|error| SetupError::Listen(args.admin_listen, error))?;
+        Ok(Self { gateway, admin: admin.build(), listener, admin_listener, generated_token })
+    }
+
+    /// Says on the terminal where the gateway is, and the admin token if it was generated.
+    ///
+    /// # Errors
+    /// If the ports do not say where they are.
+    #[allow(clippy::print_stdout, reason = "programs that start a gateway read this")]
+    pub fn announce(&self) -> std::io::Result<()> {
+        println!("listening on http://{}", self.listener.local_addr()?);
+        println!("admin on http://{}", self.admin_listener.local_addr()?);
+        if let Some(token) = &self.generated_token {
+            println!("admin token (generated, shown only now): {token}");
+        }
+        Ok(())
+    }
+}
+
+/// A listener that does not block, for whichever runtime.
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, SetupError> {
+    let listener = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| SetupError::Listen(address, error))
+}
+
+fn open_store(url: &str) -> Result<SecretCacheBuilder, SetupError> {
+    if let Some(file) = url.strip_prefix("sqlite://") {
+        if file.is_empty() {
+            return Err(SetupError::NoStoreFile);
+        }
+        return Ok(SecretCache::builder(SqliteStore::open(file)?));
+    }
+    if url == "memory:" {
+        return Ok(SecretCache::builder(MemoryStore::new().map_err(SetupError::MemoryStore)?));
+    }
+    // What comes after the scheme may be a password.
+    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    Err(SetupError::UnknownStore(format!("{}:…", scheme.escape_debug())))
+}
+
+/// The admin token, and its text if it was generated.
+fn admin_token(args: &Args) -> Result<(AdminToken, Option<String>), SetupError> {
+    if let Some(file) = &args.admin_token_file {
+        let text =
+            std::fs::read_to_string(file).map_err(|error| SetupError::TokenFile(file.clone(), error))?;
+        return Ok((AdminToken::new(text.trim())?, None));
+    }
+    if let Some(text) = &args.admin_token {
+        return Ok((AdminToken::new(text)?, None));
+    }
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(SetupError::Randomness)?;
+    let text = URL_SAFE_NO_PAD.encode(bytes);
+    Ok((AdminToken::new(&text)?, Some(text)))
+}
