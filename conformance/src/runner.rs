@@ -96,6 +96,23 @@ async fn run_variant(stack: &dyn Stack, variant: Variant, cases: Vec<Case>) -> V
     reports
 }
 
+/// Builds every request of every case, sends none, and says what cannot be built. The stack's admin interface is used.
+pub async fn rehearse(stack: &dyn Stack, cases: &[Case]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for variant in Variant::ALL {
+        let world = match World::start(stack, variant).await {
+            Ok(world) => world,
+            Err(why) => return vec![why],
+        };
+        for case in cases.iter().filter(|case| case.variants.contains(&variant)) {
+            if let Err(what) = Run::new(&world, case).rehearse().await {
+                wrong.push(format!("{}: {what}", case.id));
+            }
+        }
+    }
+    wrong
+}
+
 /// A stack that runs, with its fixtures.
 struct World {
     kind: Kind,
@@ -250,9 +267,42 @@ impl<'a> Run<'a> {
         Outcome::Passed(parser)
     }
 
+    /// Builds every request of the case and sends none.
+    async fn rehearse(mut self) -> Result<(), String> {
+        for step in &self.case.steps {
+            let expect = step.expect.of(self.world.kind);
+            match &step.admin {
+                Some(admin) if expect.is == table::Outcome::Done => {
+                    for _ in 0..step.times.unwrap_or(1) {
+                        self.administrate(admin, expect).await?;
+                    }
+                },
+                Some(_) => {},
+                None => {
+                    self.build(step)?;
+                    self.text(&expect.minted.aud)?;
+                    if let Some(name) = &step.save {
+                        let body = self.tokens.get("").cloned().unwrap_or_default();
+                        self.saved.insert(name.clone(), Response { body, ..Response::default() });
+                    }
+                    if expect.like.as_ref().is_some_and(|name| !self.saved.contains_key(name)) {
+                        return Err(format!("nothing is saved as {:?}", expect.like));
+                    }
+                    if expect.is == table::Outcome::Accept && self.claims(step).is_none() {
+                        return Err("an accepted token has a web config".to_owned());
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
     async fn request(&mut self, step: &Step) -> Result<Option<String>, String> {
         let request = self.build(step)?;
-        let expect = step.expect.of(self.world.kind);
+        let mut expect = step.expect.of(self.world.kind).clone();
+        expect.minted.aud = self.text(&expect.minted.aud)?;
+        expect.minted.api = expect.minted.api.map(|api| self.text(&api)).transpose()?;
+        let expect = &expect;
         let port = match (&self.world.running.admin_port, step.admin_port) {
             (Some((addr, _)), true) => *addr,
             (None, true) => return Err("there is no admin port".to_owned()),

@@ -17,7 +17,8 @@ use crate::strip;
 
 /// The middleware: lets a request through with its [`Caller`](crate::Caller), or refuses it.
 ///
-/// Wraps an `App`, a scope or a resource. Cloning is cheap; clone one into the closure that makes the app of each worker.
+/// Wraps an `App`, a scope or a resource. Cloning is cheap; clone one into the closure that makes the app of
+/// each worker.
 #[derive(Clone)]
 pub struct Auth {
     verifier: Verifier,
@@ -33,8 +34,8 @@ impl Auth {
         Self { verifier, refusal_body: None }
     }
 
-    /// Gives refusals a body of the application's own. Status and headers stay as they are, and a gRPC refusal has no
-    /// body.
+    /// Gives refusals a body of the application's own. Status and headers stay as they are, and a gRPC
+    /// refusal has no body.
     #[must_use]
     pub fn refusal_body<F, B>(mut self, make: F) -> Self
     where
@@ -80,8 +81,8 @@ impl Auth {
         finish
     }
 
-    /// The answer as `Ok`, so that outer middlewares treat it like every other: with actix-cors outside, a page can read
-    /// it. The token is taken out all the same, since they get the request back too.
+    /// The answer as `Ok`, so that outer middlewares treat it like every other: with actix-cors outside, a
+    /// page can read it. The token is taken out all the same, since they get the request back too.
     pub(crate) fn refuse<B>(
         &self,
         mut request: ServiceRequest,

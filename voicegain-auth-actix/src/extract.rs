@@ -51,11 +51,12 @@ impl FromRequest for Caller {
 
 /// Extractor: the verified caller. Dereferences to [`voicegain_auth_core::Identity`].
 ///
-/// A caller without an identity is refused with `missing_token`: an anonymous one, and a preflight that no route answers.
-/// Where the request did not pass through [`Auth`], extraction fails with [`MissingAuth`].
+/// A caller without an identity is refused with `missing_token`: an anonymous one, and a preflight that no
+/// route answers. Where the request did not pass through [`Auth`], extraction fails with [`MissingAuth`].
 ///
-/// **`Option<Identity>` is not for optional mode.** actix makes `None` of every failure, the missing [`Auth`] included, so
-/// that a forgotten `wrap` looks like an anonymous caller (it is logged as an error all the same). Use [`Caller`].
+/// **`Option<Identity>` is not for optional mode.** actix makes `None` of every failure, the missing [`Auth`]
+/// included, so that a forgotten `wrap` looks like an anonymous caller (it is logged as an error all the
+/// same). Use [`Caller`].
 #[derive(Debug, Clone)]
 pub struct Identity(core::Identity);
 
@@ -112,8 +113,8 @@ fn missing_token(request: &HttpRequest) -> Rejected {
     }
 }
 
-/// A handler asks who calls, and no [`Auth`] wraps it: a mistake in the application. It is answered 500 without a word to
-/// the client, and logged as an error.
+/// A handler asks who calls, and no [`Auth`] wraps it: a mistake in the application. It is answered 500
+/// without a word to the client, and logged as an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingAuth(());
 

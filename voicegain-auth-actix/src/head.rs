@@ -4,9 +4,9 @@ use voicegain_auth_core::{Field, RequestHead};
 
 /// actix's request head, as the rules want to see it.
 ///
-/// The path is the raw one of the request line: scopes leave it alone, and the decoded copy that routes are matched
-/// against is kept elsewhere. The authority is never that of `connection_info()`, which believes forwarding headers.
-/// Extended CONNECT (RFC 8441) is not offered by actix, so the trait's default holds.
+/// The path is the raw one of the request line: scopes leave it alone, and the decoded copy that routes are
+/// matched against is kept elsewhere. The authority is never that of `connection_info()`, which believes
+/// forwarding headers. Extended CONNECT (RFC 8441) is not offered by actix, so the trait's default holds.
 pub(crate) struct Head<'a>(pub(crate) &'a dev::RequestHead);
 
 impl RequestHead for Head<'_> {

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use crate::claims::JsonString;
+use crate::ids::WebConfigId;
 
 /// Why a request was refused: the fixed strings of rule E.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,6 +126,7 @@ pub struct Rejection {
     reason: Reason,
     detail: Cow<'static, str>,
     cause: &'static str,
+    web_config_id: Option<WebConfigId>,
     realm: Option<Arc<str>>,
 }
 
@@ -136,12 +138,18 @@ impl Rejection {
 
     /// A refusal with one sentence for a person that says what to do. The sentence holds no secret and no token.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into(), cause: reason.as_str(), realm: None }
+        Self { reason, detail: detail.into(), cause: reason.as_str(), web_config_id: None, realm: None }
     }
 
     /// Names what only the operator's log may tell.
     pub(crate) fn because(mut self, cause: &'static str) -> Self {
         self.cause = cause;
+        self
+    }
+
+    /// Names the web config that the token says it is of.
+    pub(crate) fn about(mut self, id: WebConfigId) -> Self {
+        self.web_config_id = Some(id);
         self
     }
 
@@ -167,6 +175,12 @@ impl Rejection {
     #[must_use]
     pub fn cause(&self) -> &'static str {
         self.cause
+    }
+
+    /// The web config that the token says it is of, for the operator; nothing vouches for it.
+    #[must_use]
+    pub fn web_config_id(&self) -> Option<WebConfigId> {
+        self.web_config_id
     }
 
     /// The HTTP status code.

@@ -52,6 +52,8 @@ pub(crate) struct Controls {
     pub(crate) fail_loads: AtomicBool,
     /// The log cannot be read.
     pub(crate) fail_feed: AtomicBool,
+    /// Reading the log panics, once.
+    pub(crate) panic_feed: AtomicBool,
     /// No hint of a change gets through.
     pub(crate) deaf: AtomicBool,
     pub(crate) loads: AtomicUsize,
@@ -80,6 +82,7 @@ impl TestStore {
             release: Semaphore::new(0),
             fail_loads: AtomicBool::new(false),
             fail_feed: AtomicBool::new(false),
+            panic_feed: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
             loads: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
@@ -134,6 +137,7 @@ impl ChangeFeed for TestStore {
 
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
         self.controls.log_reads.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.controls.panic_feed.swap(false, Ordering::SeqCst), "as the test wants it");
         if self.controls.fail_feed.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));
         }

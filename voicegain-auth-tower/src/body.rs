@@ -8,7 +8,7 @@ pub trait RejectionBody<B> {
     /// The body of a refusal and its media type, if it has one.
     fn body(&self, rejection: &Rejection) -> (B, Option<HeaderValue>);
 
-    /// A body without content: a refusal to a gRPC client has no other.
+    /// A body without content: for gRPC clients, whose refusals have no other, and for `HEAD` over HTTP/2.
     fn empty(&self) -> B;
 }
 

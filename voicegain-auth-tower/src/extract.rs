@@ -90,7 +90,8 @@ impl<S: Sync> FromRequestParts<S> for Identity {
             None => {
                 let detail = "There is no token; send one as Authorization: Bearer <token>.";
                 let rejection = Rejection::new(Reason::MissingToken, detail);
-                Err(IdentityRejection { cause: Cause::NoIdentity(rejection, Form::of(&parts.headers)) })
+                let form = Form::of(&parts.method, parts.version, &parts.headers);
+                Err(IdentityRejection { cause: Cause::NoIdentity(rejection, form) })
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Refusals as responses, and what is added to the application's answers.
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use voicegain_auth_core::{Admitted, Rejection, RequestHead, private_cache_control};
 
@@ -12,16 +12,26 @@ use crate::head::Head;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Http,
+    /// Without a body, see [`Form::of`].
+    HttpHead,
     /// Trailers only.
     Grpc,
 }
 
 impl Form {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(method: &Method, version: Version, headers: &HeaderMap) -> Self {
         const PREFIX: &[u8] = b"application/grpc";
         let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let start = content_type.and_then(|value| value.get(..PREFIX.len()));
-        if start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) { Self::Grpc } else { Self::Http }
+        if start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) {
+            Self::Grpc
+        } else if *method == Method::HEAD && version > Version::HTTP_11 {
+            // Over HTTP/1.1 hyper leaves the body out and says how long it would have been. Over HTTP/2 it sends the body,
+            // for which clients reset the stream.
+            Self::HttpHead
+        } else {
+            Self::Http
+        }
     }
 }
 
@@ -30,14 +40,12 @@ const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// The answer to a refused request. Outer layers find the [`Rejection`] in its extensions.
 pub(crate) fn refusal<B>(rejection: Rejection, form: Form, body: &impl RejectionBody<B>) -> Response<B> {
-    let (status, body, content_type) = match form {
-        Form::Http => {
-            let (body, content_type) = body.body(&rejection);
-            // The table of reasons knows real status codes only.
-            let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, body, content_type)
-        }
-        Form::Grpc => (StatusCode::OK, body.empty(), Some(HeaderValue::from_static("application/grpc"))),
+    // The table of reasons knows real status codes only.
+    let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (status, (body, content_type)) = match form {
+        Form::Http => (status, body.body(&rejection)),
+        Form::HttpHead => (status, (body.empty(), body.body(&rejection).1)),
+        Form::Grpc => (StatusCode::OK, (body.empty(), Some(HeaderValue::from_static("application/grpc")))),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -115,21 +123,27 @@ mod tests {
     use super::*;
     use crate::body::Json;
 
-    fn form(content_type: &str) -> Form {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
-        Form::of(&headers)
+    fn form(method: Method, version: Version, content_type: &'static str) -> Form {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+        Form::of(&method, version, &headers)
     }
 
     #[test]
     fn e_grpc_is_known_by_its_media_type() {
         for grpc in ["application/grpc", "Application/gRPC+proto", "application/grpc-web-text", "application/grpc; a=b"] {
-            assert_eq!(form(grpc), Form::Grpc, "{grpc}");
+            assert_eq!(form(Method::POST, Version::HTTP_2, grpc), Form::Grpc, "{grpc}");
         }
         for http in ["application/json", "application/grp", "text/plain; x=application/grpc", ""] {
-            assert_eq!(form(http), Form::Http, "{http}");
+            assert_eq!(form(Method::POST, Version::HTTP_2, http), Form::Http, "{http}");
         }
-        assert_eq!(Form::of(&HeaderMap::new()), Form::Http);
+        assert_eq!(Form::of(&Method::POST, Version::HTTP_2, &HeaderMap::new()), Form::Http);
+    }
+
+    #[test]
+    fn a_head_over_http_2_is_answered_without_a_body() {
+        assert_eq!(form(Method::HEAD, Version::HTTP_2, "text/plain"), Form::HttpHead);
+        assert_eq!(form(Method::HEAD, Version::HTTP_11, "text/plain"), Form::Http);
+        assert_eq!(form(Method::GET, Version::HTTP_2, "text/plain"), Form::Http);
     }
 
     #[test]

@@ -98,6 +98,7 @@ impl<R> AuthLayer<R> {
                  see `AuthLayer::outermost`"
             );
         }
-        refusal(rejection, Form::of(request.headers()), &self.rejection_body)
+        let form = Form::of(request.method(), request.version(), request.headers());
+        refusal(rejection, form, &self.rejection_body)
     }
 }

@@ -4,7 +4,7 @@
 //! cargo run -p actix-app
 //! curl -i http://127.0.0.1:8080/v1/maybe                                      # 200, hello to nobody
 //! curl -i http://127.0.0.1:8080/v1/hello                                      # 401, missing_token
-//! curl -i http://127.0.0.1:8080/v1/hello -H "Authorization: Bearer $TOKEN"    # 200, with the token it printed
+//! curl -i http://127.0.0.1:8080/v1/hello -H "Authorization: Bearer $TOKEN"    # 200, with the printed token
 //! curl -i http://127.0.0.1:8080/v1/maybe -H "Authorization: Bearer nonsense"  # 401, invalid_token
 //! ```
 
@@ -31,8 +31,8 @@ async fn maybe(caller: Caller) -> String {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The secrets of this example are gone when it ends; voicegain-auth-store has stores that keep them. The feed that
-    // keeps the cache current runs here, on the main thread, not on a worker's.
+    // The secrets of this example are gone when it ends; voicegain-auth-store has stores that keep them. The
+    // feed that keeps the cache current runs here, on the main thread, not on a worker's.
     let cache = SecretCache::builder(MemoryStore::new()?).build()?;
 
     // Only so that there is something to try it with: an application never shows tokens.

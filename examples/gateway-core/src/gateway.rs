@@ -2,18 +2,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use voicegain_auth_core::{BasePath, Identity, Issuer, Rejection, Verifier};
+use voicegain_auth_core::{BasePath, Caller, Identity, Issuer, Reason, Rejection, Verifier};
 
 use crate::body::GatewayBody;
 use crate::cors;
 use crate::echo;
 use crate::forward::{BoxError, ClientUpgrade, ForwardContext, Forwarder};
-use crate::gate::Route;
+use crate::gate::{self, Route};
+use crate::head::{HttpHead, check_size, remove_reserved};
 use crate::refusal::{Refusal, is_grpc};
 
 /// What is behind the middleware: the mint route, and the upstream or the echo. Cloning is cheap.
@@ -34,8 +36,8 @@ struct Inner {
 /// What is known of an accepted request besides the request.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Who it comes from.
-    pub identity: Identity,
+    /// Who it comes from, as the middleware found out.
+    pub caller: Option<Caller>,
     /// Where it goes.
     pub route: Route,
     /// The address at the connection's other end.
@@ -72,6 +74,25 @@ impl Gateway {
         self.inner.forwarder.is_some()
     }
 
+    /// Takes in the head of a request, in the order of rule V9: the reserved headers go, then the gate decides where it
+    /// goes.
+    ///
+    /// # Errors
+    /// The answer, if there is no need to ask for a token: a refusal, or that to a preflight.
+    pub fn admit(&self, head: &mut Parts) -> Result<Route, Box<Response<GatewayBody>>> {
+        remove_reserved(&mut head.headers);
+        let decided = check_size(head).map_err(Refusal::from).and_then(|()| {
+            gate::decide(&HttpHead(head), self.base_path())
+        });
+        let mut response = match decided {
+            Ok(Route::Preflight) => cors::preflight(&head.headers),
+            Ok(route) => return Ok(route),
+            Err(refusal) => refusal.into_response(is_grpc(&head.headers)),
+        };
+        cors::finish(&mut response);
+        Err(Box::new(response))
+    }
+
     /// Answers a request that was accepted, with every token source already taken out of it.
     pub async fn serve<B>(&self, request: Request<B>, arrival: Arrival) -> Response<GatewayBody>
     where
@@ -99,7 +120,12 @@ impl Gateway {
         B::Error: Into<BoxError>,
     {
         let Inner { issuer, forwarder, max_body_bytes, .. } = &*self.inner;
-        let Arrival { identity, route, client, upgrade } = arrival;
+        let Arrival { caller, route, client, upgrade } = arrival;
+        let Some(Caller::Identified(identity)) = caller else {
+            // A gateway has no optional mode, and answers preflights before they get here.
+            tracing::error!("a request came this far without an identity");
+            return Err(Rejection::new(Reason::MissingToken, "There is no token; send one.").into());
+        };
         if route == Route::Mint {
             return mint(issuer, &identity, request.uri().query()).map_err(Refusal::from);
         }

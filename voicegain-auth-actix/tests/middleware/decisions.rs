@@ -223,7 +223,8 @@ fn e_what_actix_answers_before_any_middleware() {
     let world = World::new();
     let server = served(&world, Policy::builder());
     let text = |request: &str| String::from_utf8(server.raw(request)).unwrap();
-    let expecting = "POST /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n";
+    let expecting = "POST /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+         Content-Length: 1\r\nExpect: 100-continue\r\n\r\n";
     let answer = text(expecting);
     let (first, second) = answer.split_once("\r\n\r\n").unwrap();
     assert_eq!(first, "HTTP/1.1 100 Continue");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::ops::compute::Op;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
@@ -35,7 +36,20 @@ impl Shared {
     }
 }
 
+/// Follows the log for as long as it is polled. A store that panics does not end it: that is how feeds die unnoticed.
 pub(super) async fn run(shared: Arc<Shared>) {
+    loop {
+        // Dropped with this future, and the task in it then ends too.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow(Arc::clone(&shared)));
+        if let Some(Err(error)) = tasks.join_next().await {
+            tracing::error!(%error, "the change feed's task ended; it is started again");
+        }
+        sleep(BACKOFF_MAX).await;
+    }
+}
+
+async fn follow(shared: Arc<Shared>) {
     let mut backoff = BACKOFF_MIN;
     loop {
         let asked = shared.clock.read();

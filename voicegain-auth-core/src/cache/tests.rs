@@ -235,3 +235,19 @@ async fn c8_long_exchanges_hear_of_their_tokens_end() {
     world.issuer.regenerate(issued.config.id).await.unwrap();
     watching.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c1_a_store_that_panics_does_not_end_the_feed() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.controls.panic_feed.store(true, Ordering::SeqCst);
+    let forged = jwt(&world, issued.config.id, &Secret::generate().unwrap());
+    let waiting = tokio::spawn({
+        let verifier = verifier.clone();
+        async move { verdict(&verifier, &forged).await }
+    });
+    until("the store has panicked", || !world.controls.panic_feed.load(Ordering::SeqCst)).await;
+    assert_eq!(waiting.await.unwrap(), Err(Reason::InvalidToken));
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+}

@@ -51,8 +51,8 @@ pub struct OriginPattern {
 pub enum InvalidPattern {
     /// A `*` in any other place (rule O3).
     #[error(
-        "`*` can only stand alone, for the first labels of a domain as in https://*.example.com, or for the port as in \
-         localhost:*"
+        "`*` can only stand alone, for the first labels of a domain as in https://*.example.com, or for the \
+         port as in localhost:*"
     )]
     Wildcard,
     /// What stands before `://` is no scheme.
@@ -62,7 +62,7 @@ pub enum InvalidPattern {
     Scheme,
     /// `ws://` or `wss://`.
     #[error(
-        "a WebSocket's Origin is http or https: write https://app.example.com instead of wss://app.example.com"
+        "a WebSocket's Origin is http or https: write https://app.example.com, not wss://app.example.com"
     )]
     WebSocketScheme,
     /// Something follows the authority.
@@ -76,22 +76,18 @@ pub enum InvalidPattern {
     EmptyHost,
     /// The host has a character that no host has.
     #[error(
-        "the host has a character that is not allowed there, such as a space, a comma, `?`, `#`, `%` or a backslash; \
-         write the host alone, as in app.example.com"
+        "the host has a character that is not allowed there, such as a space, a comma, `?`, `#`, `%` or \
+         a backslash; write the host alone, as in app.example.com"
     )]
     HostCharacter,
     /// The host has an empty label.
     #[error("the host has two dots in a row or begins with one; write each label, as in app.example.com")]
     EmptyLabel,
     /// The host is no domain by IDNA (UTS 46), written out or in Punycode.
-    #[error(
-        "the host is no valid internationalised domain name; check its spelling, or its form that begins with xn--"
-    )]
+    #[error("the host is no valid internationalised domain name; check its letters, or what follows xn--")]
     Idna,
     /// A character that IDNA turns into one of the pattern's own characters (rule O5).
-    #[error(
-        "the host has the character {0:?}, which stands for `*`, `.` or `/`; write that in ASCII where it is meant"
-    )]
+    #[error("the host has the character {0:?}, which stands for `*`, `.` or `/`; write those in ASCII")]
     Lookalike(char),
     /// The host ends in a number and is no IPv4 address.
     #[error("a host that ends in a number must be an IPv4 address in four decimal parts, as in 192.0.2.1")]
@@ -104,12 +100,12 @@ pub enum InvalidPattern {
     WildcardAddress,
     /// The port is no port.
     #[error(
-        "the port must be a number from 0 to 65535 without leading zeros, or `*` for any; leave out the `:` with it"
+        "the port is a number up to 65535 without leading zeros, or `*` for any; without one, leave out the `:`"
     )]
     Port,
     /// A wildcard over domains that belong to many (rule M4). Holds what stands behind the `*.`.
     #[error(
-        "anyone can have a domain below {0}, so `*.{0}` would let strangers in; name your own domain, as in *.mine.{0}"
+        "strangers can have domains that `*.{0}` stands for; name a domain of your own, as in *.example.{0}"
     )]
     PublicSuffix(String),
 }

@@ -192,7 +192,13 @@ impl Verifier {
 
     /// Names the realm, and tells the operator.
     fn refused(&self, rejection: Rejection) -> Rejection {
-        tracing::info!(reason = rejection.reason().as_str(), cause = rejection.cause(), "refused");
+        let web_config = rejection.web_config_id().map(tracing::field::display);
+        tracing::info!(
+            reason = rejection.reason().as_str(),
+            cause = rejection.cause(),
+            web_config,
+            "refused"
+        );
         rejection.in_realm(&self.inner.realm)
     }
 
@@ -219,7 +225,14 @@ impl Verifier {
                 return Err(Rejection::new(Reason::MissingToken, detail));
             }
         };
-        let verdict = jws::read(&token, |token| self.judge(token, head, source, round)).map_err(malformed)?;
+        let verdict = jws::read(&token, |token| {
+            let id = token.id();
+            match self.judge(token, head, source, round) {
+                Verdict::Decided(Err(rejection)) => Verdict::Decided(Err(rejection.about(id))),
+                other => other,
+            }
+        })
+        .map_err(malformed)?;
         match verdict {
             Verdict::Wait(waiting, round) => Ok(Progress::Pending(Pending { waiting, round })),
             Verdict::Decided(decision) => {
@@ -270,7 +283,6 @@ impl Verifier {
         if proof.asked.boot < round.arrived {
             return self.wait(round, |cache| cache.wait_for_proof(round.arrived));
         }
-        tracing::info!(web_config = %id, cause, "a token was refused");
         Verdict::Decided(Err(Rejection::new(Reason::InvalidToken, NOT_VALID).because(cause)))
     }
 

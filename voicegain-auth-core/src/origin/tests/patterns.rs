@@ -318,9 +318,11 @@ fn o5_a_trailing_dot_is_dropped_on_both_sides() {
 }
 
 /// Every character beyond ASCII whose compatibility decomposition (NFKC) has a `*`, `.` or `/`.
-const LOOKALIKES: &str = "\u{2024}\u{2025}\u{2026}\u{2100}\u{2101}\u{2105}\u{2106}\u{2488}\u{2489}\u{248a}\u{248b}\u{248c}\
-    \u{248d}\u{248e}\u{248f}\u{2490}\u{2491}\u{2492}\u{2493}\u{2494}\u{2495}\u{2496}\u{2497}\u{2498}\u{2499}\u{249a}\u{249b}\
-    \u{33c2}\u{33c7}\u{33d8}\u{fe19}\u{fe30}\u{fe52}\u{fe61}\u{ff0a}\u{ff0e}\u{ff0f}\u{1f100}";
+const LOOKALIKES: &str = "\
+    \u{2024}\u{2025}\u{2026}\u{2100}\u{2101}\u{2105}\u{2106}\u{2488}\u{2489}\u{248a}\
+    \u{248b}\u{248c}\u{248d}\u{248e}\u{248f}\u{2490}\u{2491}\u{2492}\u{2493}\u{2494}\
+    \u{2495}\u{2496}\u{2497}\u{2498}\u{2499}\u{249a}\u{249b}\u{33c2}\u{33c7}\u{33d8}\
+    \u{fe19}\u{fe30}\u{fe52}\u{fe61}\u{ff0a}\u{ff0e}\u{ff0f}\u{1f100}";
 
 #[test]
 fn o5_a_character_that_maps_to_pattern_syntax_makes_no_pattern() {

@@ -5,7 +5,7 @@ use proptest::sample::{Index, select};
 
 use super::super::{AnyOrigin, Origin, OriginPattern, audience_matches};
 
-const CASES: u32 = 4_096;
+const CASES: u32 = 2_048;
 
 const PUNYCODE: &[&str] = &[
     "xn--bcher-kva",
@@ -74,8 +74,8 @@ fn port() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => Just(String::new()),
         2 => select(vec![":80", ":443", ":8080", ":0", ":65535"]).prop_map(String::from),
-        1 => select(vec![":", ":00", ":080", ":0443", ":65536", ":+80", ":8 0", ":*", ":80:80", "/", "/x", "?", "#"])
-            .prop_map(String::from),
+        1 => select(vec![":", ":00", ":080", ":65536", ":+80", ":8 0", ":*", ":1:1"]).prop_map(String::from),
+        1 => select(vec!["/", "/x", "?", "#"]).prop_map(String::from),
     ]
 }
 
@@ -175,7 +175,8 @@ proptest! {
         let parsed = text.parse::<OriginPattern>();
         // An origin out of the blue, and those made from the pattern, which have a chance to match.
         let bare = text.replace("*.", "x.").replace(":*", ":8080");
-        for origin in [origin, bare.clone(), format!("https://{bare}"), format!("http://{bare}"), "null".to_owned()] {
+        let made = [bare.clone(), format!("https://{bare}"), format!("http://{bare}"), "null".to_owned()];
+        for origin in made.iter().chain([&origin]) {
             if let Ok(origin) = Origin::parse(origin.as_bytes()) {
                 let owned = parsed.as_ref().is_ok_and(|pattern| pattern.matches(&origin));
                 prop_assert_eq!(audience_matches(&text, &origin, AnyOrigin::Counts), owned);
@@ -192,11 +193,11 @@ proptest! {
         for character in [character, char::from(ascii)] {
             // IDNA drops a few characters, such as the soft hyphen; what is left is the same host.
             let dropped = idna::domain_to_ascii(&format!("{character}a")).is_ok_and(|mapped| mapped == "a");
-            prop_assume!(!dropped);
-            let originals = [format!("https://{host}"), format!("http://{host}"), format!("https://x.{host}")];
+            prop_assume!(!dropped && !host.is_empty());
+            // Nor does the pattern begin to stand for what is below the host.
+            let originals = ["https://", "http://", "https://x."].map(|before| format!("{before}{host}"));
             let changed = format!("{character}{host}");
             for changed in [format!("https://{changed}"), format!("{changed}:*"), changed] {
-                // Nor does it begin to stand for what is below the host.
                 for original in &originals {
                     if let Ok(origin) = Origin::parse(original.as_bytes()) {
                         let matches = audience_matches(&changed, &origin, AnyOrigin::Counts);

@@ -1,0 +1,45 @@
+//! A gateway that puts Voicegain's tokens in front of an API: hyper, the Tower layer, and what both example gateways
+//! share.
+
+mod api;
+
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use voicegain_auth_tower::AuthLayer;
+use voicegain_gateway_core::cli::Args;
+use voicegain_gateway_core::setup::{Setup, SetupError};
+use voicegain_gateway_core::{logging, server, shutdown};
+
+use crate::api::Api;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
+    logging::init();
+    match run(&args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", env!("CARGO_BIN_NAME"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> Result<(), SetupError> {
+    let setup = Setup::new(args)?;
+    let shutdown = shutdown::on_signal().map_err(SetupError::Signals)?;
+    let listen = |error| SetupError::Listen(args.listen, error);
+    setup.announce().map_err(listen)?;
+    let Setup { gateway, admin, listener, admin_listener, .. } = setup;
+
+    let admin = server::serve_router(admin_listener, admin, shutdown.clone());
+    // Nothing in front of the layer changes a path.
+    let auth = AuthLayer::new(gateway.verifier().clone()).outermost();
+    let websockets_over_http2 = gateway.has_upstream();
+    let make = |client| Api::new(gateway.clone(), auth.clone(), client);
+    let listener = TcpListener::from_std(listener).map_err(listen)?;
+    let api = server::serve(listener, make, websockets_over_http2, shutdown);
+    tokio::join!(admin, api);
+    Ok(())
+}
