@@ -118,7 +118,7 @@ fn parser_refusal(response: &Response) -> Option<String> {
         Some(_) => None,
         None if matches!(response.status, 400 | 404 | 405 | 414 | 431 | 501 | 505) => {
             Some(format!("{} without the API's error body", response.status))
-        },
+        }
         None => None,
     }
 }
@@ -144,29 +144,29 @@ fn outcome(response: &Response, expect: &Expect, facts: &Facts<'_>, wrong: &mut 
                 }
                 readable(response, facts, wrong);
             }
-        },
+        }
         Outcome::Anonymous => {
             if expected_status(200, wrong) {
                 handler(response, None, expect, facts, wrong);
                 readable(response, facts, wrong);
             }
-        },
+        }
         Outcome::Preflight => {
             if expected_status(204, wrong) {
                 preflight(response, facts, wrong);
             }
-        },
+        }
         Outcome::Minted => {
             if expected_status(200, wrong) {
                 minted(response, &expect.minted, facts, wrong);
                 readable(response, facts, wrong);
             }
-        },
+        }
         Outcome::Reason(reason) => refused(response, &[reason.as_str()], expect, facts, wrong),
         Outcome::Refused => {
             let reasons: Vec<_> = expect.reasons.iter().map(String::as_str).collect();
             refused(response, &reasons, expect, facts, wrong);
-        },
+        }
         Outcome::Grpc(reason) => grpc(response, reason, wrong),
         Outcome::Switched => {
             expected_status(101, wrong);
@@ -175,11 +175,11 @@ fn outcome(response: &Response, expect: &Expect, facts: &Facts<'_>, wrong: &mut 
             {
                 wrong.push(format!("after the 101 came {:?}", String::from_utf8_lossy(&response.body)));
             }
-        },
+        }
         Outcome::Status => {
             expected_status(expect.code.unwrap_or_default(), wrong);
-        },
-        Outcome::Any => {},
+        }
+        Outcome::Any => {}
         Outcome::Done | Outcome::Denied => wrong.push("done and denied are for admin steps".to_owned()),
     }
     if expect.not_codes.contains(&response.status) {
@@ -272,10 +272,10 @@ fn escape(path: &str) -> String {
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
                 char::from(byte).to_string()
-            },
+            }
             b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' => {
                 char::from(byte).to_string()
-            },
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()
@@ -351,7 +351,8 @@ fn preflight(response: &Response, facts: &Facts<'_>, wrong: &mut Vec<String>) {
     }
     vary(response, facts, wrong);
     let origin = response.one("access-control-allow-origin");
-    let good = origin.as_deref().is_some_and(|value| value == "*" || facts.origins.iter().any(|o| o == value));
+    let good =
+        origin.as_deref().is_some_and(|value| value == "*" || facts.origins.iter().any(|o| o == value));
     if !good {
         wrong.push(format!("Access-Control-Allow-Origin is {origin:?} (rule O9)"));
     }
@@ -361,7 +362,9 @@ fn preflight(response: &Response, facts: &Facts<'_>, wrong: &mut Vec<String>) {
         wrong.push(format!("Access-Control-Allow-Methods is {methods:?}, expected {method:?} (rule O9)"));
     }
     let allowed = response.list("access-control-allow-headers");
-    for header in headers.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty()) {
+    for header in
+        headers.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty())
+    {
         if !allowed.contains(&header) {
             wrong.push(format!("Access-Control-Allow-Headers is {allowed:?}, without {header:?} (rule O9)"));
         }
@@ -409,7 +412,8 @@ fn refused(
     if !vary.iter().any(|name| name == "origin" || name == "*") {
         wrong.push(format!("Vary is {vary:?}, without Origin (rule E)"));
     }
-    if row.status == 503 && response.one("retry-after").is_none_or(|seconds| seconds.parse::<u32>().is_err()) {
+    if row.status == 503 && response.one("retry-after").is_none_or(|seconds| seconds.parse::<u32>().is_err())
+    {
         wrong.push("no Retry-After in seconds (rule E)".to_owned());
     }
     if facts.kind == Kind::Gateway && facts.below_base && !facts.origins.is_empty() {
@@ -420,7 +424,9 @@ fn refused(
         let exposed = response.list("access-control-expose-headers");
         for header in ["www-authenticate", "retry-after"] {
             if !exposed.iter().any(|have| have == header) {
-                wrong.push(format!("Access-Control-Expose-Headers is {exposed:?}, without {header} (rule O10)"));
+                wrong.push(format!(
+                    "Access-Control-Expose-Headers is {exposed:?}, without {header} (rule O10)"
+                ));
             }
         }
     }
@@ -452,7 +458,8 @@ fn challenge(response: &Response, row: &Row, wrong: &mut Vec<String>) {
         wrong.push(format!("WWW-Authenticate is {headers:?}, expected {:?} (rule E)", row.challenge));
         return;
     };
-    let value = |name: &str| parameters.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str());
+    let value =
+        |name: &str| parameters.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str());
     let good = match row.challenge {
         Challenge::Realm => value("realm").is_some() && value("error").is_none(),
         Challenge::Error(code) => value("error") == Some(code),
@@ -461,7 +468,9 @@ fn challenge(response: &Response, row: &Row, wrong: &mut Vec<String>) {
     if !good {
         wrong.push(format!("WWW-Authenticate is {headers:?}, expected {:?} (rule E)", row.challenge));
     }
-    if row.reason == "token_expired" && !value("error_description").is_some_and(|text| text.contains("expired")) {
+    if row.reason == "token_expired"
+        && !value("error_description").is_some_and(|text| text.contains("expired"))
+    {
         wrong.push(format!("WWW-Authenticate is {headers:?}, its description does not say expired (rule E)"));
     }
 }
@@ -544,7 +553,7 @@ fn minted(response: &Response, expected: &Minted, facts: &Facts<'_>, wrong: &mut
                 let got = String::from_utf8_lossy(&payload).into_owned();
                 wrong.push(format!("the payload is {got}, expected {want} (rule W3)"));
             }
-        },
+        }
         None => wrong.push("the token has no exp that is a whole number (rule W3)".to_owned()),
     }
     if let (Some(secret), Some((input, _))) = (secret, body.rsplit_once('.'))
@@ -732,16 +741,23 @@ vary: Origin
     #[test]
     fn challenges_are_read_strictly() {
         assert_eq!(parameters("Bearer realm=\"a\", error=\"b\"").unwrap().len(), 2);
-        for bad in ["Basic realm=\"a\"", "Bearer", "Bearer realm=\"a\" error=\"b\"", "Bearer error=b", "Bearer a=\"\\\""]
-        {
+        for bad in [
+            "Basic realm=\"a\"",
+            "Bearer",
+            "Bearer realm=\"a\" error=\"b\"",
+            "Bearer error=b",
+            "Bearer a=\"\\\"",
+        ] {
             assert_eq!(parameters(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn a_minted_token_must_be_signed_dated_and_spelt_right() {
-        let config = WebConfig { id: "w".to_owned(), account: String::new(), context: String::new(), issued: vec![] };
-        let facts = Facts { minter: Some((&config, Some(b"k"))), times: (1000, 1000), ..facts(Kind::Gateway, &[]) };
+        let config =
+            WebConfig { id: "w".to_owned(), account: String::new(), context: String::new(), issued: vec![] };
+        let facts =
+            Facts { minter: Some((&config, Some(b"k"))), times: (1000, 1000), ..facts(Kind::Gateway, &[]) };
         let expect = Expect {
             is: Outcome::Minted,
             minted: Minted { aud: "a".to_owned(), ..Minted::default() },
@@ -749,7 +765,8 @@ vary: Origin
         };
         let judge = |payload: &str, key: &[u8]| {
             let token = token::sign(token::HEADER.as_bytes(), payload.as_bytes(), key);
-            let head = "HTTP/1.1 200\r\ncontent-type: text/plain\r\ncache-control: no-store\r\nvary: origin\r\n\r\n";
+            let head =
+                "HTTP/1.1 200\r\ncontent-type: text/plain\r\ncache-control: no-store\r\nvary: origin\r\n\r\n";
             judge(&answer(&format!("{head}{token}")), &expect, &facts, None)
         };
         assert_eq!(judge(r#"{"aud":"a","sub":"w","exp":1301}"#, b"k"), Verdict::Right);

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The rules whose keeping can be seen through a socket.
 pub const RULES: &[&str] = &[
-    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "V1", "V2", "V3", "V4", "V5", "V7", "V8", "V9", "V10", "O1", "O2",
-    "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10", "P1", "P2", "P3", "P4", "M1", "M2", "M3", "M4", "E", "C3",
-    "C6", "C7",
+    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "V1", "V2", "V3", "V4", "V5", "V7", "V8", "V9", "V10", "O1",
+    "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10", "P1", "P2", "P3", "P4", "M1", "M2", "M3", "M4",
+    "E", "C3", "C6", "C7",
 ];
 
 /// One side of a rule that has no case, and why. `true` is the accepting side.

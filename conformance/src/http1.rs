@@ -52,7 +52,9 @@ impl Response {
     /// The elements of a header that is a comma-separated list, in lower case.
     pub fn list(&self, name: &str) -> Vec<String> {
         self.all(name)
-            .flat_map(|value| value.split(',').map(|item| item.trim().to_ascii_lowercase()).collect::<Vec<_>>())
+            .flat_map(|value| {
+                value.split(',').map(|item| item.trim().to_ascii_lowercase()).collect::<Vec<_>>()
+            })
             .filter(|item| !item.is_empty())
             .collect()
     }
@@ -92,10 +94,10 @@ pub async fn exchange(addr: SocketAddr, request: &[u8], method: &str, after: &[u
                 }
                 match fill(&mut read, &mut raw).await {
                     Ok(0) => return parse(&raw, method, true),
-                    Ok(_) => {},
+                    Ok(_) => {}
                     Err(err) if raw.is_empty() => {
                         return Err(io::Error::new(io::ErrorKind::ConnectionReset, err));
-                    },
+                    }
                     Err(_) => return parse(&raw, method, true),
                 }
             }
@@ -114,18 +116,20 @@ pub async fn exchange(addr: SocketAddr, request: &[u8], method: &str, after: &[u
                     }
                 }
                 Ok(Answer::Response(Response { body, ..response }))
-            },
+            }
             Some(Ok(Some(response))) => Ok(Answer::Response(response)),
-            Some(Ok(None)) | None => Ok(Answer::Closed("the connection was closed without an answer".to_owned())),
+            Some(Ok(None)) | None => {
+                Ok(Answer::Closed("the connection was closed without an answer".to_owned()))
+            }
             Some(Err(err)) if err.kind() == io::ErrorKind::ConnectionReset => {
                 Ok(Answer::Closed("the connection was reset".to_owned()))
-            },
+            }
             Some(Err(err)) => Err(err),
         }
     };
-    timeout(PATIENCE, talk)
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no whole answer within {PATIENCE:?}")))?
+    timeout(PATIENCE, talk).await.map_err(|_| {
+        io::Error::new(io::ErrorKind::TimedOut, format!("no whole answer within {PATIENCE:?}"))
+    })?
 }
 
 async fn fill(read: &mut (impl AsyncReadExt + Unpin), into: &mut Vec<u8>) -> io::Result<usize> {
@@ -234,7 +238,8 @@ mod tests {
 
     #[test]
     fn reads_chunks_and_trailers() {
-        let raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\nT: 1\r\n\r\n";
+        let raw =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\nT: 1\r\n\r\n";
         assert_eq!(whole(raw, "GET").body, b"hi!");
         assert!(parse(&raw[..raw.len() - 2], "GET", false).unwrap().is_none());
     }

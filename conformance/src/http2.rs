@@ -31,9 +31,9 @@ const PRIORITY: u8 = 32;
 /// # Errors
 /// If the stack cannot be reached, answers nothing in time, or does not speak HTTP/2.
 pub async fn exchange(addr: SocketAddr, headers: &[(Vec<u8>, Vec<u8>)], body: &[u8]) -> io::Result<Answer> {
-    timeout(PATIENCE, talk(addr, headers, body))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no whole answer within {PATIENCE:?}")))?
+    timeout(PATIENCE, talk(addr, headers, body)).await.map_err(|_| {
+        io::Error::new(io::ErrorKind::TimedOut, format!("no whole answer within {PATIENCE:?}"))
+    })?
 }
 
 async fn talk(addr: SocketAddr, headers: &[(Vec<u8>, Vec<u8>)], body: &[u8]) -> io::Result<Answer> {
@@ -71,17 +71,17 @@ async fn talk(addr: SocketAddr, headers: &[(Vec<u8>, Vec<u8>)], body: &[u8]) -> 
             GOAWAY => return Ok(Answer::Closed(format!("GOAWAY, error {}", code(&payload, 4)))),
             RST_STREAM if id == STREAM => {
                 return Ok(Answer::Closed(format!("the stream was reset, error {}", code(&payload, 0))));
-            },
+            }
             HEADERS | CONTINUATION if id == STREAM => {
                 let flags_here = if kind == HEADERS { flags } else { 0 };
                 headers.extend(unpad(&payload, flags_here)?);
                 if flags & END_HEADERS != 0 {
                     read_block(&mut decoder, std::mem::take(&mut headers), &mut response)?;
                 }
-            },
+            }
             DATA if id == STREAM => {
                 response.body.extend(unpad(&payload, flags)?);
-            },
+            }
             _ => continue,
         }
         if matches!(kind, HEADERS | DATA) && id == STREAM && flags & END_STREAM != 0 {

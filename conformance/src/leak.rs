@@ -64,7 +64,9 @@ impl Needles {
     /// What of it is in `text`, apart from the `allowed`.
     pub fn find(&self, text: &[u8], allowed: &[&[u8]]) -> Option<&'static str> {
         for (start, window) in text.windows(KEY).enumerate() {
-            let Some(needles) = window.first_chunk().and_then(|key: &[u8; KEY]| self.by_end.get(key)) else { continue };
+            let Some(needles) = window.first_chunk().and_then(|key: &[u8; KEY]| self.by_end.get(key)) else {
+                continue;
+            };
             let hit = needles.iter().find(|needle| {
                 text[..start + KEY].ends_with(&needle.bytes)
                     && !allowed.iter().any(|allowed| allowed.ends_with(&needle.bytes))

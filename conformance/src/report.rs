@@ -92,15 +92,17 @@ impl StackReport {
                 Outcome::Failed(what) => {
                     let CaseReport { id, title, .. } = case;
                     let rules = case.rules.join(" ");
-                    let _ = writeln!(text, "FAILED {id} ({}; {rules}): {title}\n{what}\n", case.variant.name());
-                },
+                    let _ =
+                        writeln!(text, "FAILED {id} ({}; {rules}): {title}\n{what}\n", case.variant.name());
+                }
                 Outcome::NotApplicable(why) => reasons.entry(why).or_default().push(&case.id),
                 Outcome::Passed(Some(by)) => parser.push(format!("  {}: {by}", case.id)),
-                Outcome::Passed(None) => {},
+                Outcome::Passed(None) => {}
             }
         }
         if !parser.is_empty() {
-            let _ = writeln!(text, "{}: answered by the stack's own parser:\n{}", self.stack, parser.join("\n"));
+            let _ =
+                writeln!(text, "{}: answered by the stack's own parser:\n{}", self.stack, parser.join("\n"));
         }
         for (why, ids) in reasons {
             let mut ids = ids;
@@ -108,12 +110,20 @@ impl StackReport {
             let _ = writeln!(text, "{}: not applicable here, {why}: {} cases", self.stack, ids.len());
             let _ = writeln!(text, "  {}", ids.join(" "));
         }
-        let _ = writeln!(text, "\n{:<16} {:<5} {:>5} {:>7} {:>7} {:>15}", "stack", "rule", "run", "passed", "failed", "not applicable");
+        let _ = writeln!(
+            text,
+            "\n{:<16} {:<5} {:>5} {:>7} {:>7} {:>15}",
+            "stack", "rule", "run", "passed", "failed", "not applicable"
+        );
         for ((family, number), count) in rules {
             let rule = if number == 0 { family.to_owned() } else { format!("{family}{number}") };
             let Count { passed, failed, not_applicable } = count;
             let run = passed + failed;
-            let _ = writeln!(text, "{:<16} {rule:<5} {run:>5} {passed:>7} {failed:>7} {not_applicable:>15}", self.stack);
+            let _ = writeln!(
+                text,
+                "{:<16} {rule:<5} {run:>5} {passed:>7} {failed:>7} {not_applicable:>15}",
+                self.stack
+            );
         }
         let Count { passed, failed, not_applicable } = self.count();
         let _ = writeln!(
@@ -127,9 +137,10 @@ impl StackReport {
 
 /// The last line: `N passed, N failed`.
 pub fn total(reports: &[StackReport]) -> String {
-    let (passed, failed) = reports.iter().map(StackReport::count).fold((0, 0), |(passed, failed), count| {
-        (passed + count.passed, failed + count.failed)
-    });
+    let (passed, failed) = reports
+        .iter()
+        .map(StackReport::count)
+        .fold((0, 0), |(passed, failed), count| (passed + count.passed, failed + count.failed));
     format!("{passed} passed, {failed} failed")
 }
 

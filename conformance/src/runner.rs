@@ -65,7 +65,7 @@ async fn run_variant(stack: &dyn Stack, variant: Variant, cases: Vec<Case>) -> V
         Err(why) => {
             let failed = |case| CaseReport::new(case, variant, Outcome::Failed(format!("no start: {why}")));
             return cases.iter().map(failed).collect();
-        },
+        }
     };
     let mut reports = Vec::new();
     let mut set = JoinSet::new();
@@ -84,10 +84,8 @@ async fn run_variant(stack: &dyn Stack, variant: Variant, cases: Vec<Case>) -> V
     while let Some(done) = set.join_next().await {
         reports.push(done);
     }
-    let mut reports: Vec<_> = reports
-        .into_iter()
-        .map(|done| done.expect("a case that panics is a fault of the runner"))
-        .collect();
+    let mut reports: Vec<_> =
+        reports.into_iter().map(|done| done.expect("a case that panics is a fault of the runner")).collect();
     reports.sort_by_key(|(at, _)| *at);
     let mut reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
     if let Ok(world) = Arc::try_unwrap(world).map_err(drop) {
@@ -136,7 +134,8 @@ impl World {
             world.needles().token(token.as_bytes());
         }
         for fixture in FIXTURES {
-            let config = world.make(fixture).await.map_err(|err| format!("fixture {}: {err:?}", fixture.name))?;
+            let config =
+                world.make(fixture).await.map_err(|err| format!("fixture {}: {err:?}", fixture.name))?;
             world.fixtures.insert(fixture.name.to_owned(), config);
         }
         Ok(world)
@@ -171,8 +170,8 @@ impl World {
                 let issue = Issue { generation, secret: None, jwt };
                 self.keep(&issue);
                 config.issued.push(issue);
-            },
-            Fate::Kept | Fate::NeverMade => {},
+            }
+            Fate::Kept | Fate::NeverMade => {}
         }
         Ok(config)
     }
@@ -199,7 +198,7 @@ impl World {
             None if log.ends_with(crate::stacks::gateway::DIED.as_bytes()) => {
                 let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
                 Outcome::Failed(needles.redact(&tail))
-            },
+            }
             None => Outcome::Passed(None),
         };
         CaseReport {
@@ -222,11 +221,14 @@ struct Run<'a> {
     tokens: HashMap<String, Vec<u8>>,
 }
 
+/// The fields of an HTTP/2 request, pseudo-headers first.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A request, ready to be sent.
 struct Request {
     method: String,
     text: Vec<u8>,
-    frames: Option<(Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>)>,
+    frames: Option<(Fields, Vec<u8>)>,
     after: Vec<u8>,
     origins: Vec<String>,
     asked: (String, String),
@@ -236,14 +238,7 @@ struct Request {
 impl<'a> Run<'a> {
     fn new(world: &'a World, case: &'a Case) -> Self {
         let key = template::hex(&template::random::<8>());
-        Self {
-            world,
-            case,
-            key,
-            configs: HashMap::new(),
-            saved: HashMap::new(),
-            tokens: HashMap::new(),
-        }
+        Self { world, case, key, configs: HashMap::new(), saved: HashMap::new(), tokens: HashMap::new() }
     }
 
     async fn run(mut self) -> Outcome {
@@ -258,9 +253,13 @@ impl<'a> Run<'a> {
                     Ok(by) => parser = by.or(parser),
                     Err(what) => {
                         let what = self.world.needles().redact(&what);
-                        let step = if self.case.steps.len() > 1 { format!("step {}: ", at + 1) } else { String::new() };
+                        let step = if self.case.steps.len() > 1 {
+                            format!("step {}: ", at + 1)
+                        } else {
+                            String::new()
+                        };
                         return Outcome::Failed(step + &what);
-                    },
+                    }
                 }
             }
         }
@@ -276,8 +275,8 @@ impl<'a> Run<'a> {
                     for _ in 0..step.times.unwrap_or(1) {
                         self.administrate(admin, expect).await?;
                     }
-                },
-                Some(_) => {},
+                }
+                Some(_) => {}
                 None => {
                     self.build(step)?;
                     self.text(&expect.minted.aud)?;
@@ -291,7 +290,7 @@ impl<'a> Run<'a> {
                     if expect.is == table::Outcome::Accept && self.claims(step).is_none() {
                         return Err("an accepted token has a web config".to_owned());
                     }
-                },
+                }
             }
         }
         Ok(())
@@ -475,10 +474,8 @@ impl<'a> Run<'a> {
         }
         let all = |name: &str| -> Vec<String> { lines.iter().filter_map(|line| value(line, name)).collect() };
         let origins = all("origin");
-        let asked = (
-            all("access-control-request-method").concat(),
-            all("access-control-request-headers").join(","),
-        );
+        let asked =
+            (all("access-control-request-method").concat(), all("access-control-request-headers").join(","));
         let connection = !all("connection").is_empty();
         let below_base = below(&String::from_utf8_lossy(&target), self.world.variant.base());
         let after = self.expand(step.after.as_deref().unwrap_or_default())?;
@@ -496,7 +493,8 @@ impl<'a> Run<'a> {
             }
             headers.push((b":path".to_vec(), target));
             for line in &lines {
-                let colon = line.iter().position(|byte| *byte == b':').ok_or("a header line without a colon")?;
+                let colon =
+                    line.iter().position(|byte| *byte == b':').ok_or("a header line without a colon")?;
                 let name = line[..colon].to_ascii_lowercase();
                 headers.push((name, line[colon + 1..].trim_ascii_start().to_vec()));
             }
@@ -560,7 +558,7 @@ impl<'a> Run<'a> {
                     "secret" => token::encode(config.issue(None)?.secret.as_deref()?),
                     _ => return None,
                 }
-            },
+            }
         };
         Some(text.into_bytes())
     }
@@ -572,11 +570,11 @@ impl<'a> Run<'a> {
             "allow" => {
                 let id = self.config(&step.config)?.id.clone();
                 self.world.running.admin.allow(&id, step.allowed_origins.clone()).await
-            },
+            }
             "delete" => {
                 let id = self.config(&step.config)?.id.clone();
                 self.world.running.admin.delete(&id).await
-            },
+            }
             other => return Err(format!("no such change: {other}")),
         };
         match (result, &expect.is) {
@@ -584,7 +582,7 @@ impl<'a> Run<'a> {
             (Ok(()), _) => Err(format!("{} {:?} was done, and may not be", step.what, step.config)),
             (Err(AdminError::Denied(why) | AdminError::Failed(why)), _) => {
                 Err(format!("{} {:?}: {why}", step.what, step.config))
-            },
+            }
         }
     }
 
@@ -594,7 +592,7 @@ impl<'a> Run<'a> {
             (Some(name), _) => {
                 let config = self.config(name).map_err(failed)?;
                 config.issued.first().and_then(|issue| issue.secret.clone())
-            },
+            }
             (None, length) => length.map(random_secret),
         };
         let id = match step.id.as_deref() {
@@ -606,7 +604,7 @@ impl<'a> Run<'a> {
             Some(name) => {
                 let config = self.config(name).map_err(failed)?;
                 (config.account.clone(), config.context.clone())
-            },
+            }
             None => (format!("acct-{}", self.key), format!("ctx-{}-{}", self.key, step.config)),
         };
         if let Some(secret) = &secret {
@@ -653,7 +651,7 @@ impl<'a> Run<'a> {
             2 => {
                 let (one, two) = tokio::join!(admin.regenerate(&config.id), admin.regenerate(&config.id));
                 all.extend([one?, two?]);
-            },
+            }
             other => return Err(failed(format!("{other} at once is not supported"))),
         }
         all.sort_by_key(|issued| issued.generation);
@@ -734,7 +732,7 @@ fn wrong(verdict: Verdict, what: String) -> Verdict {
         Verdict::Wrong(mut all) => {
             all.push(what);
             Verdict::Wrong(all)
-        },
+        }
         Verdict::Right | Verdict::Parser(_) => Verdict::Wrong(vec![what]),
     }
 }
@@ -757,7 +755,10 @@ fn below(target: &str, base: &str) -> bool {
 
 fn show(request: &Request) -> String {
     let text: String = String::from_utf8_lossy(&request.text).chars().take(3000).collect();
-    text.replace("\r\n", "\n").chars().flat_map(|c| if c == '\n' { vec![c] } else { c.escape_debug().collect() }).collect()
+    text.replace("\r\n", "\n")
+        .chars()
+        .flat_map(|c| if c == '\n' { vec![c] } else { c.escape_debug().collect() })
+        .collect()
 }
 
 #[cfg(test)]

@@ -258,12 +258,9 @@ impl Outcome {
     /// Whether it is the accepting side of a rule, the refusing one, or neither.
     pub fn accepts(&self, expect: &Expect) -> Option<bool> {
         match self {
-            Self::Accept
-            | Self::Anonymous
-            | Self::Preflight
-            | Self::Minted
-            | Self::Switched
-            | Self::Done => Some(true),
+            Self::Accept | Self::Anonymous | Self::Preflight | Self::Minted | Self::Switched | Self::Done => {
+                Some(true)
+            }
             Self::Refused | Self::Denied | Self::Reason(_) | Self::Grpc(_) => Some(false),
             Self::Status => expect.code.map(|code| code < 400),
             Self::Any => None,
@@ -279,7 +276,7 @@ impl<'de> Deserialize<'de> for Expectations {
                 Value::String(text) => {
                     let is = Value::String(text).try_into().map_err(D::Error::custom)?;
                     Ok(Expect { is, ..Expect::default() })
-                },
+                }
                 other => other.try_into().map_err(D::Error::custom),
             }
         };
@@ -393,7 +390,7 @@ pub fn parse(text: &str) -> Result<Vec<Case>, String> {
                     let table = apply(table.clone(), &row);
                     cases.push(case(table).map_err(|err| wrong(format!("row {name}: {err}")))?);
                 }
-            },
+            }
             Some(_) => return Err(wrong("rows is a list".to_owned())),
         }
     }
@@ -460,10 +457,10 @@ fn substitute(value: &mut Value, row: &Table) {
                     *text = text.replace(&format!("${{{name}}}"), replacement);
                 }
             }
-        },
+        }
         Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, row)),
         Value::Table(table) => table.iter_mut().for_each(|(_, item)| substitute(item, row)),
-        _ => {},
+        _ => {}
     }
 }
 

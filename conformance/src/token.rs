@@ -163,7 +163,9 @@ impl Recipe {
     /// If what follows the `@` is no number.
     pub fn issued(text: &str) -> Result<Self, String> {
         let (name, generation) = match text.split_once('@') {
-            Some((name, number)) => (name, Some(number.parse().map_err(|_| format!("no generation: {text}"))?)),
+            Some((name, number)) => {
+                (name, Some(number.parse().map_err(|_| format!("no generation: {text}"))?))
+            }
             None => (text, None),
         };
         Ok(Self { of: Some(name.to_owned()), generation, issued: true, ..Self::default() })
@@ -221,8 +223,8 @@ impl Recipe {
                 Damage::Append(text) => token.extend(pantry.expand(text)?),
                 Damage::Prepend(text) => {
                     token.splice(0..0, pantry.expand(text)?);
-                },
-                _ => {},
+                }
+                _ => {}
             }
         }
         Ok(token)
@@ -310,7 +312,7 @@ impl Damage {
             "insert" => {
                 let (name, text) = rest.split_once(':').ok_or_else(bad)?;
                 Self::Insert(part(name)?, text.to_owned())
-            },
+            }
             "cut" => Self::Cut(rest.parse().map_err(|_| bad())?),
             "grow" => Self::Grow,
             "flip" => Self::Flip(rest.parse().map_err(|_| bad())?),
@@ -325,9 +327,9 @@ impl Damage {
     fn text(&self, part: Part, text: &mut Vec<u8>, pantry: &dyn Pantry) -> Result<(), String> {
         match self {
             Self::Pad(which) if *which == part => {
-                let signs = if text.len() % 4 == 0 { 1 } else { 4 - text.len() % 4 };
+                let signs = if text.len().is_multiple_of(4) { 1 } else { 4 - text.len() % 4 };
                 text.extend(std::iter::repeat_n(b'=', signs));
-            },
+            }
             Self::TrailingBits(which) if *which == part => {
                 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
                 if text.len().is_multiple_of(4) {
@@ -336,7 +338,7 @@ impl Damage {
                 let last = text.last_mut().ok_or("an empty part")?;
                 let value = ALPHABET.iter().position(|at| at == last).ok_or("not base64url")?;
                 *last = ALPHABET[value | 1];
-            },
+            }
             Self::Alphabet(which) if *which == part => {
                 let before = text.clone();
                 for byte in text.iter_mut() {
@@ -349,13 +351,13 @@ impl Damage {
                 if *text == before {
                     return Err(format!("the {part:?} has no character that differs"));
                 }
-            },
+            }
             Self::Insert(which, inserted) if *which == part => {
                 let middle = text.len() / 2;
                 text.splice(middle..middle, pantry.expand(inserted)?);
-            },
+            }
             Self::Empty(which) if *which == part => text.clear(),
-            _ => {},
+            _ => {}
         }
         Ok(())
     }
@@ -366,7 +368,7 @@ impl Damage {
             Self::Cut(length) => mac.truncate(*length),
             Self::Grow => mac.push(0),
             Self::Flip(bit) => mac[bit / 8] ^= 1 << (bit % 8),
-            _ => {},
+            _ => {}
         }
     }
 }
@@ -436,9 +438,8 @@ mod tests {
     // RFC 7515, appendix A.1: an oracle that is not this crate's.
     #[test]
     fn the_mac_is_that_of_rfc_7515() {
-        let key = decode(
-            "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
-        );
+        let key =
+            decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
         let input = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogIm\
                      h0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let mac = hs256(&key.unwrap(), input.as_bytes());
@@ -447,7 +448,8 @@ mod tests {
 
     #[test]
     fn a_long_lived_token_is_that_of_rule_w2() {
-        let token = long_lived("bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729", "https://api.voicegain.ai/v1", b"secret");
+        let token =
+            long_lived("bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729", "https://api.voicegain.ai/v1", b"secret");
         let parts: Vec<_> = token.split('.').map(|part| decode(part).unwrap()).collect();
         assert_eq!(parts[0], HEADER.as_bytes());
         assert_eq!(

@@ -128,7 +128,7 @@ async fn serve(mut stream: TcpStream, records: &Records) -> io::Result<()> {
             reflect = true;
             let protocol = if behaviour == "ws-chat" { "Sec-WebSocket-Protocol: chat\r\n" } else { "" };
             switch(&format!("Sec-WebSocket-Accept: {}\r\n{protocol}", accept(&text)))
-        },
+        }
         "ws-bad" => switch("Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"),
         "ws-bare" => switch(""),
         // Without `Connection: close`: the gateway must close it on its own (rule V10).
@@ -156,7 +156,9 @@ async fn serve(mut stream: TcpStream, records: &Records) -> io::Result<()> {
 }
 
 fn plain(headers: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{headers}Connection: close\r\nContent-Length: 2\r\n\r\nok")
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{headers}Connection: close\r\nContent-Length: 2\r\n\r\nok"
+    )
 }
 
 fn switch(headers: &str) -> String {
@@ -198,12 +200,8 @@ fn sha1(input: &[u8]) -> [u8; 20] {
                 40..60 => (b & c | b & d | c & d, 0x8f1b_bcdc),
                 _ => (b ^ c ^ d, 0xca62_c1d6u32),
             };
-            let next = a
-                .rotate_left(5)
-                .wrapping_add(mix)
-                .wrapping_add(e)
-                .wrapping_add(constant)
-                .wrapping_add(*word);
+            let next =
+                a.rotate_left(5).wrapping_add(mix).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
             (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
         }
         for (state, value) in state.iter_mut().zip([a, b, c, d, e]) {

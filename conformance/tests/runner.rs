@@ -48,7 +48,8 @@ impl Stack for Fake {
     }
     fn start(&self, variant: Variant) -> BoxFuture<'_, Result<Running, String>> {
         Box::pin(async move {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|err| err.to_string())?;
+            let listener =
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|err| err.to_string())?;
             let addr = listener.local_addr().map_err(|err| err.to_string())?;
             let answer = Arc::clone(&self.answer);
             let task = tokio::spawn(async move {
@@ -111,7 +112,12 @@ impl Admin for FakeAdmin {
     }
 }
 
-async fn run(kind: Kind, cases: &str, log: &'static [u8], answer: impl Fn(&str) -> String + Send + Sync + 'static) -> StackReport {
+async fn run(
+    kind: Kind,
+    cases: &str,
+    log: &'static [u8],
+    answer: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> StackReport {
     let stack = Fake { kind, answer: Arc::new(answer), log };
     runner::run(&stack, &table::parse(cases).unwrap()).await
 }
@@ -156,7 +162,8 @@ async fn a_wrong_answer_fails_and_is_told_without_the_token() {
 async fn an_answer_that_gives_the_token_back_fails() {
     let case = format!("{CASE}token='alpha'\nexpect={{is='status',code=200}}");
     let report = run(Kind::Layer, &case, b"", |request| {
-        let line = request.lines().find(|line| line.starts_with("Authorization")).unwrap_or_default().to_owned();
+        let line =
+            request.lines().find(|line| line.starts_with("Authorization")).unwrap_or_default().to_owned();
         format!("HTTP/1.1 200 OK\r\nX-Debug: {line}\r\nContent-Length: 0\r\n\r\n")
     })
     .await;

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn o8_the_authority_is_never_a_headers() {
-        let request = Request::get("/").header("host", "a.test").header("x-forwarded-host", "b.test").body(()).unwrap();
+        let request =
+            Request::get("/").header("host", "a.test").header("x-forwarded-host", "b.test").body(()).unwrap();
         assert_eq!(Head::of(&request, true).target_authority(), None);
     }
 

@@ -92,14 +92,18 @@ impl Finish {
     pub(crate) fn of<B>(admitted: &Admitted, request: &Request<B>) -> Self {
         let name = admitted.default_protocol().and_then(|name| HeaderValue::try_from(name).ok());
         let by_connect = name.is_some() && Head::of(request, false).is_websocket_connect();
-        Self { private: admitted.is_private(), protocol: name.map(|name| DefaultProtocol { name, by_connect }) }
+        Self {
+            private: admitted.is_private(),
+            protocol: name.map(|name| DefaultProtocol { name, by_connect }),
+        }
     }
 
     pub(crate) fn apply<B>(&mut self, response: &mut Response<B>) {
         let status = response.status();
         let headers = response.headers_mut();
         if self.private {
-            let said: Vec<_> = headers.get_all(header::CACHE_CONTROL).iter().map(HeaderValue::as_bytes).collect();
+            let said: Vec<_> =
+                headers.get_all(header::CACHE_CONTROL).iter().map(HeaderValue::as_bytes).collect();
             if let Some(value) = private_cache_control(said.into_iter()) {
                 // It is made of parts of what was there; `private` alone is right too.
                 let value = HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("private"));
@@ -107,7 +111,8 @@ impl Finish {
             }
         }
         if let Some(DefaultProtocol { name, by_connect }) = self.protocol.take() {
-            let opens = if by_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
+            let opens =
+                if by_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
             if opens && !headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
                 headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
             }
@@ -130,7 +135,12 @@ mod tests {
 
     #[test]
     fn e_grpc_is_known_by_its_media_type() {
-        for grpc in ["application/grpc", "Application/gRPC+proto", "application/grpc-web-text", "application/grpc; a=b"] {
+        for grpc in [
+            "application/grpc",
+            "Application/gRPC+proto",
+            "application/grpc-web-text",
+            "application/grpc; a=b",
+        ] {
             assert_eq!(form(Method::POST, Version::HTTP_2, grpc), Form::Grpc, "{grpc}");
         }
         for http in ["application/json", "application/grp", "text/plain; x=application/grpc", ""] {
@@ -169,11 +179,15 @@ mod tests {
 
     #[test]
     fn v1_the_application_may_be_stricter_about_caches() {
-        for (said, expected) in
-            [(None, "private"), (Some("public, max-age=60"), "private, max-age=60"), (Some("no-store"), "no-store")]
-        {
+        for (said, expected) in [
+            (None, "private"),
+            (Some("public, max-age=60"), "private, max-age=60"),
+            (Some("no-store"), "no-store"),
+        ] {
             let mut response = Response::new(());
-            response.headers_mut().extend(said.map(|it| (header::CACHE_CONTROL, HeaderValue::from_static(it))));
+            response
+                .headers_mut()
+                .extend(said.map(|it| (header::CACHE_CONTROL, HeaderValue::from_static(it))));
             Finish { private: true, protocol: None }.apply(&mut response);
             assert_eq!(response.headers()[header::CACHE_CONTROL], expected);
         }
@@ -187,7 +201,10 @@ mod tests {
             response.headers_mut().extend(chosen);
             let protocol = DefaultProtocol { name: HeaderValue::from_static("first"), by_connect };
             Finish { private: false, protocol: Some(protocol) }.apply(&mut response);
-            response.headers().get(header::SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap().to_owned())
+            response
+                .headers()
+                .get(header::SEC_WEBSOCKET_PROTOCOL)
+                .map(|value| value.to_str().unwrap().to_owned())
         };
         assert_eq!(answer(101, false, None).as_deref(), Some("first"));
         assert_eq!(answer(101, false, Some("second")).as_deref(), Some("second"));

@@ -26,12 +26,6 @@ impl<S, R> AuthService<S, R> {
     pub(crate) fn new(inner: S, auth: AuthLayer<R>) -> Self {
         Self { inner, auth }
     }
-
-    /// The service behind this one.
-    #[must_use]
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
 }
 
 impl<S, R, ReqB, ResB> Service<Request<ReqB>> for AuthService<S, R>

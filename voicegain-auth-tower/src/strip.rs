@@ -84,7 +84,8 @@ mod tests {
         };
         apply(strip, &mut stripped);
         assert_eq!(stripped.uri(), "https://api.test/v1/a%20b?x=%41");
-        let headers: Vec<_> = stripped.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let headers: Vec<_> =
+            stripped.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(headers.len(), 2);
         assert!(headers.contains(&("cookie", b"a=1; b=3")));
         assert!(headers.contains(&("x-other", b"kept")));

@@ -9,7 +9,7 @@ use axum::routing::get;
 use common::{World, header, reason};
 use http::{Method, Request, Response, StatusCode, Uri};
 use tower::{Layer, ServiceExt};
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use voicegain_auth_core::{Policy, TokenSources};
 use voicegain_auth_tower::{AuthLayer, Identity};
 
@@ -44,7 +44,10 @@ async fn router_layer_asks_for_a_token_before_it_says_404_or_405() {
         assert_eq!(status(&app, path, Some(&token)).await, with, "{path}");
     }
     assert_eq!(send(&app, Method::POST, "/v1/x", None).await.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(send(&app, Method::POST, "/v1/x", Some(&token)).await.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        send(&app, Method::POST, "/v1/x", Some(&token)).await.status(),
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }
 
 #[tokio::test]
@@ -57,18 +60,27 @@ async fn route_layer_says_404_to_everybody_and_asks_for_a_token_before_it_says_4
         assert_eq!(status(&app, path, Some(&token)).await, with, "{path}");
     }
     assert_eq!(send(&app, Method::POST, "/v1/x", None).await.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(send(&app, Method::POST, "/v1/x", Some(&token)).await.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        send(&app, Method::POST, "/v1/x", Some(&token)).await.status(),
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }
 
 #[tokio::test]
 async fn routes_added_after_the_layer_are_open() {
     let world = World::new().await;
-    let app = Router::new()
-        .route("/v1/x", get(account))
-        .layer(world.layer())
-        .route("/health", get(async || "ok"));
+    let app =
+        Router::new().route("/v1/x", get(account)).layer(world.layer()).route("/health", get(async || "ok"));
     assert_eq!(status(&app, "/v1/x", None).await, 401);
     assert_eq!(status(&app, "/health", None).await, 200);
+}
+
+#[tokio::test]
+async fn a_fallback_is_covered_by_layer_and_not_by_route_layer() {
+    let world = World::new().await;
+    let app = || Router::new().route("/v1/x", get(account)).fallback(async || "fallback");
+    assert_eq!(status(&app().layer(world.layer()), "/v1/nothing", None).await, 401);
+    assert_eq!(status(&app().route_layer(world.layer()), "/v1/nothing", None).await, 200);
 }
 
 #[tokio::test]
@@ -86,7 +98,10 @@ async fn method_router_layers_protect_one_route() {
         assert_eq!(status(&app, path, Some(&token)).await, 200, "{path}");
     }
     assert_eq!(send(&app, Method::POST, "/v1/layer", None).await.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(send(&app, Method::POST, "/v1/route-layer", None).await.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        send(&app, Method::POST, "/v1/route-layer", None).await.status(),
+        StatusCode::METHOD_NOT_ALLOWED
+    );
     assert_eq!(send(&app, Method::POST, "/v1/one-method", None).await.status(), StatusCode::OK);
 }
 
@@ -98,15 +113,19 @@ async fn p1_the_clients_path_counts_in_every_position() {
     let policy = Policy::builder().base_path("/").build().unwrap();
     let layer = || AuthLayer::new(world.verifier(policy.clone()));
     let open = || Router::new().route("/data-prep", get(async || "ok"));
-    let mounted =
-        |inner: Router| Router::new().nest("/admin", inner.clone()).nest("/data-prep/below", inner.clone()).merge(inner);
+    let mounted = |inner: Router| {
+        Router::new().nest("/admin", inner.clone()).nest("/data-prep/below", inner.clone()).merge(inner)
+    };
     let positions: [(&str, Router); 8] = [
         ("layer on the outer router", mounted(open()).layer(layer())),
         ("route_layer on the outer router", mounted(open()).route_layer(layer())),
         ("layer inside the nest", mounted(open().layer(layer()))),
         ("route_layer inside the nest", mounted(open().route_layer(layer()))),
         ("layer on a route", mounted(Router::new().route("/data-prep", get(async || "ok").layer(layer())))),
-        ("route_layer on a route", mounted(Router::new().route("/data-prep", get(async || "ok").route_layer(layer())))),
+        (
+            "route_layer on a route",
+            mounted(Router::new().route("/data-prep", get(async || "ok").route_layer(layer()))),
+        ),
         ("around a router that is nested as a service", {
             let service = layer().layer(open());
             Router::new()
@@ -183,7 +202,11 @@ async fn v1_a_query_token_reaches_no_handler_by_way_of_the_original_uri() {
 async fn with_cors_outside_a_page_can_read_the_refusal_and_asks_before_it_needs_a_token() {
     let world = World::new().await;
     let expose = [http::header::WWW_AUTHENTICATE, http::header::RETRY_AFTER];
-    let cors = CorsLayer::new().allow_origin(Any).allow_headers(Any).allow_methods(Any).expose_headers(expose);
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_headers(AllowHeaders::mirror_request())
+        .allow_methods(Any)
+        .expose_headers(expose);
     let app = Router::new().route("/v1/x", get(account)).layer(world.layer()).layer(cors);
     let request = Request::get("/v1/x").header("origin", "https://app.test").body(Body::empty()).unwrap();
     let response = app.clone().oneshot(request).await.unwrap();
@@ -200,5 +223,5 @@ async fn with_cors_outside_a_page_can_read_the_refusal_and_asks_before_it_needs_
         .unwrap();
     let response = app.oneshot(preflight).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert!(header(&response, "access-control-allow-headers").is_some());
+    assert_eq!(header(&response, "access-control-allow-headers"), Some("authorization"));
 }

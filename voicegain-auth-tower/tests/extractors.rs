@@ -37,10 +37,15 @@ fn handlers() -> Router {
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let request = Request::builder().method(if headers.len() > 1 { "OPTIONS" } else { "GET" }).uri(path);
-    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(Body::empty()).unwrap()
+    headers
+        .iter()
+        .fold(request, |request, (name, value)| request.header(*name, *value))
+        .body(Body::empty())
+        .unwrap()
 }
 
-const PREFLIGHT: &[(&str, &str)] = &[("origin", "https://app.test"), ("access-control-request-method", "GET")];
+const PREFLIGHT: &[(&str, &str)] =
+    &[("origin", "https://app.test"), ("access-control-request-method", "GET")];
 
 async fn answer(app: &Router, request: Request<Body>) -> (StatusCode, String) {
     let response = app.clone().oneshot(request).await.unwrap();
@@ -82,7 +87,10 @@ async fn in_optional_mode_only_a_handler_that_needs_an_identity_refuses_the_anon
 async fn o9_a_preflight_that_reaches_a_handler_has_no_identity() {
     let world = World::new().await;
     let app = handlers().layer(world.layer());
-    assert_eq!(answer(&app, request("/v1/caller", PREFLIGHT)).await, (StatusCode::OK, "preflight".to_owned()));
+    assert_eq!(
+        answer(&app, request("/v1/caller", PREFLIGHT)).await,
+        (StatusCode::OK, "preflight".to_owned())
+    );
     assert_eq!(answer(&app, request("/v1/option", PREFLIGHT)).await, (StatusCode::OK, "nobody".to_owned()));
     assert_eq!(answer(&app, request("/v1/identity", PREFLIGHT)).await.0, StatusCode::UNAUTHORIZED);
 }

@@ -80,7 +80,8 @@ async fn only_a_ready_service_is_called_at_once_and_after_a_wait() {
     }
     assert_eq!(strict.calls.load(Ordering::SeqCst), 0, "nobody is let in before the store has answered");
     world.release_loads();
-    let statuses: Vec<_> = calls.join_all().await.into_iter().map(|answer| answer.unwrap().status()).collect();
+    let statuses: Vec<_> =
+        calls.join_all().await.into_iter().map(|answer| answer.unwrap().status()).collect();
     assert_eq!(statuses.iter().filter(|status| **status == StatusCode::OK).count(), 200);
     assert_eq!(statuses.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count(), 200);
     for token in tokens.iter().cycle().take(400) {
@@ -102,7 +103,11 @@ async fn only_a_ready_service_is_called_under_load() {
         calls.spawn(async move { service.ready().await.unwrap().call(request).await.unwrap().status() });
         if index == 500 {
             // Everybody waits for the store again.
-            world.issuer.update(world.identity(&token).await.web_config_id(), Default::default()).await.unwrap();
+            world
+                .issuer
+                .update(world.identity(&token).await.web_config_id(), Default::default())
+                .await
+                .unwrap();
         }
     }
     let accepted = calls.join_all().await.into_iter().filter(|status| *status == StatusCode::OK).count();
@@ -255,10 +260,12 @@ async fn boxed_bodies_and_bodies_that_only_have_a_default_can_be_refused() {
         let body = Full::new(Bytes::from(rejection.body())).map_err(|never| match never {}).boxed_unsync();
         (body, HeaderValue::from_static(Rejection::CONTENT_TYPE))
     });
-    let response = world.layer().rejection_body(body).layer(service_fn(boxed)).oneshot(get("/v1/x")).await.unwrap();
+    let response =
+        world.layer().rejection_body(body).layer(service_fn(boxed)).oneshot(get("/v1/x")).await.unwrap();
     assert_eq!(reason(response).await, "missing_token");
 
-    let response = world.layer().rejection_body(Grpc).layer(service_fn(boxed)).oneshot(get("/v1/x")).await.unwrap();
+    let response =
+        world.layer().rejection_body(Grpc).layer(service_fn(boxed)).oneshot(get("/v1/x")).await.unwrap();
     assert_eq!((response.status(), header(&response, "content-type")), (StatusCode::UNAUTHORIZED, None));
     assert_eq!(text(response).await, "");
 }
@@ -357,7 +364,9 @@ async fn p1_where_the_clients_path_is_not_known_a_limited_token_is_refused() {
     let outermost = || world.layer().outermost();
     assert_eq!(status(outermost(), "/v1/data-prep", &limited).await, StatusCode::OK);
     assert_eq!(status(outermost(), "/v1/data-prep/x?y=/v1", &limited).await, StatusCode::OK);
-    for other in ["/v1/data-prepared", "/v1/x?path=/v1/data-prep", "/v1/x/../data-prep", "/v1/data-prep/%2e%2e/x"] {
+    for other in
+        ["/v1/data-prepared", "/v1/x?path=/v1/data-prep", "/v1/x/../data-prep", "/v1/data-prep/%2e%2e/x"]
+    {
         assert_eq!(status(outermost(), other, &limited).await, StatusCode::FORBIDDEN, "{other}");
     }
 }

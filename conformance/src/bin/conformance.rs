@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
         Err(err) => {
             eprintln!("{err}");
             return ExitCode::FAILURE;
-        },
+        }
     };
     cases.retain(|case| case.id.starts_with(&args.only));
     let stack = GatewayProcess::new(&args.stack, &args.bin, &args.extra, !args.no_http2);

@@ -1,7 +1,9 @@
 //! A gateway as a child process, and its admin API over plain HTTP/1.1.
 
 use crate::http1::{self, Answer, Response};
-use crate::stack::{Admin, AdminError, BoxFuture, Guard, Issued, Kind, NewWebConfig, Running, Stack, Variant};
+use crate::stack::{
+    Admin, AdminError, BoxFuture, Guard, Issued, Kind, NewWebConfig, Running, Stack, Variant,
+};
 use crate::template;
 use crate::token;
 use crate::upstream::Upstream;
@@ -128,7 +130,8 @@ impl Process {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("the gateway ended at once, {status}:\n{}", self.tail()));
             }
-            if let Ok(Answer::Response(response)) = http1::exchange(admin, request.as_bytes(), "GET", b"").await
+            if let Ok(Answer::Response(response)) =
+                http1::exchange(admin, request.as_bytes(), "GET", b"").await
                 && response.status == 200
             {
                 return Ok(());

@@ -1,1 +1,59 @@
-fn main(){}
+//! The smallest useful axum application with Voicegain tokens.
+//!
+//! ```text
+//! cargo run -p axum-app
+//! ```
+//!
+//! It prints a token. In another terminal, with that token:
+//!
+//! ```text
+//! TOKEN=...
+//! curl -i -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/v1/hello
+//! curl -i http://127.0.0.1:3000/v1/hello                                      # 401: a handler that needs an identity
+//! curl -i http://127.0.0.1:3000/v1/maybe                                      # 200: one that does not
+//! curl -i -H "Authorization: Bearer x" http://127.0.0.1:3000/v1/maybe         # 401: a bad token is never overlooked
+//! ```
+
+use std::error::Error;
+
+use axum::{Router, routing::get};
+use voicegain_auth_core as core;
+use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, Mode, Policy, SecretCache, Verifier};
+use voicegain_auth_tower::{AuthLayer, Caller, Identity};
+
+/// Asks for an identity: a request without a token is refused before this runs.
+async fn hello(identity: Identity) -> String {
+    format!("Hello, context {} of account {}!\n", identity.context_id(), identity.account_id())
+}
+
+/// Is for everybody, and has to say what it does for whom.
+async fn maybe(caller: Caller) -> String {
+    match caller.into_inner() {
+        core::Caller::Identified(identity) => format!("Hello, account {}!\n", identity.account_id()),
+        core::Caller::Anonymous => "Hello, whoever you are!\n".to_owned(),
+        core::Caller::Preflight => String::new(),
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // Where the secrets live: here in memory, and gone with the process. For a file, see `voicegain-auth-store`.
+    let cache = SecretCache::builder(MemoryStore::new()?).build()?;
+
+    // A real application leaves creating web configs to its operators, and shows a token only to them.
+    let issuer = Issuer::new(cache.clone(), "http://127.0.0.1:3000/v1")?;
+    let request = CreateRequest::new("my-account".parse()?, "my-context".parse()?, "example");
+    let issued = issuer.create(request).await?;
+    println!("A token to try it with, good until this process ends:\nTOKEN={}", issued.jwt);
+
+    // `Mode::Optional` lets requests without a token in; leave it out if no handler is for everybody.
+    let policy = Policy::builder().mode(Mode::Optional).build()?;
+    let auth = AuthLayer::new(Verifier::new(cache, policy));
+
+    let app = Router::new().route("/v1/hello", get(hello)).route("/v1/maybe", get(maybe)).layer(auth);
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("Listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, app).await?;
+    Ok(())
+}

@@ -405,6 +405,15 @@ fn macs_are_those_of_wycheproof() {
     assert!(full_length > 50, "{full_length}");
 }
 
+#[test]
+fn keys_of_every_length_are_prepared_as_the_hmac_crate_does() {
+    for length in 0..=Secret::MAX_LEN {
+        let key: Vec<u8> = (0..=255).cycle().take(length).collect();
+        let expected = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(b"text").finalize().into_bytes();
+        assert_eq!(MacKey::from_bytes(&key).mac(b"text")[..], expected[..], "{length}");
+    }
+}
+
 /// Says on the test run's own output, past the harness that keeps it, that something was not tested.
 fn not_run(what: &str) {
     writeln!(io::stderr(), "{what}").unwrap();

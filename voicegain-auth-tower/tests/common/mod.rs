@@ -12,10 +12,12 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
-use voicegain_auth_core::store::{ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Snapshot};
+use voicegain_auth_core::store::{
+    ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Snapshot,
+};
 use voicegain_auth_core::{
-    Caller, ChangeFeed, CreateRequest, Identity, Issued, Issuer, MemoryStore, NewWebConfig, Policy, Secret, SecretCache,
-    SecretStore, StoreError, StoredWebConfig, Verifier, WebConfig, WebConfigId, WebConfigPatch,
+    Caller, ChangeFeed, CreateRequest, Identity, Issued, Issuer, MemoryStore, NewWebConfig, Policy, Secret,
+    SecretCache, SecretStore, StoreError, StoredWebConfig, Verifier, WebConfig, WebConfigId, WebConfigPatch,
 };
 use voicegain_auth_tower::AuthLayer;
 
