@@ -108,7 +108,10 @@ fn missing_token(request: &HttpRequest) -> Rejected {
     let detail = "There is no token; send one as Authorization: Bearer <token>.";
     let rejection = Rejection::new(Reason::MissingToken, detail);
     match request.extensions().get::<Auth>() {
-        Some(auth) => auth.rejected(request.head(), rejection),
+        Some(auth) => {
+            let realm = auth.verifier().policy().realm();
+            auth.rejected(request.head(), rejection.in_realm(realm))
+        }
         None => Rejected::new(rejection),
     }
 }

@@ -153,8 +153,10 @@ impl Rejection {
         self
     }
 
-    pub(crate) fn in_realm(mut self, realm: &Arc<str>) -> Self {
-        self.realm = Some(Arc::clone(realm));
+    /// Names the realm of the challenge. What a [`Verifier`](crate::Verifier) refuses names its policy's already.
+    #[must_use]
+    pub fn in_realm(mut self, realm: impl Into<Arc<str>>) -> Self {
+        self.realm = Some(realm.into());
         self
     }
 
@@ -273,7 +275,7 @@ mod tests {
     #[test]
     fn e_the_table_is_as_the_rule_has_it() {
         for (reason, name, status, challenge) in ALL {
-            let rejection = Rejection::new(reason, "d").in_realm(&"r".into());
+            let rejection = Rejection::new(reason, "d").in_realm("r");
             assert_eq!((reason.as_str(), rejection.status()), (name, status));
             assert_eq!(rejection.www_authenticate().as_deref(), challenge, "{reason}");
             assert_eq!(rejection.retry_after().is_some(), status == 503, "{reason}");

@@ -199,7 +199,7 @@ impl Verifier {
             web_config,
             "refused"
         );
-        rejection.in_realm(&self.inner.realm)
+        rejection.in_realm(Arc::clone(&self.inner.realm))
     }
 
     fn attempt_unnamed<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Result<Progress, Rejection> {

@@ -1,0 +1,51 @@
+//! The case table on every stack there is: libraries in this process, gateways by their binaries.
+//!
+//! Without the test harness, because a stack that was not run must not read as passed: it is named, with what it
+//! needs, and the last line counts cases.
+
+use conformance::stack::Stack;
+use conformance::stacks::gateway::GatewayProcess;
+use conformance::{report, runner, table};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The gateways: their names, where their binaries are told, and whether they take HTTP/2 without TLS.
+const GATEWAYS: [(&str, &str, bool); 2] =
+    [("gateway", "VOICEGAIN_GATEWAY_BIN", true), ("gateway-actix", "VOICEGAIN_GATEWAY_ACTIX_BIN", true)];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cases = match table::built_in() {
+        Ok(cases) => cases,
+        Err(err) => {
+            println!("{err}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{} cases", cases.len());
+    let mut stacks: Vec<Box<dyn Stack>> = Vec::new();
+    let mut absent = Vec::new();
+    for (name, variable, http2) in GATEWAYS {
+        match std::env::var_os(variable) {
+            Some(binary) => {
+                stacks.push(Box::new(GatewayProcess::new(name, &PathBuf::from(binary), &[], http2)))
+            }
+            None => absent.push(format!("{name}: not run, {variable} does not name its binary")),
+        }
+    }
+    let mut reports = Vec::new();
+    for stack in &stacks {
+        let report = runner::run(stack.as_ref(), &cases).await;
+        println!("{}", report.describe());
+        reports.push(report);
+    }
+    for line in absent {
+        println!("{line}");
+    }
+    println!("{}", report::total(&reports));
+    if reports.iter().all(|report| report.count().failed == 0) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
