@@ -409,7 +409,8 @@ fn macs_are_those_of_wycheproof() {
 fn keys_of_every_length_are_prepared_as_the_hmac_crate_does() {
     for length in 0..=Secret::MAX_LEN {
         let key: Vec<u8> = (0..=255).cycle().take(length).collect();
-        let expected = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(b"text").finalize().into_bytes();
+        let expected =
+            Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(b"text").finalize().into_bytes();
         assert_eq!(MacKey::from_bytes(&key).mac(b"text")[..], expected[..], "{length}");
     }
 }

@@ -1,6 +1,7 @@
 //! A store, a cache over it and tokens, for all tests.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,0 +1,166 @@
+//! Bodies between actix's workers, whose streams stay on their thread, and the shared runtime.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web;
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio_util::io::ReaderStream;
+use voicegain_gateway_core::GatewayBody;
+use voicegain_gateway_core::forward::BoxError;
+
+/// How many pieces of a body wait between the threads.
+const PIECES: usize = 2;
+
+/// A request's body, on its way from an actix worker.
+pub struct RequestBody {
+    /// `None` once it has ended.
+    pieces: Option<mpsc::Receiver<Result<Bytes, BoxError>>>,
+    length: Option<u64>,
+}
+
+impl RequestBody {
+    /// No body.
+    pub fn empty() -> Self {
+        Self { pieces: None, length: None }
+    }
+
+    /// Passes on what a client sends, on the worker's thread, as fast as it is taken.
+    pub fn from_payload(mut payload: web::Payload, length: Option<u64>) -> Self {
+        // A body that is not announced, as over HTTP/2, has ended by now if there is none.
+        let first = match payload.next().now_or_never() {
+            Some(None) => return Self::empty(),
+            Some(first) => first,
+            None => None,
+        };
+        let (sender, pieces) = mpsc::channel(PIECES);
+        actix_web::rt::spawn(async move {
+            let mut next = first;
+            loop {
+                let piece = match next.take() {
+                    Some(piece) => piece,
+                    None => tokio::select! {
+                        piece = payload.next() => match piece {
+                            Some(piece) => piece,
+                            None => return,
+                        },
+                        () = sender.closed() => return,
+                    },
+                };
+                let piece = piece.map_err(|error| BoxError::from(error.to_string()));
+                let failed = piece.is_err();
+                if sender.send(piece).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self { pieces: Some(pieces), length }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let Some(pieces) = &mut this.pieces else { return Poll::Ready(None) };
+        let piece = ready!(pieces.poll_recv(cx));
+        if let (Some(Ok(piece)), Some(length)) = (&piece, &mut this.length) {
+            *length = length.saturating_sub(piece.len() as u64);
+        }
+        if !matches!(piece, Some(Ok(_))) {
+            this.pieces = None;
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.pieces, self.length) {
+            (None, _) => SizeHint::with_exact(0),
+            (Some(_), Some(length)) => SizeHint::with_exact(length),
+            (Some(_), None) => SizeHint::default(),
+        }
+    }
+}
+
+/// The body of an answer: the gateway's, or what comes out of a tunnel. Trailers are lost: actix has none.
+pub struct AnswerBody {
+    kind: Kind,
+    size: BodySize,
+}
+
+enum Kind {
+    Body(GatewayBody),
+    Tunnel(ReaderStream<ReadHalf<DuplexStream>>),
+}
+
+impl AnswerBody {
+    pub fn new(body: GatewayBody) -> Self {
+        let size = body.size_hint().exact().map_or(BodySize::Stream, BodySize::Sized);
+        Self { kind: Kind::Body(body), size }
+    }
+
+    /// What comes out of a tunnel, behind the head of a 101.
+    pub fn tunnel(from_upstream: ReadHalf<DuplexStream>) -> Self {
+        Self { kind: Kind::Tunnel(ReaderStream::new(from_upstream)), size: BodySize::Stream }
+    }
+
+    pub fn set_size(&mut self, size: BodySize) {
+        self.size = size;
+    }
+}
+
+impl MessageBody for AnswerBody {
+    type Error = BoxError;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        match &mut self.get_mut().kind {
+            Kind::Body(body) => loop {
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    None => return Poll::Ready(None),
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Some(Ok(frame)) => {
+                        if let Ok(data) = frame.into_data() {
+                            return Poll::Ready(Some(Ok(data)));
+                        }
+                    }
+                }
+            },
+            Kind::Tunnel(stream) => stream.poll_next_unpin(cx).map_err(BoxError::from),
+        }
+    }
+}
+
+/// Passes on into a tunnel what a client sends after the head of its handshake.
+pub fn feed_tunnel(mut payload: web::Payload, mut to_upstream: WriteHalf<DuplexStream>) {
+    actix_web::rt::spawn(async move {
+        let fed: io::Result<()> = async {
+            while let Some(piece) = payload.next().await {
+                to_upstream.write_all(&piece.map_err(io::Error::other)?).await?;
+            }
+            to_upstream.shutdown().await
+        }
+        .await;
+        if let Err(error) = fed {
+            tracing::debug!(%error, "a tunnel has closed");
+        }
+    });
+}

@@ -1,0 +1,64 @@
+//! What comes before the middleware and after it (rules V8, V9, O10).
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, VARY};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, web};
+use voicegain_auth_core::is_reserved_header;
+use voicegain_gateway_core::{Gateway, cors};
+
+use crate::body::AnswerBody;
+use crate::convert;
+use crate::serve::Readable;
+
+/// The gateway's own middleware, outside of the one that decides about tokens.
+pub async fn gate<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    gateway: web::Data<Gateway>,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, AnswerBody>>, Error> {
+    remove_reserved(request.headers_mut());
+    let admitted = match convert::head(request.head()) {
+        Ok(mut head) => gateway.admit(&mut head),
+        Err(refusal) => {
+            let mut response = refusal.into_response(false);
+            cors::refuse(&mut response);
+            Err(Box::new(response))
+        }
+    };
+    match admitted {
+        Ok(route) => {
+            request.extensions_mut().insert(route);
+            let mut response = next.call(request).await?;
+            if response.response().extensions().get::<Readable>().is_none() {
+                make_readable(response.headers_mut());
+            }
+            Ok(response.map_into_left_body())
+        }
+        Err(response) => {
+            let response = convert::response(*response, request.method());
+            Ok(request.into_response(response).map_into_right_body())
+        }
+    }
+}
+
+fn remove_reserved(headers: &mut HeaderMap) {
+    let is_reserved = |name: &&HeaderName| is_reserved_header(name.as_str().as_bytes());
+    let names: Vec<_> = headers.keys().filter(is_reserved).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Makes a refusal by the middleware readable by any page. It says `Vary: Origin` already (rule E).
+fn make_readable(headers: &mut HeaderMap) {
+    for (name, value) in &cors::REFUSAL_HEADERS {
+        if let Some((name, value)) = convert::header_to_actix(name, value) {
+            headers.insert(name, value);
+        }
+    }
+    if !headers.contains_key(VARY) {
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+    }
+}

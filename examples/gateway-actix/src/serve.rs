@@ -1,0 +1,127 @@
+//! What is behind the middleware: the exchange itself, on the shared runtime.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use http::header::{CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+use voicegain_auth_actix::Caller;
+use voicegain_auth_core::{Reason, Rejection, is_websocket_upgrade};
+use voicegain_gateway_core::forward::ClientUpgrade;
+use voicegain_gateway_core::gate::Route;
+use voicegain_gateway_core::head::HttpHead;
+use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, Refusal, cors};
+
+use crate::body::{AnswerBody, RequestBody, feed_tunnel};
+use crate::convert;
+
+/// How much of a tunnel waits between the threads, in each direction.
+const TUNNEL_BUFFER: usize = 16 * 1024;
+
+/// Marks an answer that says already which page may read it.
+#[derive(Debug, Clone, Copy)]
+pub struct Readable;
+
+/// Answers every request that was accepted.
+pub async fn serve(
+    request: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+    runtime: web::Data<Handle>,
+) -> HttpResponse<AnswerBody> {
+    let mut head = match convert::head(request.head()) {
+        Ok(head) => head,
+        Err(refusal) => return answer(refuse(refusal), &request),
+    };
+    // Trailers are lost in actix, so none are announced and none are asked for.
+    head.headers.remove(TE);
+    head.headers.remove(TRAILER);
+    let arrival = Arrival {
+        caller: request.extensions_mut().remove::<Caller>().map(Caller::into_inner),
+        route: request.extensions().get::<Route>().copied().unwrap_or(Route::Upstream),
+        client: request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip()),
+        upgrade: None,
+    };
+    if may_become_tunnel(&head) {
+        return upgrade(head, payload, arrival, &gateway, &runtime, &request).await;
+    }
+    let body = if has_no_body(&head) {
+        RequestBody::empty()
+    } else {
+        RequestBody::from_payload(payload, announced_length(&head))
+    };
+    let response = exchange(Request::from_parts(head, body), arrival, &gateway, &runtime).await;
+    answer(response, &request)
+}
+
+async fn upgrade(
+    head: Parts,
+    payload: web::Payload,
+    arrival: Arrival,
+    gateway: &Gateway,
+    runtime: &Handle,
+    request: &HttpRequest,
+) -> HttpResponse<AnswerBody> {
+    let (near, far) = tokio::io::duplex(TUNNEL_BUFFER);
+    let arrival = Arrival { upgrade: Some(ClientUpgrade::Duplex(far)), ..arrival };
+    let response = exchange(Request::from_parts(head, RequestBody::empty()), arrival, gateway, runtime).await;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return answer(response, request);
+    }
+    // Only now is anything read of what the client sends after its handshake (rule V10).
+    let (from_upstream, to_upstream) = tokio::io::split(near);
+    feed_tunnel(payload, to_upstream);
+    answer(response, request).map_body(|_, _| AnswerBody::tunnel(from_upstream))
+}
+
+/// The exchange ends with its client: if the worker drops this future, it drops the task.
+async fn exchange(
+    request: Request<RequestBody>,
+    arrival: Arrival,
+    gateway: &Gateway,
+    runtime: &Handle,
+) -> Response<GatewayBody> {
+    let gateway = gateway.clone();
+    let task = runtime.spawn(async move { gateway.serve(request, arrival).await });
+    AbortOnDropHandle::new(task).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "an exchange has failed");
+        let detail = "The request could not be answered; try again shortly.";
+        refuse(Rejection::new(Reason::TemporarilyUnavailable, detail).into())
+    })
+}
+
+fn refuse(refusal: Refusal) -> Response<GatewayBody> {
+    let mut response = refusal.into_response(false);
+    cors::refuse(&mut response);
+    response
+}
+
+fn answer(response: Response<GatewayBody>, request: &HttpRequest) -> HttpResponse<AnswerBody> {
+    let answer = convert::response(response, request.method());
+    answer.extensions_mut().insert(Readable);
+    answer
+}
+
+fn may_become_tunnel(head: &Parts) -> bool {
+    head.version == Version::HTTP_11
+        && is_websocket_upgrade(&HttpHead(head))
+        && !head.headers.contains_key(CONTENT_LENGTH)
+        && !head.headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Over HTTP/2 a body need not be announced.
+fn has_no_body(head: &Parts) -> bool {
+    head.version != Version::HTTP_2
+        && !head.headers.contains_key(TRANSFER_ENCODING)
+        && announced_length(head).is_none_or(|length| length == 0)
+}
+
+fn announced_length(head: &Parts) -> Option<u64> {
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
