@@ -38,14 +38,23 @@ impl Needles {
         self.add(numbers.into_bytes(), "a secret as a list of numbers");
     }
 
-    /// A token. Its signature alone is as good as the whole, the rest being no secret.
+    /// A token. Its signature alone is as good as the whole, the rest being no secret; what has not three parts has
+    /// nothing to hide.
     pub fn token(&mut self, token: &[u8]) {
+        if token.iter().filter(|byte| **byte == b'.').count() < 2 {
+            return;
+        }
         let signature = token.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
         if signature.len() >= KEY {
             self.add(signature.to_vec(), "a token's signature");
         } else {
             self.add(token.to_vec(), "a token");
         }
+    }
+
+    /// Any other text that is a secret.
+    pub fn text(&mut self, text: &[u8]) {
+        self.add(text.to_vec(), "a secret");
     }
 
     fn add(&mut self, bytes: Vec<u8>, what: &'static str) {
@@ -126,6 +135,8 @@ mod tests {
     fn short_and_dull_texts_are_no_needles() {
         let mut needles = Needles::default();
         needles.token(b"a.b.c");
+        needles.token(b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30");
+        assert_eq!(needles.find(b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln", &[]), None);
         needles.token(&[b'.'; 100]);
         assert_eq!(needles.find(b"a.b.c ....................................", &[]), None);
     }

@@ -131,7 +131,7 @@ impl World {
             needles: Mutex::default(),
         };
         if let Some((_, token)) = &world.running.admin_port {
-            world.needles().token(token.as_bytes());
+            world.needles().text(token.as_bytes());
         }
         for fixture in FIXTURES {
             let config =

@@ -2,8 +2,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use voicegain_auth_core::Rejection;
 
-/// Makes the body of a refusal, in the type of body that the inner service answers with. Status and headers are none of
-/// its business.
+/// Makes the body of a refusal, in the type of body that the inner service answers with. Status and headers
+/// are none of its business.
 pub trait RejectionBody<B> {
     /// The body of a refusal and its media type, if it has one.
     fn body(&self, rejection: &Rejection) -> (B, Option<HeaderValue>);
@@ -12,9 +12,9 @@ pub trait RejectionBody<B> {
     fn empty(&self) -> B;
 }
 
-/// The API's error body (rule E), for all bodies that can be made from [`Bytes`]: axum's, `http_body_util::Full`.
+/// The API's error body (rule E), for all bodies that can be made from [`Bytes`]: axum's,
+/// `http_body_util::Full`.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct Json;
 
 impl<B: From<Bytes>> RejectionBody<B> for Json {
@@ -30,7 +30,6 @@ impl<B: From<Bytes>> RejectionBody<B> for Json {
 
 /// No body, for services that speak gRPC alone, such as tonic's. What is to be said stands in the headers.
 #[derive(Debug, Clone, Copy, Default)]
-#[allow(clippy::exhaustive_structs, reason = "it is written as a value")]
 pub struct Grpc;
 
 impl<B: Default> RejectionBody<B> for Grpc {

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::ops::Deref;
 
-use axum_core::body::Body;
-use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum_core::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use voicegain_auth_core as core;
@@ -51,8 +51,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 /// Extractor: the verified caller. Dereferences to [`voicegain_auth_core::Identity`].
 ///
-/// A caller without an identity is refused with `missing_token`: an anonymous one, and a preflight that reaches a handler.
-/// `Option<Identity>` is `None` for both; [`Caller`] tells them apart.
+/// A caller without an identity is refused with `missing_token`: an anonymous one, and a preflight that
+/// reaches a handler. `Option<Identity>` is `None` for both; [`Caller`] tells them apart.
 ///
 /// Where there is no [`AuthLayer`](crate::AuthLayer) in front, extraction fails with [`MissingLayer`], of
 /// `Option<Identity>` too.
@@ -113,8 +113,8 @@ fn caller<Extractor>(parts: &Parts) -> Result<&core::Caller, MissingLayer> {
     })
 }
 
-/// A handler asks who calls, and there is no [`AuthLayer`](crate::AuthLayer) in front of it: a mistake in the application.
-/// It is answered 500 without a word to the client, and logged as an error.
+/// A handler asks who calls, and there is no [`AuthLayer`](crate::AuthLayer) in front of it: a mistake in the
+/// application. It is answered 500 without a word to the client, and logged as an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingLayer(());
 

@@ -26,7 +26,8 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The path the client sent, if that can be known (rule P1): a router in front may have stripped a prefix.
+    /// The path the client sent, if that can be known (rule P1): a router in front may have stripped a
+    /// prefix.
     pub(crate) fn client_path(&self) -> Option<&'a str> {
         original_uri(self.extensions).or_else(|| self.outermost.then_some(self.uri)).map(Uri::path)
     }

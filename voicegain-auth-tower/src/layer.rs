@@ -30,12 +30,13 @@ impl<R> AuthLayer<R> {
         AuthLayer { verifier: self.verifier, rejection_body, outermost: self.outermost }
     }
 
-    /// Promises that nothing in front of this layer changes the URI of requests, so that its path is the one the client
-    /// sent (rule P1).
+    /// Promises that nothing in front of this layer changes the URI of requests, so that its path is the one
+    /// the client sent (rule P1).
     ///
-    /// A token that is limited to an API path is good only where that path is known. Behind an axum `Router` it is, by
-    /// itself (with the feature `axum`). Anywhere else a router in front may have stripped a prefix without a trace, so
-    /// that **without this promise, tokens limited to an API path are refused there**. Other tokens are not affected.
+    /// A token that is limited to an API path is good only where that path is known. Behind an axum `Router`
+    /// it is, by itself (with the feature `axum`). Anywhere else a router in front may have stripped a prefix
+    /// without a trace, so that **without this promise, tokens limited to an API path are refused there**.
+    /// Other tokens are not affected.
     #[must_use]
     pub fn outermost(mut self) -> Self {
         self.outermost = true;

@@ -26,8 +26,8 @@ impl Form {
         if start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) {
             Self::Grpc
         } else if *method == Method::HEAD && version > Version::HTTP_11 {
-            // Over HTTP/1.1 hyper leaves the body out and says how long it would have been. Over HTTP/2 it sends the body,
-            // for which clients reset the stream.
+            // Over HTTP/1.1 hyper leaves the body out and says how long it would have been. Over HTTP/2 it
+            // sends the body, for which clients reset the stream.
             Self::HttpHead
         } else {
             Self::Http

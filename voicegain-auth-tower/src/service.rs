@@ -14,8 +14,8 @@ use crate::strip;
 
 /// The service that [`AuthLayer`] makes.
 ///
-/// A request that is let in carries a [`Caller`](voicegain_auth_core::Caller) in its extensions, and no token. A refusal
-/// carries a [`Rejection`] in its own.
+/// A request that is let in carries a [`Caller`](voicegain_auth_core::Caller) in its extensions, and no
+/// token. A refusal carries a [`Rejection`] in its own.
 #[derive(Debug, Clone)]
 pub struct AuthService<S, R = Json> {
     inner: S,
@@ -48,7 +48,8 @@ where
                 ResponseFuture::called(self.inner.call(request), finish)
             }
             Progress::Decided(Err(rejection)) => {
-                // Whatever the inner service holds ready, a permit of a concurrency limit perhaps, is free again.
+                // Whatever the inner service holds ready, a permit of a concurrency limit perhaps, is free
+                // again.
                 drop(self.take_ready());
                 ResponseFuture::refused(self.auth.refuse(&request, rejection))
             }
@@ -88,7 +89,7 @@ impl<R> AuthLayer<R> {
     {
         if rejection.reason() == Reason::InsufficientScope && self.head(request).client_path().is_none() {
             tracing::warn!(
-                "a token limited to an API path was refused, because the path that the client sent is not known here; \
+                "a token limited to an API path was refused: the path the client sent is not known here; \
                  see `AuthLayer::outermost`"
             );
         }

@@ -22,7 +22,8 @@ fn edit_header(headers: &mut HeaderMap, name: HeaderName, edit: Edit) {
     match edit {
         Edit::Keep => {}
         Edit::Remove => drop(headers.remove(name)),
-        // It is made of parts of what was there, so it is a field value; if it were none, nothing is better than a token.
+        // It is made of parts of what was there, so it is a field value; if it were none, nothing is better
+        // than a token.
         Edit::Replace(value) => match HeaderValue::try_from(value) {
             Ok(value) => drop(headers.insert(name, value)),
             Err(_) => drop(headers.remove(name)),

@@ -1,5 +1,7 @@
 //! The layer in every position that axum has for one.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+
 mod common;
 
 use axum::Router;
@@ -105,7 +107,8 @@ async fn method_router_layers_protect_one_route() {
     assert_eq!(send(&app, Method::POST, "/v1/one-method", None).await.status(), StatusCode::OK);
 }
 
-/// Rule P1: what counts is the path the client sent, wherever the layer is. The deployment's base path is `/`.
+/// Rule P1: what counts is the path the client sent, wherever the layer is. The deployment's base path is
+/// `/`.
 #[tokio::test]
 async fn p1_the_clients_path_counts_in_every_position() {
     let world = World::new().await;

@@ -1,5 +1,7 @@
 //! axum's extractors.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+
 mod common;
 
 use std::io;

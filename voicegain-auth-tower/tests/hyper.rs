@@ -1,5 +1,7 @@
 //! The layer on bare hyper, over HTTP/1.1 and HTTP/2.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+
 mod common;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! The layer on tonic's server, by a real call.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+
 mod common;
 
 use std::convert::Infallible;

@@ -1,5 +1,7 @@
 //! The layer on plain Tower services, without any framework.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+
 mod common;
 
 use std::convert::Infallible;

@@ -1,5 +1,7 @@
 //! WebSockets over HTTP/2 (RFC 8441), which only the feature `http2` can tell from other requests.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+
 mod common;
 
 use std::convert::Infallible;

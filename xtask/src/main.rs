@@ -23,7 +23,7 @@ const SDK: &str = "voicegain-speech==1.142.0";
 /// The published library crates, and the features each is to be checked with alone.
 const LIBRARIES: [(&str, &[&str]); 5] = [
     ("voicegain-auth-core", &["second-opinion"]),
-    ("voicegain-auth-tower", &["axum"]),
+    ("voicegain-auth-tower", &["axum", "http2"]),
     ("voicegain-auth-actix", &[]),
     ("voicegain-auth-store", &["sqlite"]),
     ("voicegain-auth-console", &[]),

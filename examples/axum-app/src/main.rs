@@ -9,9 +9,9 @@
 //! ```text
 //! TOKEN=...
 //! curl -i -H "Authorization: Bearer $TOKEN" http://127.0.0.1:3000/v1/hello
-//! curl -i http://127.0.0.1:3000/v1/hello                                      # 401: a handler that needs an identity
-//! curl -i http://127.0.0.1:3000/v1/maybe                                      # 200: one that does not
-//! curl -i -H "Authorization: Bearer x" http://127.0.0.1:3000/v1/maybe         # 401: a bad token is never overlooked
+//! curl -i http://127.0.0.1:3000/v1/hello                                # 401: its handler needs an identity
+//! curl -i http://127.0.0.1:3000/v1/maybe                                # 200: this one does not
+//! curl -i -H "Authorization: Bearer x" http://127.0.0.1:3000/v1/maybe   # 401: the token is bad
 //! ```
 
 use std::error::Error;
@@ -37,7 +37,8 @@ async fn maybe(caller: Caller) -> String {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Where the secrets live: here in memory, and gone with the process. For a file, see `voicegain-auth-store`.
+    // Where the secrets live: here in memory, and gone with the process. For a file, see
+    // `voicegain-auth-store`.
     let cache = SecretCache::builder(MemoryStore::new()?).build()?;
 
     // A real application leaves creating web configs to its operators, and shows a token only to them.

@@ -1,5 +1,6 @@
 //! Bodies between actix's workers, whose streams stay on their thread, and the shared runtime.
 
+use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -125,13 +126,13 @@ impl AnswerBody {
 }
 
 impl MessageBody for AnswerBody {
-    type Error = BoxError;
+    type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {
         self.size
     }
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         match &mut self.get_mut().kind {
             Kind::Body(body) => loop {
                 match ready!(Pin::new(&mut *body).poll_frame(cx)) {
@@ -144,7 +145,7 @@ impl MessageBody for AnswerBody {
                     }
                 }
             },
-            Kind::Tunnel(stream) => stream.poll_next_unpin(cx).map_err(BoxError::from),
+            Kind::Tunnel(stream) => stream.poll_next_unpin(cx).map_err(Self::Error::from),
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::serve::Readable;
 
 /// The gateway's own middleware, outside of the one that decides about tokens.
 pub async fn gate<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
     gateway: web::Data<Gateway>,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, AnswerBody>>, Error> {
     remove_reserved(request.headers_mut());

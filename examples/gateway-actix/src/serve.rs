@@ -28,6 +28,7 @@ pub struct Readable;
 /// Answers every request that was accepted.
 pub async fn serve(
     request: HttpRequest,
+    caller: Caller,
     payload: web::Payload,
     gateway: web::Data<Gateway>,
     runtime: web::Data<Handle>,
@@ -39,9 +40,10 @@ pub async fn serve(
     // Trailers are lost in actix, so none are announced and none are asked for.
     head.headers.remove(TE);
     head.headers.remove(TRAILER);
+    let route = request.extensions_mut().remove::<Route>();
     let arrival = Arrival {
-        caller: request.extensions_mut().remove::<Caller>().map(Caller::into_inner),
-        route: request.extensions().get::<Route>().copied().unwrap_or(Route::Upstream),
+        caller: Some(caller.into_inner()),
+        route: route.unwrap_or(Route::Upstream),
         client: request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip()),
         upgrade: None,
     };
@@ -100,7 +102,7 @@ fn refuse(refusal: Refusal) -> Response<GatewayBody> {
 }
 
 fn answer(response: Response<GatewayBody>, request: &HttpRequest) -> HttpResponse<AnswerBody> {
-    let answer = convert::response(response, request.method());
+    let mut answer = convert::response(response, request.method());
     answer.extensions_mut().insert(Readable);
     answer
 }

@@ -99,9 +99,7 @@ pub enum InvalidPattern {
     #[error("`*.` can only stand before a domain; write each address out")]
     WildcardAddress,
     /// The port is no port.
-    #[error(
-        "the port is a number up to 65535 without leading zeros, or `*` for any; without one, leave out the `:`"
-    )]
+    #[error("the port is a number up to 65535 without leading zeros, or `*`; without one, leave out the `:`")]
     Port,
     /// A wildcard over domains that belong to many (rule M4). Holds what stands behind the `*.`.
     #[error(
