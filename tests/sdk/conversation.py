@@ -17,6 +17,9 @@ import urllib.request
 import voicegain_speech
 from voicegain_speech.rest import ApiException
 
+# Some object to ask for; the SDK wants its id to be 16 to 48 characters long.
+OBJECT = "5f0c7a52-9d1e-4b6a"
+
 
 class Gateway:
     """A gateway process on free ports, with its store in memory and its echo for an upstream."""
@@ -97,19 +100,19 @@ def main(binary):
     expect("the SDK mints a short-lived token", short.count("."), 2)
 
     data = voicegain_speech.DataApi(client(gateway, old))
-    echo = json.loads(data.data_get("some-object", _preload_content=False).data)
-    expect("the SDK calls with its long-lived token", echo["path"], "/v1/data/some-object")
+    echo = json.loads(data.data_get(OBJECT, _preload_content=False).data)
+    expect("the SDK calls with its long-lived token", echo["path"], f"/v1/data/{OBJECT}")
     expect("the upstream learns whose call it is", echo["headers"]["x-voicegain-context-id"], [context])
     expect("the token itself is not passed on", "authorization" in echo["headers"], False)
 
     page = client(gateway, short)
     page.set_default_header("Origin", "https://app.example.com")
-    echo = json.loads(voicegain_speech.DataApi(page).data_get("x", _preload_content=False).data)
+    echo = json.loads(voicegain_speech.DataApi(page).data_get(OBJECT, _preload_content=False).data)
     expect("the short-lived token works for its origin", echo["headers"]["x-voicegain-token-kind"], ["short-lived"])
     page.set_default_header("Origin", "https://evil.example.com")
     expect(
         "and for no other",
-        refusal(lambda: voicegain_speech.DataApi(page).data_get("x")),
+        refusal(lambda: voicegain_speech.DataApi(page).data_get(OBJECT)),
         (403, "origin_not_allowed"),
     )
     expect(
@@ -120,16 +123,16 @@ def main(binary):
 
     new = gateway.admin("POST", f"/api/web-configs/{created['id']}/regenerate")["jwt"]
     invalid = (401, "invalid_token")
-    expect("after Regenerate the old token is refused", refusal(lambda: data.data_get("x")), invalid)
+    expect("after Regenerate the old token is refused", refusal(lambda: data.data_get(OBJECT)), invalid)
     expect("it mints no more", refusal(lambda: security.security_jwt_get(aud="*")), invalid)
     page.set_default_header("Origin", "https://app.example.com")
     expect(
         "what it minted is refused too",
-        refusal(lambda: voicegain_speech.DataApi(page).data_get("x")),
+        refusal(lambda: voicegain_speech.DataApi(page).data_get(OBJECT)),
         invalid,
     )
     renewed = voicegain_speech.DataApi(client(gateway, new))
-    expect("and the new one works at once", renewed.data_get("x", _preload_content=False).status, 200)
+    expect("and the new one works at once", renewed.data_get(OBJECT, _preload_content=False).status, 200)
 
     printed = gateway.stop()
     for secret in (old, short, new, gateway.admin_token):

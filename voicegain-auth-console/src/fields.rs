@@ -34,7 +34,11 @@ impl Fields {
             return Err(Refusal::field(&shown(&name), "must be given once only"));
         }
         if let Some(name) = fields.0.keys().find(|name| !known.contains(&name.as_str())) {
-            let known = if known.is_empty() { "leave it out".to_owned() } else { format!("use {}", known.join(", ")) };
+            let known = if known.is_empty() {
+                "leave it out".to_owned()
+            } else {
+                format!("use {}", known.join(", "))
+            };
             return Err(Refusal::field(&shown(name), &format!("is not known here; {known}")));
         }
         Ok(fields)

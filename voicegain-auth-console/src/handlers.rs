@@ -26,14 +26,20 @@ const IMPORT_NOTE: &str = "The deployment this secret comes from and this one ea
 type Answer = Result<Response, Refusal>;
 
 /// `POST /api/web-configs`
-pub(crate) async fn create(State(issuer): State<Issuer>, RawQuery(query): RawQuery, request: Request) -> Answer {
+pub(crate) async fn create(
+    State(issuer): State<Issuer>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
     parameters::none(query.as_deref())?;
     let body = body(request).await?;
     let known = ["accountId", "contextId", "name", "allowedOrigins", "secret", "id", "revive"];
     let mut fields = Fields::read(&body, &known)?;
     let parsed = |name, problem: &dyn std::fmt::Display| Refusal::field(name, &problem.to_string());
-    let account_id = fields.required_text("accountId")?.parse().map_err(|error| parsed("accountId", &error))?;
-    let context_id = fields.required_text("contextId")?.parse().map_err(|error| parsed("contextId", &error))?;
+    let account_id =
+        fields.required_text("accountId")?.parse().map_err(|error| parsed("accountId", &error))?;
+    let context_id =
+        fields.required_text("contextId")?.parse().map_err(|error| parsed("contextId", &error))?;
     let mut new = CreateRequest::new(account_id, context_id, fields.required_text("name")?);
     new.allowed_origins = fields.texts("allowedOrigins")?.unwrap_or_default();
     new.secret = fields.text("secret")?.map(Zeroizing::new).map(|text| secret(&text)).transpose()?;
@@ -65,11 +71,7 @@ pub(crate) async fn list(State(issuer): State<Issuer>, RawQuery(query): RawQuery
 }
 
 /// `GET /api/web-configs/{id}`
-pub(crate) async fn get(
-    State(issuer): State<Issuer>,
-    Id(id): Id,
-    RawQuery(query): RawQuery,
-) -> Answer {
+pub(crate) async fn get(State(issuer): State<Issuer>, Id(id): Id, RawQuery(query): RawQuery) -> Answer {
     parameters::none(query.as_deref())?;
     let config = issuer.get(id).await?;
     Ok(json(StatusCode::OK, &Record::from(&config)))
@@ -84,7 +86,8 @@ pub(crate) async fn update(
 ) -> Answer {
     parameters::none(query.as_deref())?;
     let mut fields = Fields::read(&body(request).await?, &["name", "allowedOrigins"])?;
-    let patch = WebConfigPatch { name: fields.text("name")?, allowed_origins: fields.texts("allowedOrigins")? };
+    let patch =
+        WebConfigPatch { name: fields.text("name")?, allowed_origins: fields.texts("allowedOrigins")? };
     let config = issuer.update(id, patch).await?;
     tracing::info!(web_config = %id, "a web config was changed");
     Ok(json(StatusCode::OK, &Record::from(&config)))
@@ -138,7 +141,8 @@ pub(crate) async fn readiness(State(issuer): State<Issuer>) -> Answer {
     }
     let bound = status.max_revocation_delay;
     let detail = match status.proof_age {
-        None => "The store's change log has not been read yet, so no request can be decided; see the log.".to_owned(),
+        None => "The store's change log has not been read yet, so no request can be decided; see the log."
+            .to_owned(),
         Some(age) => format!(
             "The last proof of freshness is {} s old and {} s are allowed, so no request can be decided; see the log.",
             age.as_secs(),
@@ -163,13 +167,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
 fn secret(text: &str) -> Result<Secret, Refusal> {
     let wrong = "must be 32 to 256 bytes as base64url without padding";
-    let bytes = URL_SAFE_NO_PAD.decode(text).map(Zeroizing::new).map_err(|_| Refusal::field("secret", wrong))?;
+    let bytes =
+        URL_SAFE_NO_PAD.decode(text).map(Zeroizing::new).map_err(|_| Refusal::field("secret", wrong))?;
     Secret::from_bytes(&bytes).map_err(|_| Refusal::field("secret", wrong))
 }
 
 /// The whole body, which may hold a secret.
 async fn body(request: Request) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > MAX_BODY)) {
         return Err(Refusal::body_too_large());
     }

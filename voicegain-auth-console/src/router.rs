@@ -53,10 +53,7 @@ impl AdminApiBuilder {
     pub fn build(self) -> Router {
         let web_configs = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
-            .route(
-                "/web-configs/{id}",
-                get(handlers::get).patch(handlers::update).delete(handlers::delete),
-            )
+            .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))
             .route("/web-configs/{id}/regenerate", post(handlers::regenerate))
             .fallback(no_such_path)
             .method_not_allowed_fallback(method_not_allowed)

@@ -93,7 +93,8 @@ const ID: &str = "bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729";
 #[tokio::test]
 async fn a_web_config_from_its_creation_to_its_end() {
     let api = Api::new().await;
-    let body = json!({"accountId": "acc", "contextId": "ctx", "name": "é", "allowedOrigins": ["https://a.example"]});
+    let body =
+        json!({"accountId": "acc", "contextId": "ctx", "name": "é", "allowedOrigins": ["https://a.example"]});
     let created = api.call("POST", LIST, &body.to_string()).await;
     assert_eq!(created.status, 201, "{}", created.text);
     assert_eq!(created.headers["content-type"], "application/json");
@@ -113,7 +114,10 @@ async fn a_web_config_from_its_creation_to_its_end() {
 
     let path = format!("{LIST}/{id}");
     assert_eq!(api.call("GET", &path, "").await.json(), record);
-    assert_eq!(api.call("GET", &path.to_uppercase().replace("/API/WEB-CONFIGS", LIST), "").await.json(), record);
+    assert_eq!(
+        api.call("GET", &path.to_uppercase().replace("/API/WEB-CONFIGS", LIST), "").await.json(),
+        record
+    );
     assert_eq!(api.call("GET", LIST, "").await.json(), json!({"webConfigs": [record], "next": null}));
 
     let patched = api.call("PATCH", &path, r#"{"name":"new"}"#).await;
@@ -135,9 +139,12 @@ async fn a_web_config_from_its_creation_to_its_end() {
 
     let deleted = api.call("DELETE", &path, "").await;
     assert_eq!((deleted.status.as_u16(), deleted.text.as_str()), (204, ""));
-    for (method, path) in
-        [("GET", path.clone()), ("PATCH", path.clone()), ("DELETE", path.clone()), ("POST", format!("{path}/regenerate"))]
-    {
+    for (method, path) in [
+        ("GET", path.clone()),
+        ("PATCH", path.clone()),
+        ("DELETE", path.clone()),
+        ("POST", format!("{path}/regenerate")),
+    ] {
         assert_eq!(api.call(method, &path, "").await.refusal().0, 404, "{method} after the end");
     }
 }
@@ -250,7 +257,11 @@ async fn lists_come_in_pages_and_by_account_and_context() {
     let api = Api::new().await;
     let mut all = Vec::new();
     for index in 0..5 {
-        all.push(api.create(if index < 3 { "a" } else { "b" }, if index == 0 { "c" } else { "d" }).await.text_of("id"));
+        all.push(
+            api.create(if index < 3 { "a" } else { "b" }, if index == 0 { "c" } else { "d" })
+                .await
+                .text_of("id"),
+        );
     }
     let ids = |page: &Value| -> Vec<String> {
         let configs = page["webConfigs"].as_array().unwrap();
@@ -269,10 +280,20 @@ async fn lists_come_in_pages_and_by_account_and_context() {
     seen.sort();
     all.sort();
     assert_eq!(seen, all);
-    assert_eq!(api.call("GET", &format!("{LIST}?limit=5"), "").await.json()["next"], Value::Null, "no empty last page");
+    assert_eq!(
+        api.call("GET", &format!("{LIST}?limit=5"), "").await.json()["next"],
+        Value::Null,
+        "no empty last page"
+    );
 
-    for (query, count) in [("accountId=a", 3), ("accountId=a&contextId=d", 2), ("contextId=c", 1), ("accountId=x", 0)] {
-        assert_eq!(ids(&api.call("GET", &format!("{LIST}?{query}"), "").await.json()).len(), count, "{query}");
+    for (query, count) in
+        [("accountId=a", 3), ("accountId=a&contextId=d", 2), ("contextId=c", 1), ("accountId=x", 0)]
+    {
+        assert_eq!(
+            ids(&api.call("GET", &format!("{LIST}?{query}"), "").await.json()).len(),
+            count,
+            "{query}"
+        );
     }
 }
 
@@ -323,7 +344,8 @@ async fn nothing_but_the_probes_works_without_the_admin_token() {
 async fn a_foreign_host_is_refused_on_every_path() {
     let api = Api::new().await;
     let get = |path: &str, host: &str| {
-        let request = Request::get(path).header("host", host).header("authorization", format!("Bearer {TOKEN}"));
+        let request =
+            Request::get(path).header("host", host).header("authorization", format!("Bearer {TOKEN}"));
         request.body(Body::empty()).unwrap()
     };
     for path in [LIST, "/healthz", "/readyz", "/", "/api/nothing"] {
@@ -334,7 +356,9 @@ async fn a_foreign_host_is_refused_on_every_path() {
         let request = Request::get(path).body(Body::empty()).unwrap();
         assert_eq!(api.send(request).await.status, 400, "no Host at {path}");
     }
-    for host in ["localhost:8081", "127.0.0.1", "[::1]:8081", "192.0.2.1:8081", "admin.example", "ADMIN.example:1"] {
+    for host in
+        ["localhost:8081", "127.0.0.1", "[::1]:8081", "192.0.2.1:8081", "admin.example", "ADMIN.example:1"]
+    {
         for path in [LIST, "/healthz", "/readyz"] {
             assert_eq!(api.send(get(path, host)).await.status, 200, "{host} {path}");
         }
@@ -344,7 +368,8 @@ async fn a_foreign_host_is_refused_on_every_path() {
 #[tokio::test]
 async fn unknown_paths_and_methods() {
     let api = Api::new().await;
-    for path in ["/", "/api", "/api/web-config", "/api/web-configs/", "/api/web-configs/x/y", "/favicon.ico"] {
+    for path in ["/", "/api", "/api/web-config", "/api/web-configs/", "/api/web-configs/x/y", "/favicon.ico"]
+    {
         assert_eq!(api.call("GET", path, "").await.refusal().0, 404, "{path}");
     }
     for id in ["x", "bd14fd940c3c4c9a82eeccf0dbef6729", "%ff", "..%2f", ID] {
@@ -388,7 +413,8 @@ async fn bodies_over_64_kib_are_refused() {
 #[tokio::test]
 async fn m1_no_read_returns_a_secret_or_a_token() {
     let api = Api::new().await;
-    let imported = api.import(json!({"secret": SECRET, "id": ID, "allowedOrigins": ["https://a.example"]})).await;
+    let imported =
+        api.import(json!({"secret": SECRET, "id": ID, "allowedOrigins": ["https://a.example"]})).await;
     let regenerated = api.call("POST", &format!("{LIST}/{ID}/regenerate"), "{}").await;
     let jwts = [imported.text_of("jwt"), regenerated.text_of("jwt")];
     for (method, path, body) in [

@@ -326,6 +326,10 @@ impl MintParameters {
                     return Err(wrong(&shown, "is not known here; use aud, expInSec, api and contextId"));
                 }
             };
+            // What is not UTF-8 has been replaced by this character, which nobody means.
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(wrong(&name, "must be UTF-8 when its escapes are decoded"));
+            }
             if slot.replace(value).is_some() {
                 return Err(wrong(&name, "must be given once only"));
             }

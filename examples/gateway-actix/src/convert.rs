@@ -38,7 +38,10 @@ pub fn head(head: &dev::RequestHead) -> Result<Parts, Refusal> {
 }
 
 /// A header as actix has it. What stands in one can stand in the other.
-pub fn header_to_actix(name: &HeaderName, value: &HeaderValue) -> Option<(actix::HeaderName, actix::HeaderValue)> {
+pub fn header_to_actix(
+    name: &HeaderName,
+    value: &HeaderValue,
+) -> Option<(actix::HeaderName, actix::HeaderValue)> {
     let name = actix::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
     Some((name, actix::HeaderValue::from_bytes(value.as_bytes()).ok()?))
 }

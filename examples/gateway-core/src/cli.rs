@@ -132,14 +132,19 @@ mod tests {
 
     fn parse(args: &[&str]) -> Result<Args, clap::Error> {
         let args = std::iter::once("gateway").chain(args.iter().copied());
-        Args::command("gateway", "0").try_get_matches_from(args).and_then(|matches| Args::from_arg_matches(&matches))
+        Args::command("gateway", "0")
+            .try_get_matches_from(args)
+            .and_then(|matches| Args::from_arg_matches(&matches))
     }
 
     #[test]
     fn the_defaults() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.token_sources, TokenSources::default());
-        assert_eq!((args.listen.to_string(), args.admin_listen.to_string()), ("127.0.0.1:8080".into(), "127.0.0.1:8081".into()));
+        assert_eq!(
+            (args.listen.to_string(), args.admin_listen.to_string()),
+            ("127.0.0.1:8080".into(), "127.0.0.1:8081".into())
+        );
         assert_eq!(args.store, "sqlite://voicegain-gateway.db");
         assert_eq!((args.base_path.as_str(), args.api_url.as_str()), ("/v1", "https://api.voicegain.ai/v1"));
         assert_eq!((args.max_revocation_delay, args.leeway), (Duration::from_secs(30), Duration::ZERO));
@@ -149,7 +154,10 @@ mod tests {
     #[test]
     fn v1_token_sources() {
         let sources = parse(&["--token-sources", "header,query,protocol,cookie:vg"]).unwrap().token_sources;
-        assert_eq!((sources.header, sources.query, sources.protocol, sources.cookie.as_deref()), (true, true, true, Some("vg")));
+        assert_eq!(
+            (sources.header, sources.query, sources.protocol, sources.cookie.as_deref()),
+            (true, true, true, Some("vg"))
+        );
         let sources = parse(&["--token-sources", "cookie:vg"]).unwrap().token_sources;
         assert!(!sources.header && sources.cookie.is_some());
         for bad in ["", "head", "header,", "header,header", "cookie", "cookie:", "query:x", "header, query"] {

@@ -180,7 +180,9 @@ mod tests {
     #[tokio::test]
     async fn c8_an_upload_ends_with_its_token() {
         let (parts, ()) = Request::post("/v1/x").body(()).unwrap().into_parts();
-        let endless = StreamBody::new(futures_util::stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>());
+        let endless = StreamBody::new(futures_util::stream::pending::<
+            Result<http_body::Frame<Bytes>, std::io::Error>,
+        >());
         let ended = CancellationToken::new();
         let context = ForwardContext { ended: Some(ended.clone()), ..context() };
         ended.cancel();

@@ -30,7 +30,10 @@ pub fn decide<H: RequestHead>(head: &H, base: &BasePath) -> Result<Route, Refusa
     check_authority(head)?;
     if head.method() == "CONNECT" && !head.is_websocket_connect() {
         // There is no path to go on with.
-        return Err(not_allowed("CONNECT is only for WebSockets over HTTP/2; use another method.", PASSED_ON));
+        return Err(not_allowed(
+            "CONNECT is only for WebSockets over HTTP/2; use another method.",
+            PASSED_ON,
+        ));
     }
     let path = head.path();
     if let Err(form) = check_path(path, EmptySegments::Allowed) {
@@ -168,7 +171,11 @@ mod tests {
             "/elsewhere/..",
         ] {
             assert_eq!(decide_for("GET", path, &[HOST]), Err(Reason::InvalidRequest), "{path}");
-            assert_eq!(decide_for("OPTIONS", path, &[HOST, ORIGIN, ASKS]), Err(Reason::InvalidRequest), "{path}");
+            assert_eq!(
+                decide_for("OPTIONS", path, &[HOST, ORIGIN, ASKS]),
+                Err(Reason::InvalidRequest),
+                "{path}"
+            );
         }
     }
 
@@ -199,7 +206,11 @@ mod tests {
     #[test]
     fn v9_the_order_of_what_is_wrong() {
         assert_eq!(decide_for("GET", "/x/..", &[]), Err(Reason::InvalidRequest), "authority");
-        assert_eq!(decide_for("OPTIONS", "/x", &[HOST, ORIGIN, ASKS]), Err(Reason::NotFound), "base, then preflight");
+        assert_eq!(
+            decide_for("OPTIONS", "/x", &[HOST, ORIGIN, ASKS]),
+            Err(Reason::NotFound),
+            "base, then preflight"
+        );
         assert_eq!(
             decide_for("OPTIONS", "/v1/security/jwt", &[HOST, ORIGIN, ASKS]),
             Ok(Route::Preflight),
@@ -211,13 +222,20 @@ mod tests {
     fn o9_preflights_have_three_parts() {
         assert_eq!(decide_for("OPTIONS", "/v1/x", &[HOST, ORIGIN, ASKS]), Ok(Route::Preflight));
         assert_eq!(decide_for("OPTIONS", "/v1/x", &[HOST, ("origin", "null"), ASKS]), Ok(Route::Preflight));
-        for headers in [&[HOST, ORIGIN] as &[_], &[HOST, ASKS], &[HOST, ORIGIN, ("access-control-request-method", "")]] {
+        for headers in
+            [&[HOST, ORIGIN] as &[_], &[HOST, ASKS], &[HOST, ORIGIN, ("access-control-request-method", "")]]
+        {
             assert_eq!(decide_for("OPTIONS", "/v1/x", headers), Ok(Route::Upstream), "{headers:?}");
         }
         assert_eq!(decide_for("GET", "/v1/x", &[HOST, ORIGIN, ASKS]), Ok(Route::Upstream));
-        for origin in ["https://a.example/", "https://u@a.example", "", "https://a.example https://b.example"] {
+        for origin in ["https://a.example/", "https://u@a.example", "", "https://a.example https://b.example"]
+        {
             let headers = [HOST, ("origin", origin), ASKS];
-            assert_eq!(decide_for("OPTIONS", "/v1/x", &headers), Err(Reason::OriginNotAllowed), "O2: {origin}");
+            assert_eq!(
+                decide_for("OPTIONS", "/v1/x", &headers),
+                Err(Reason::OriginNotAllowed),
+                "O2: {origin}"
+            );
         }
         let two = [HOST, ORIGIN, ORIGIN, ASKS];
         assert_eq!(decide_for("OPTIONS", "/v1/x", &two), Err(Reason::OriginNotAllowed), "O2: two");
@@ -225,7 +243,11 @@ mod tests {
 
     #[test]
     fn v10_connect_is_for_websockets() {
-        assert_eq!(decide_for("CONNECT", "gw.example:80", &[HOST]), Err(Reason::InvalidRequest), "O8 comes first");
+        assert_eq!(
+            decide_for("CONNECT", "gw.example:80", &[HOST]),
+            Err(Reason::InvalidRequest),
+            "O8 comes first"
+        );
         let host = [("host", "gw.example:80")];
         assert_eq!(decide_for("CONNECT", "gw.example:80", &host), Err(Reason::MethodNotAllowed));
         let request = http::Request::connect("https://gw.example/v1/ws");

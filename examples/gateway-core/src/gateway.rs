@@ -2,8 +2,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
+use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
@@ -81,9 +81,9 @@ impl Gateway {
     /// The answer, if there is no need to ask for a token: a refusal, or that to a preflight.
     pub fn admit(&self, head: &mut Parts) -> Result<Route, Box<Response<GatewayBody>>> {
         remove_reserved(&mut head.headers);
-        let decided = check_size(head).map_err(Refusal::from).and_then(|()| {
-            gate::decide(&HttpHead(head), self.base_path())
-        });
+        let decided = check_size(head)
+            .map_err(Refusal::from)
+            .and_then(|()| gate::decide(&HttpHead(head), self.base_path()));
         let mut response = match decided {
             Ok(Route::Preflight) => cors::preflight(&head.headers),
             Ok(route) => return Ok(route),
@@ -163,7 +163,11 @@ impl Gateway {
 }
 
 /// `GET <base>/security/jwt` (rule M2).
-fn mint(issuer: &Issuer, identity: &Identity, query: Option<&str>) -> Result<Response<GatewayBody>, Rejection> {
+fn mint(
+    issuer: &Issuer,
+    identity: &Identity,
+    query: Option<&str>,
+) -> Result<Response<GatewayBody>, Rejection> {
     let token = issuer.mint(identity, query)?;
     let mut response = Response::new(GatewayBody::from(token));
     let headers = response.headers_mut();

@@ -31,9 +31,11 @@ impl RequestHead for HttpHead<'_> {
 
     fn is_websocket_connect(&self) -> bool {
         self.0.method == http::Method::CONNECT
-            && self.0.extensions.get::<Protocol>().is_some_and(|protocol| {
-                protocol.as_str().eq_ignore_ascii_case("websocket")
-            })
+            && self
+                .0
+                .extensions
+                .get::<Protocol>()
+                .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
     }
 
     fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
@@ -56,7 +58,8 @@ pub fn remove_reserved(headers: &mut HeaderMap) {
 /// `headers_too_large`.
 pub fn check_size(head: &Parts) -> Result<(), Rejection> {
     let target = head.uri.path().len() + head.uri.query().map_or(0, |query| query.len() + 1);
-    let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    let line =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
     if target + head.headers.iter().map(line).sum::<usize>() <= MAX_HEAD_BYTES {
         return Ok(());
     }

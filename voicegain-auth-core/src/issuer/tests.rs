@@ -115,6 +115,7 @@ fn m2_every_wrong_parameter_is_named() {
         ("aud=*&api=/a%3Fb", "api"),
         ("aud=*&api=//a", "api"),
         (&long_api, "api"),
+        ("aud=*&api=/%FF", "api"),
         ("aud=*&contextId=ctx-2", "contextId"),
         ("aud=*&contextId=", "contextId"),
         ("aud=*&exp=5", "exp"),

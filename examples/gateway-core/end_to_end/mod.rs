@@ -1,0 +1,376 @@
+//! A gateway's binary from its start to its end, as programs and people use it. Both gateways pass the same tests; the
+//! binary is `super::BINARY`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Keeps a broken test from hanging.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running gateway with a store in memory.
+pub struct Gateway {
+    process: Child,
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+    pub admin_token: String,
+}
+
+impl Gateway {
+    pub fn start(args: &[&str]) -> Self {
+        let mut process = Command::new(super::BINARY)
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", "memory:"])
+            .args(args)
+            .env_remove("VOICEGAIN_ADMIN_TOKEN")
+            .env_remove("VOICEGAIN_ADMIN_TOKEN_FILE")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut after = |start: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(start).unwrap_or_else(|| panic!("{line:?} instead of {start:?}")).to_owned()
+        };
+        let api = after("listening on http://").parse().unwrap();
+        let admin = after("admin on http://").parse().unwrap();
+        let admin_token = after("admin token (generated, shown only now): ");
+        let gateway = Self { process, api, admin, admin_token };
+        assert_eq!(gateway.admin("GET", "/readyz", None).0, 200, "it is ready, or waits until it is");
+        gateway
+    }
+
+    fn admin(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        for _ in 0..500 {
+            let body = body.as_ref().map(Value::to_string).unwrap_or_default();
+            let token = format!("Bearer {}", self.admin_token);
+            let answer = call(self.admin, method, path, &[("authorization", &token)], body.as_bytes());
+            if path != "/readyz" || answer.status == 200 {
+                return (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        (503, Value::Null)
+    }
+
+    /// A new web config's id and long-lived token.
+    pub fn create(&self) -> (String, String) {
+        let new = json!({"accountId": "acc", "contextId": "ctx", "name": "test"});
+        let (status, created) = self.admin("POST", "/api/web-configs", Some(new));
+        assert_eq!(status, 201, "{created}");
+        (created["id"].as_str().unwrap().to_owned(), created["jwt"].as_str().unwrap().to_owned())
+    }
+
+    pub fn regenerate(&self, id: &str) -> String {
+        let (status, regenerated) = self.admin("POST", &format!("/api/web-configs/{id}/regenerate"), None);
+        assert_eq!(status, 200, "{regenerated}");
+        regenerated["jwt"].as_str().unwrap().to_owned()
+    }
+
+    pub fn get(&self, target: &str, token: &str, headers: &[(&str, &str)]) -> Answer {
+        let token = format!("Bearer {token}");
+        let headers = [&[("authorization", token.as_str())], headers].concat();
+        call(self.api, "GET", target, &headers, b"")
+    }
+
+    fn terminate(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer");
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head, body: bytes[end + 4..].to_vec() }
+    }
+
+    pub fn reason(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["error"]["reason"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+pub fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head + "\r\n"
+}
+
+pub fn call(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut stream = connect(address);
+    let length = body.len().to_string();
+    let more = [("connection", "close"), ("content-length", length.as_str())];
+    stream.write_all(head(method, target, &[headers, &more].concat()).as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    Answer::parse(&answer)
+}
+
+/// Reads to the end of a head.
+pub fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("a whole head");
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
+
+/// Plays the upstream by hand: each connection it gets, once a head has come.
+pub fn upstream() -> (String, Receiver<(String, TcpStream)>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let head = read_head(&mut stream);
+            if sender.send((head, stream)).is_err() {
+                return;
+            }
+        }
+    });
+    (url, receiver)
+}
+
+#[test]
+fn a_token_from_its_creation_to_its_end() {
+    let gateway = Gateway::start(&[]);
+    let (id, long_lived) = gateway.create();
+
+    let refused = call(gateway.api, "GET", "/v1/hello", &[], b"");
+    assert_eq!((refused.status, refused.reason().as_str()), (401, "missing_token"));
+    let accepted = gateway.get("/v1/hello?x=1", &long_lived, &[("X_Voicegain.Account-Id", "evil")]);
+    let echo: Value = serde_json::from_slice(&accepted.body).unwrap();
+    assert_eq!(
+        (&echo["method"], &echo["path"], &echo["query"]),
+        (&json!("GET"), &json!("/v1/hello"), &json!("x=1"))
+    );
+    assert_eq!(echo["bodyBytes"], 0);
+    let headers = echo["headers"].as_object().unwrap();
+    let ours: Vec<_> = headers
+        .iter()
+        .filter(|(name, _)| name.replace(['_', '.'], "-").starts_with("x-voicegain-"))
+        .collect();
+    assert_eq!(ours.len(), 4, "V8: {ours:?}");
+    assert_eq!(headers["x-voicegain-account-id"], json!(["acc"]));
+    assert!(!headers.contains_key("authorization"));
+
+    let minted = gateway.get("/v1/security/jwt?aud=https://app.example&expInSec=60", &long_lived, &[]);
+    assert!(minted.status == 200 && minted.head.contains("cache-control: no-store"), "{}", minted.head);
+    let short_lived = String::from_utf8(minted.body).unwrap();
+    let page = |token: &str, origin: &str| gateway.get("/v1/hello", token, &[("origin", origin)]);
+    let readable = page(&short_lived, "https://app.example");
+    assert_eq!(readable.status, 200);
+    assert!(
+        readable.head.contains("access-control-allow-origin: https://app.example\r\n"),
+        "O10: {}",
+        readable.head
+    );
+    let other = page(&short_lived, "https://other.example");
+    assert_eq!((other.status, other.reason().as_str()), (403, "origin_not_allowed"));
+    assert!(other.head.contains("access-control-allow-origin: *"), "O10: {}", other.head);
+    assert_eq!(page(&long_lived, "https://app.example").status, 403, "O8");
+    assert_eq!(
+        gateway.get("/v1/security/jwt?aud=a.example", &short_lived, &[]).reason(),
+        "insufficient_scope",
+        "M3"
+    );
+
+    let newer = gateway.regenerate(&id);
+    for (token, status) in [(&long_lived, 401), (&short_lived, 401), (&newer, 200)] {
+        assert_eq!(gateway.get("/v1/hello", token, &[]).status, status, "right after Regenerate");
+    }
+}
+
+#[test]
+fn sigterm_lets_a_request_under_way_finish() {
+    let (url, requests) = upstream();
+    let mut gateway = Gateway::start(&["--upstream", &url]);
+    let (_, token) = gateway.create();
+    let mut client = connect(gateway.api);
+    let token = format!("Bearer {token}");
+    client.write_all(head("GET", "/v1/slow", &[("authorization", &token)]).as_bytes()).unwrap();
+    let (_, mut stream) = requests.recv_timeout(PATIENCE).unwrap();
+
+    gateway.terminate();
+    // It is ending once nobody new gets in.
+    for attempt in 0.. {
+        assert!(attempt < 1_000, "it still listens");
+        if TcpStream::connect(gateway.api).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate").unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    let answer = Answer::parse(&answer);
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"late".as_slice()));
+    assert!(gateway.process.wait().unwrap().success());
+}
+
+#[test]
+fn c8_an_exchange_under_way_ends_with_its_token() {
+    let (url, requests) = upstream();
+    let gateway = Gateway::start(&["--upstream", &url]);
+
+    // An upload.
+    let (id, token) = gateway.create();
+    let mut client = connect(gateway.api);
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-length", "10")];
+    client.write_all((head("POST", "/v1/up", &headers) + "12345").as_bytes()).unwrap();
+    let (_, mut stream) = requests.recv_timeout(PATIENCE).unwrap();
+    gateway.regenerate(&id);
+    assert!(read_head(&mut client).starts_with("http/1.1 503"));
+    stream.read_to_end(&mut Vec::new()).unwrap_or_default();
+
+    // A stream of events.
+    let (id, token) = gateway.create();
+    let mut client = connect(gateway.api);
+    let bearer = format!("Bearer {token}");
+    client.write_all(head("GET", "/v1/events", &[("authorization", &bearer)]).as_bytes()).unwrap();
+    let (_, mut stream) = requests.recv_timeout(PATIENCE).unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").unwrap();
+    assert!(read_head(&mut client).starts_with("http/1.1 200"));
+    gateway.regenerate(&id);
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.contains("first") && !rest.ends_with("0\r\n\r\n"), "cut off, not finished: {rest:?}");
+}
+
+#[test]
+fn v10_c8_a_websocket_opens_carries_and_ends_with_its_token() {
+    let (url, requests) = upstream();
+    let gateway = Gateway::start(&["--upstream", &url, "--token-sources", "protocol"]);
+    let (id, token) = gateway.create();
+    let mut client = connect(gateway.api);
+    let protocols = format!("bearer.{token}, chat");
+    let handshake = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-protocol", &protocols),
+    ];
+    // The first bytes come too early, and wait for the 101.
+    client.write_all((head("GET", "/v1/ws", &handshake) + "early").as_bytes()).unwrap();
+    let (head, mut stream) = requests.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        head.contains("upgrade: websocket\r\n") && head.contains("sec-websocket-protocol: chat\r\n"),
+        "{head}"
+    );
+    assert!(head.contains("x-voicegain-account-id: acc\r\n"), "{head}");
+    let mut early = [0; 5];
+    stream.set_nonblocking(true).unwrap();
+    assert!(stream.read(&mut early).is_err(), "no byte before the 101");
+    stream.set_nonblocking(false).unwrap();
+    let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    let agreed = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(agreed.as_bytes()).unwrap();
+    let head = read_head(&mut client);
+    assert!(head.starts_with("http/1.1 101"), "{head}");
+    assert!(
+        head.contains("upgrade: websocket\r\n") && head.contains("sec-websocket-protocol: chat\r\n"),
+        "V1: {head}"
+    );
+    stream.read_exact(&mut early).unwrap();
+    assert_eq!(&early, b"early");
+    stream.write_all(b"down").unwrap();
+    let mut down = [0; 4];
+    client.read_exact(&mut down).unwrap();
+    assert_eq!(&down, b"down");
+
+    gateway.regenerate(&id);
+    assert_eq!(client.read(&mut down).unwrap_or_default(), 0, "the client's side is closed");
+    assert_eq!(stream.read(&mut down).unwrap_or_default(), 0, "the upstream's side is closed");
+}
+
+#[test]
+fn an_upstream_that_is_not_there_is_a_502() {
+    let unused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let gateway = Gateway::start(&["--upstream", &format!("http://{unused}")]);
+    let (_, token) = gateway.create();
+    let answer = gateway.get("/v1/x", &token, &[]);
+    assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream_unavailable"));
+    assert!(
+        answer.head.contains("access-control-allow-origin: *")
+            && answer.head.contains("cache-control: no-store")
+    );
+}
+
+#[test]
+fn e_limits_have_answers() {
+    let gateway = Gateway::start(&["--max-body-bytes", "10"]);
+    let (_, token) = gateway.create();
+    let bearer = format!("Bearer {token}");
+    let post = |body: &[u8]| call(gateway.api, "POST", "/v1/x", &[("authorization", &bearer)], body);
+    assert_eq!(post(&[b'a'; 10]).status, 200);
+    assert_eq!(post(&[b'a'; 11]).reason(), "request_too_large");
+    let long = "a".repeat(40_000);
+    let answer = gateway.get("/v1/x", &token, &[("x-long", &long)]);
+    assert_eq!((answer.status, answer.reason().as_str()), (431, "headers_too_large"));
+}
+
+#[test]
+fn what_cannot_work_is_said_at_the_start() {
+    for (args, said) in [
+        (["--store", "postgres://user:hush@host/db"], "knows sqlite://FILE and memory:"),
+        (["--store", "sqlite://"], "write a file's name"),
+        (["--upstream", "https://api.example"], "--upstream"),
+        (["--base-path", "v1"], "base path"),
+        (["--api-url", "api.example"], "API URL"),
+        (["--leeway", "10m"], "leeway"),
+        (["--max-revocation-delay", "1s"], "max_revocation_delay"),
+        (["--token-sources", "smoke"], "smoke"),
+        (["--admin-token", ""], "admin token"),
+    ] {
+        let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let memory = if args[0] == "--store" { &[] as &[&str] } else { &["--store", "memory:"] };
+        let output = Command::new(super::BINARY).args(ports).args(memory).args(args).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(said), "{args:?}: {text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
