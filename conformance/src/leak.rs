@@ -95,7 +95,17 @@ impl Needles {
             let shown = if needle.what.contains("token") { "‹token›" } else { "‹secret›" };
             text = text.replace(bytes, shown);
         }
-        text
+        // A signature was found; the header and payload before it go with it.
+        let mut pieces = text.split("‹token›").peekable();
+        let mut redacted = String::new();
+        while let Some(piece) = pieces.next() {
+            let token = |c: char| c.is_ascii_alphanumeric() || "-_.=+/".contains(c);
+            match pieces.peek() {
+                Some(_) => redacted += &(piece.trim_end_matches(token).to_owned() + "‹token›"),
+                None => redacted += piece,
+            }
+        }
+        redacted
     }
 }
 
@@ -128,6 +138,7 @@ mod tests {
         let signature = token.rsplit('.').next().unwrap();
         assert!(needles.find(format!("sig {signature} end").as_bytes(), &[]).is_some());
         assert_eq!(needles.find(token.as_bytes(), &[token.as_bytes()]), None, "allowed");
+        assert_eq!(needles.redact(&format!("Bearer {token}, {token}\n")), "Bearer ‹token›, ‹token›\n");
         assert_eq!(needles.find(b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30", &[]), None, "no secret");
     }
 

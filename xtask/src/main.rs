@@ -118,7 +118,12 @@ fn test() -> Outcome {
     heading("the published Python SDK");
     let python = python_with_sdk(&root)?;
     for binary in [&gateway, &gateway_actix] {
-        run(Command::new(&python).arg(root.join("tests/sdk/conversation.py")).arg(binary))?;
+        run(Command::new(&python).arg(root.join("tests/python/sdk_conversation.py")).arg(binary))?;
+    }
+
+    heading("large bodies and rubbish");
+    for binary in [&gateway, &gateway_actix] {
+        run(Command::new(&python).arg(root.join("tests/python/endurance.py")).arg(binary))?;
     }
 
     heading("what did not run");

@@ -6,9 +6,9 @@ use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpResponse, body::BodySize};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, Version};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use voicegain_auth_core::{Reason, Rejection};
-use voicegain_gateway_core::{GatewayBody, Refusal};
+use voicegain_gateway_core::{GatewayBody, Refusal, gate};
 
 use crate::body::AnswerBody;
 
@@ -22,19 +22,35 @@ pub fn head(head: &dev::RequestHead) -> Result<Parts, Refusal> {
         actix_web::http::Version::HTTP_2 => Version::HTTP_2,
         _ => Version::HTTP_11,
     };
-    let mut request =
-        Request::builder().method(head.method.as_str()).uri(head.uri.to_string()).version(version);
+    let uri = uri(&head.uri)?;
+    let mut request = Request::builder().method(head.method.as_str()).uri(uri).version(version);
     for (name, value) in &head.headers {
         request = request.header(name.as_str(), value.as_bytes());
     }
-    let (parts, ()) = request
-        .body(())
-        .map_err(|_| {
-            let detail = "The request's target or a header is not plain; correct it.";
-            Refusal::from(Rejection::new(Reason::InvalidRequest, detail))
-        })?
-        .into_parts();
+    let (parts, ()) = request.body(()).map_err(|_| not_plain())?.into_parts();
     Ok(parts)
+}
+
+/// Part by part: written out as a whole, a path without a slash in front, which HTTP/2 can carry, would get one.
+fn uri(uri: &actix_web::http::Uri) -> Result<Uri, Refusal> {
+    let mut parts = http::uri::Parts::default();
+    if let Some(authority) = uri.authority() {
+        parts.authority = Some(authority.as_str().parse().map_err(|_| not_plain())?);
+    }
+    if let Some(target) = uri.path_and_query() {
+        gate::check_form(uri.path())?;
+        parts.path_and_query = Some(target.as_str().parse().map_err(|_| not_plain())?);
+        // Without an authority in the target a scheme says nothing.
+        if let (Some(scheme), Some(_)) = (uri.scheme_str(), &parts.authority) {
+            parts.scheme = Some(scheme.parse().map_err(|_| not_plain())?);
+        }
+    }
+    Uri::from_parts(parts).map_err(|_| not_plain())
+}
+
+fn not_plain() -> Refusal {
+    let detail = "The request's target or a header is not plain; correct it.";
+    Rejection::new(Reason::InvalidRequest, detail).into()
 }
 
 /// A header as actix has it. What stands in one can stand in the other.
@@ -75,4 +91,38 @@ pub fn response(response: Response<GatewayBody>, method: &Method) -> HttpRespons
         answer.head_mut().set_connection_type(ConnectionType::Upgrade);
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p4_a_target_stays_what_it_was() {
+        for target in
+            ["/v1/a%20b?x=%2F", "http://gw.example/v1/x?y", "http://gw.example:81/", "gw.example:443", "/?"]
+        {
+            let old: actix_web::http::Uri = target.parse().unwrap();
+            let new = uri(&old).unwrap();
+            assert_eq!((new.path(), new.query()), (old.path(), old.query()), "{target}");
+            assert_eq!(
+                new.authority().map(|it| it.as_str()),
+                old.authority().map(|it| it.as_str()),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn p4_a_path_without_its_slash_is_refused() {
+        for path in ["v1/x", "*"] {
+            let target = actix_web::http::uri::PathAndQuery::try_from(path).unwrap();
+            let mut parts = actix_web::http::uri::Parts::default();
+            parts.scheme = Some("http".parse().unwrap());
+            parts.authority = Some("gw.example".parse().unwrap());
+            parts.path_and_query = Some(target);
+            let old = actix_web::http::Uri::from_parts(parts).unwrap();
+            assert_eq!(uri(&old).unwrap_err().rejection().reason(), Reason::InvalidRequest, "{path}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use voicegain_auth_core::{Reason, Rejection};
 
 use crate::body::GatewayBody;
-use crate::forward::{ForwardContext, hop};
+use crate::forward::{ForwardContext, Purpose, hop, set_handshake};
 
 #[derive(Serialize)]
 struct Echo<'a> {
@@ -40,6 +40,7 @@ pub async fn echo<B>(
 where
     B: Body<Data = Bytes>,
 {
+    let purpose = Purpose::of(&parts, body.is_end_stream());
     let counted = count(body, max_body_bytes);
     let body_bytes = match &context.ended {
         Some(ended) => ended.run_until_cancelled(counted).await.unwrap_or_else(|| Err(ended_early()))?,
@@ -53,6 +54,9 @@ where
     hop::set_forwarding(headers, context.client, &context.scheme, authority.clone());
     if let Some(authority) = authority {
         headers.insert(HOST, authority);
+    }
+    if let Ok(Purpose::WebSocket { key }) = purpose {
+        set_handshake(headers, key);
     }
     hop::set_own(headers, context.headers);
 
@@ -162,6 +166,22 @@ mod tests {
                 },
             })
         );
+    }
+
+    #[tokio::test]
+    async fn v10_an_upgrade_is_shown_only_as_a_well_formed_handshake() {
+        for (version, shown) in [("13", Some(serde_json::json!(["websocket"]))), ("8", None)] {
+            let request = Request::get("/v1/ws")
+                .header("host", "gw.example")
+                .header("connection", "keep-alive, upgrade")
+                .header("upgrade", "WebSocket")
+                .header("sec-websocket-version", version)
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let answer = echo(parts, Full::<Bytes>::default(), context(), 0).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            assert_eq!(read(answer).await["headers"].get("upgrade"), shown.as_ref(), "{version}");
+        }
     }
 
     #[tokio::test]

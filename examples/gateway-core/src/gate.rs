@@ -36,10 +36,7 @@ pub fn decide<H: RequestHead>(head: &H, base: &BasePath) -> Result<Route, Refusa
         ));
     }
     let path = head.path();
-    if let Err(form) = check_path(path, EmptySegments::Allowed) {
-        let detail = format!("The path is not plain: {form}.");
-        return Err(Rejection::new(Reason::InvalidRequest, detail).into());
-    }
+    check_form(path)?;
     if base.relative(path).is_none() {
         let detail = format!("There is nothing at this path; the API is below {base}.");
         return Err(Rejection::new(Reason::NotFound, detail).into());
@@ -59,6 +56,15 @@ pub fn decide<H: RequestHead>(head: &H, base: &BasePath) -> Result<Route, Refusa
     } else {
         Err(not_allowed("Short-lived tokens are minted with GET; use that.", "GET"))
     }
+}
+
+/// Refuses the forms of a raw path that an upstream may read differently (rule P4).
+///
+/// # Errors
+/// `invalid_request`.
+pub fn check_form(path: &str) -> Result<(), Rejection> {
+    check_path(path, EmptySegments::Allowed)
+        .map_err(|form| Rejection::new(Reason::InvalidRequest, format!("The path is not plain: {form}.")))
 }
 
 /// What `Allow` says of a path of the upstream's.

@@ -61,6 +61,12 @@ pub(super) enum Found {
 
 /// Looks what the file is; an error for everything that is not ours to change.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
+    // In one snapshot, because another process may be creating the tables just now.
+    let snapshot = connection.unchecked_transaction().map_err(|error| OpenError::sqlite(path, error))?;
+    inspect(&snapshot, path)
+}
+
+fn inspect(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
     let failed = |error| OpenError::sqlite(path, error);
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let version = number("user_version").map_err(failed)?;
@@ -89,7 +95,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Op
     let failed = |error| OpenError::sqlite(path, error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another process may have been at it since.
-    let from = match recognise(&transaction, path)? {
+    let from = match inspect(&transaction, path)? {
         Found::Empty => 0,
         Found::Version(version) => version,
     };

@@ -25,7 +25,7 @@ use super::{changes, reads};
 pub struct SqliteStore {
     reader: Worker,
     writer: Worker,
-    head: watch::Receiver<Head>,
+    head: Arc<watch::Receiver<Head>>,
     files: Arc<Files>,
     log_capacity: u32,
 }
@@ -46,7 +46,7 @@ impl SqliteStore {
         let (reader, head) =
             worker::spawn_reader(reader, Arc::clone(&files), options.poll_interval).map_err(failed)?;
         let writer = worker::spawn_writer(writer, reader.clone()).map_err(failed)?;
-        Ok(Self { reader, writer, head, files, log_capacity: options.log_capacity })
+        Ok(Self { reader, writer, head: Arc::new(head), files, log_capacity: options.log_capacity })
     }
 
     /// The file, as an absolute path.
@@ -123,7 +123,7 @@ impl ChangeFeed for SqliteStore {
     async fn changed(&self, seen: Revision) {
         // From here on the reading thread looks at its interval. What was known before may be older than
         // `seen`.
-        let mut head = self.head.clone();
+        let mut head = watch::Receiver::clone(&self.head);
         head.mark_unchanged();
         // A head that went back is worth a look as well, and so is one that cannot be read.
         if self.read(reads::head).await.is_ok_and(|now| now == seen) {

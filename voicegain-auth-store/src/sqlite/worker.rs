@@ -1,46 +1,254 @@
-use actix_web::dev;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use voicegain_auth_core::{Field, RequestHead};
+//! Threads that own a connection, and how a future gets an answer from one.
 
-/// actix's request head, as the rules want to see it.
-///
-/// The path is the raw one of the request line: scopes leave it alone, and the decoded copy that routes are matched
-/// against is kept elsewhere. The authority is never that of `connection_info()`, which believes forwarding headers.
-/// Extended CONNECT (RFC 8441) is not offered by actix, so the trait's default holds.
-pub(crate) struct Head<'a>(pub(crate) &'a dev::RequestHead);
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
-impl RequestHead for Head<'_> {
-    fn method(&self) -> &str {
-        self.0.method.as_str()
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+use voicegain_auth_core::store::{Revision, StoreError};
+
+use super::error::{Cause, Outcome};
+use super::files::Files;
+use super::reads;
+
+/// How many requests may wait for one thread. Beyond that the disk is hopelessly behind, and waiting helps
+/// nobody.
+const MAX_WAITING: usize = 4_096;
+
+pub(super) enum Message {
+    Work(Box<dyn FnOnce(&mut Connection) + Send>),
+    /// The head has moved: look at once.
+    Look,
+}
+
+/// Sends work to a thread, which ends when all senders are gone.
+#[derive(Clone)]
+pub(super) struct Worker(SyncSender<Message>);
+
+impl Worker {
+    fn spawn(name: &str, run: impl FnOnce(Receiver<Message>) + Send + 'static) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        thread::Builder::new().name(name.to_owned()).spawn(move || run(receiver))?;
+        Ok(Self(sender))
     }
 
-    fn path(&self) -> &str {
-        self.0.uri.path()
+    /// Does the work on the thread. What has not begun when this future is dropped is not done at all; what
+    /// has begun is finished.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let work = move |connection: &mut Connection| {
+            if sender.is_closed() {
+                return;
+            }
+            // A transaction is rolled back while a panic unwinds, and nothing else is shared.
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)))
+                .unwrap_or_else(|_| Err(Cause::Panicked.into()));
+            let _ = sender.send(outcome.map_err(StoreError::from));
+        };
+        self.0.try_send(Message::Work(Box::new(work))).map_err(|error| {
+            StoreError::unavailable(match error {
+                TrySendError::Full(_) => Cause::Overloaded,
+                TrySendError::Disconnected(_) => Cause::Ended,
+            })
+        })?;
+        // Work that was begun is always answered, so without an answer it was not begun.
+        receiver.await.unwrap_or_else(|_| Err(StoreError::unavailable(Cause::Ended)))
     }
 
-    fn query(&self) -> Option<&str> {
-        self.0.uri.query()
-    }
-
-    fn target_authority(&self) -> Option<&str> {
-        self.0.uri.authority().map(|authority| authority.as_str())
-    }
-
-    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        self.0.headers.get_all(name(field)).map(HeaderValue::as_bytes)
+    fn look(&self) {
+        // If the queue is full, the thread looks as soon as its interval is over.
+        let _ = self.0.try_send(Message::Look);
     }
 }
 
-fn name(field: Field) -> HeaderName {
-    match field {
-        Field::Authorization => header::AUTHORIZATION,
-        Field::Origin => header::ORIGIN,
-        Field::Host => header::HOST,
-        Field::Cookie => header::COOKIE,
-        Field::Connection => header::CONNECTION,
-        Field::Upgrade => header::UPGRADE,
-        Field::SecWebSocketProtocol => header::SEC_WEBSOCKET_PROTOCOL,
-        Field::SecFetchSite => HeaderName::from_static("sec-fetch-site"),
-        Field::AccessControlRequestMethod => header::ACCESS_CONTROL_REQUEST_METHOD,
+/// The thread that changes the file. After each change the reading thread looks where the head is now.
+pub(super) fn spawn_writer(mut connection: Connection, reader: Worker) -> io::Result<Worker> {
+    Worker::spawn("vg-sqlite-write", move |messages| {
+        for message in messages {
+            if let Message::Work(work) = message {
+                work(&mut connection);
+                reader.look();
+            }
+        }
+        // In this order: if both connections were closed at once, neither would find itself the last one, and
+        // the write-ahead log would stay behind.
+        drop(connection);
+        drop(reader);
+    })
+}
+
+/// The revision of the log's head, as far as is known; `None` if it could not be read.
+pub(super) type Head = Option<Revision>;
+
+/// The thread that reads the file, and looks where the head is while somebody waits for it to move.
+pub(super) fn spawn_reader(
+    connection: Connection,
+    files: Arc<Files>,
+    interval: Duration,
+) -> io::Result<(Worker, watch::Receiver<Head>)> {
+    let (head, watched) = watch::channel(None);
+    let mut reader = Reader { connection, files, head, interval, looked: None };
+    let worker = Worker::spawn("vg-sqlite-read", move |messages| reader.run(&messages))?;
+    Ok((worker, watched))
+}
+
+struct Reader {
+    connection: Connection,
+    files: Arc<Files>,
+    head: watch::Sender<Head>,
+    interval: Duration,
+    looked: Option<Instant>,
+}
+
+impl Reader {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        loop {
+            let message = match self.until_look() {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(Duration::ZERO) => Ok(Message::Look),
+                Some(rest) => messages.recv_timeout(rest),
+            };
+            match message {
+                Ok(Message::Work(work)) => work(&mut self.connection),
+                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// How long until the next look is due, if anybody waits.
+    fn until_look(&self) -> Option<Duration> {
+        // The store itself holds one receiver, for those who begin to wait to clone.
+        if self.head.receiver_count() <= 1 {
+            return None;
+        }
+        Some(self.looked.map_or(Duration::ZERO, |looked| self.interval.saturating_sub(looked.elapsed())))
+    }
+
+    fn look(&mut self) {
+        let head = reads::head(&mut self.connection, &self.files).ok();
+        self.looked = Some(Instant::now());
+        self.head.send_if_modified(|known| {
+            let moved = *known != head;
+            *known = head;
+            // Trouble is said each time, for those who began to wait during it.
+            moved || head.is_none()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn worker() -> Worker {
+        let (reader, messages) = sync_channel(1);
+        drop(messages);
+        spawn_writer(Connection::open_in_memory().unwrap(), Worker(reader)).unwrap()
+    }
+
+    /// Keeps the thread busy until the sender is used or dropped.
+    async fn occupied(
+        worker: &Worker,
+    ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), StoreError>>) {
+        let (release, released) = mpsc::channel();
+        let (begun, has_begun) = oneshot::channel();
+        let worker = worker.clone();
+        let task = tokio::spawn(async move {
+            let work = move |_: &mut Connection| {
+                let _ = begun.send(());
+                let _ = released.recv();
+                Ok(())
+            };
+            worker.run(work).await
+        });
+        has_begun.await.unwrap();
+        (release, task)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_rolls_back_and_ends_nothing() {
+        let worker = worker();
+        worker.run(|connection| Ok(connection.execute_batch("CREATE TABLE t (a)")?)).await.unwrap();
+        let panics = worker.run(|connection| -> Outcome<()> {
+            let transaction = connection.transaction()?;
+            transaction.execute("INSERT INTO t VALUES (1)", [])?;
+            panic!("on purpose");
+        });
+        let error = panics.await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Unavailable(_)) && error.chain().contains("panicked"),
+            "{error:?}"
+        );
+        let count = |connection: &mut Connection| {
+            Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?)
+        };
+        assert_eq!(worker.run(count).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_gone_is_an_error() {
+        let (sender, messages) = sync_channel(4);
+        let worker = Worker(sender);
+        let waiting = tokio::spawn({
+            let worker = worker.clone();
+            async move { worker.run(|_| Ok(())).await }
+        });
+        tokio::task::yield_now().await;
+        drop(messages);
+        for outcome in [waiting.await.unwrap(), worker.run(|_| Ok(())).await] {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+            assert!(error.chain().contains("ended"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn too_long_a_queue_is_an_error() {
+        let (sender, _messages) = sync_channel(0);
+        let error = Worker(sender).run(|_| Ok(())).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Unavailable(_)) && error.chain().contains("too many"),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_begun() {
+        let worker = worker();
+        let (release, task) = occupied(&worker).await;
+        let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let work = |number: usize| {
+            let done = Arc::clone(&done);
+            move |_: &mut Connection| {
+                done[number].store(true, Ordering::SeqCst);
+                Ok(())
+            }
+        };
+        let mut dropped = Box::pin(worker.run(work(0)));
+        let mut kept = Box::pin(worker.run(work(1)));
+        assert!(is_pending(dropped.as_mut()).await);
+        assert!(is_pending(kept.as_mut()).await);
+        drop(dropped);
+        drop(release);
+        kept.await.unwrap();
+        task.await.unwrap().unwrap();
+        assert!(!done[0].load(Ordering::SeqCst) && done[1].load(Ordering::SeqCst));
+    }
+
+    /// Polls once; whether it is still to be waited for.
+    async fn is_pending<F: Future + ?Sized>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending()))
+            .await
     }
 }

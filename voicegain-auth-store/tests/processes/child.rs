@@ -70,7 +70,9 @@ fn wait(place: &Path) {
     loop {
         let config = load(&store).config;
         say(&config.generation.to_string());
-        block_on(store.changed(config.revision));
+        // Guards against hanging. It decides no test.
+        let patience = std::time::Duration::from_secs(60);
+        block_on(async { tokio::time::timeout(patience, store.changed(config.revision)).await.unwrap() });
     }
 }
 
@@ -160,13 +162,13 @@ fn read_only_file_system(place: &Path) {
         let status = std::process::Command::new("mount").args(["-o", how]).arg(place).status().unwrap();
         assert!(status.success());
     };
-    remount("remount,ro");
+    remount("remount,bind,ro");
     for name in ["store.db", "new.db"] {
         let refused = SqliteStore::open(place.join(name)).unwrap_err();
         assert!(matches!(refused, OpenError::NotWritable { .. }), "{name}: {refused:?}");
         assert!(refused.to_string().contains("needs write access"), "{refused}");
     }
-    remount("remount,rw");
+    remount("remount,bind,rw");
     let store = open(place);
     assert_eq!(super::digest(&load(&store).secret), digest);
     say("refused");

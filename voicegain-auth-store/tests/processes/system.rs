@@ -46,7 +46,7 @@ fn on_a_file_system_of_its_own(name: &str) -> Result<String, String> {
         command
     };
     let mount = "mount -t tmpfs -o size=768k tmpfs \"$1\"";
-    available(&mut run(mount))?;
+    available(&mut run(&format!("{mount} && mount -o remount,bind,ro \"$1\"")))?;
     let output = run(&format!("{mount} && exec \"$0\" child \"$2\" \"$1\"")).output().unwrap();
     Ok(text(&output))
 }

@@ -38,3 +38,4 @@ pub use client::{ForwardContext, Forwarder};
 pub use config::{ForwardConfig, ForwardConfigError};
 pub use error::{ForwardError, ForwardErrorKind};
 pub use upgrade::ClientUpgrade;
+pub(crate) use upgrade::{Purpose, set_handshake};

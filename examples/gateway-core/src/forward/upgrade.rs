@@ -57,7 +57,7 @@ impl fmt::Debug for ClientUpgrade {
 
 /// What a request asks of the connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// One response.
     Exchange,
     /// A WebSocket by HTTP/1.1 upgrade.
@@ -72,7 +72,7 @@ impl Purpose {
     /// # Errors
     ///
     /// The method is `CONNECT` without a WebSocket, or `TRACE`.
-    pub(super) fn of(parts: &Parts, body_is_empty: bool) -> Result<Self, ForwardError> {
+    pub(crate) fn of(parts: &Parts, body_is_empty: bool) -> Result<Self, ForwardError> {
         if parts.method == Method::CONNECT {
             return extended_connect(parts);
         }
@@ -142,7 +142,7 @@ pub(super) fn fresh_key() -> Result<HeaderValue, ForwardError> {
 }
 
 /// Makes stripped request headers a handshake again.
-pub(super) fn set_handshake(headers: &mut HeaderMap, key: HeaderValue) {
+pub(crate) fn set_handshake(headers: &mut HeaderMap, key: HeaderValue) {
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -1,0 +1,61 @@
+"""A gateway process to talk to, for the scripts beside this file."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+
+class Gateway:
+    """A gateway process on free ports, with its store in memory and, unless told otherwise, its echo for an upstream."""
+
+    def __init__(self, binary, *arguments):
+        self.admin_token = secrets.token_urlsafe(32)
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [binary, "--store", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *arguments],
+            env={**os.environ, "VOICEGAIN_ADMIN_TOKEN": self.admin_token},
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        self.printed = []
+        self.url = self.address("listening on")
+        self.admin_url = self.address("admin on")
+
+    def address(self, what):
+        for line in self.printed:
+            if found := re.search(what + r" (http://\S+)", line):
+                return found[1]
+        while line := self.process.stdout.readline():
+            self.printed.append(line)
+            if found := re.search(what + r" (http://\S+)", line):
+                return found[1]
+        sys.exit(f"the gateway never said '{what}'; it said: {self.printed}")
+
+    def admin(self, method, path, body=None):
+        request = urllib.request.Request(
+            self.admin_url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.admin_token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def stop(self):
+        """Ends the process and gives back all it has printed."""
+        self.process.terminate()
+        rest, _ = self.process.communicate(timeout=40)
+        self.log.seek(0)
+        return "".join(self.printed) + rest + self.log.read().decode()
+
+
+def expect(what, got, wanted):
+    if got != wanted:
+        sys.exit(f"{what}: got {got!r}, wanted {wanted!r}")
+    print(f"ok: {what}")
