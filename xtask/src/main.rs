@@ -25,7 +25,7 @@ const LIBRARIES: [(&str, &[&str]); 5] = [
     ("voicegain-auth-core", &["second-opinion"]),
     ("voicegain-auth-tower", &["axum", "http2"]),
     ("voicegain-auth-actix", &[]),
-    ("voicegain-auth-store", &["sqlite"]),
+    ("voicegain-auth-store", &["sqlite", "contract-tests"]),
     ("voicegain-auth-console", &[]),
 ];
 
@@ -109,8 +109,10 @@ fn test() -> Outcome {
         .args(["test", "--locked", "--workspace", "--no-fail-fast"])
         .env("VOICEGAIN_GATEWAY_BIN", &gateway)
         .env("VOICEGAIN_GATEWAY_ACTIX_BIN", &gateway_actix))?;
-    heading("the core with its second opinion");
-    run(cargo().args(["test", "--locked", "-p", "voicegain-auth-core", "--all-features"]))?;
+    heading("the libraries with all their features");
+    for library in ["voicegain-auth-core", "voicegain-auth-tower", "voicegain-auth-store"] {
+        run(cargo().args(["test", "--locked", "-p", library, "--all-features"]))?;
+    }
 
     heading("a user's crate, with each choice of jsonwebtoken's crypto features");
     user_crate(&root)?;
