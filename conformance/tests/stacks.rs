@@ -5,7 +5,7 @@
 
 use conformance::stack::Stack;
 use conformance::stacks::gateway::GatewayProcess;
-use conformance::{report, runner, table};
+use conformance::{report, runner, stacks, table};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,7 +23,8 @@ async fn main() -> ExitCode {
         }
     };
     println!("{} cases", cases.len());
-    let mut stacks: Vec<Box<dyn Stack>> = Vec::new();
+    stacks::log::keep();
+    let mut stacks: Vec<Box<dyn Stack>> = vec![Box::new(stacks::axum()), Box::new(stacks::actix())];
     let mut absent = Vec::new();
     for (name, variable, http2) in GATEWAYS {
         match std::env::var_os(variable) {

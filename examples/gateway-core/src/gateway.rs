@@ -183,3 +183,50 @@ fn identity_headers(identity: &Identity) -> HeaderMap {
     };
     identity.headers().filter_map(header).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use voicegain_auth_core::{MemoryStore, Policy, SecretCache};
+
+    use super::*;
+
+    fn gateway() -> Gateway {
+        let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
+        let issuer = Issuer::new(cache.clone(), "https://api.voicegain.ai/v1").unwrap();
+        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0)
+    }
+
+    #[tokio::test]
+    async fn v8_reserved_headers_go_first_on_every_path() {
+        for (method, path, status) in
+            [("GET", "/v1/x", None), ("OPTIONS", "/v1/x", Some(204)), ("GET", "/x", Some(404))]
+        {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("host", "gw.example")
+                .header("origin", "https://a.example")
+                .header("access-control-request-method", "PUT")
+                .header("x_voicegain.account-id", "evil");
+            let (mut head, ()) = request.body(()).unwrap().into_parts();
+            let admitted = gateway().admit(&mut head);
+            assert_eq!(admitted.err().map(|response| response.status().as_u16()), status, "{method} {path}");
+            assert_eq!(head.headers.len(), 3, "{method} {path}: {:?}", head.headers);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_an_identity_goes_nowhere() {
+        for caller in [None, Some(Caller::Anonymous), Some(Caller::Preflight)] {
+            let arrival = Arrival {
+                caller,
+                route: Route::Upstream,
+                client: IpAddr::from([192, 0, 2, 1]),
+                upgrade: None,
+            };
+            let request = Request::get("/v1/x").body(http_body_util::Empty::<Bytes>::new()).unwrap();
+            let response = gateway().serve(request, arrival).await;
+            assert_eq!(response.status(), 401);
+        }
+    }
+}
