@@ -63,7 +63,8 @@ impl RequestHead for Head {
 }
 
 fn head(token: &str, origin: Option<&str>) -> Head {
-    let mut headers = vec![(Field::Host, "api.example.net".to_owned()), (Field::Authorization, format!("Bearer {token}"))];
+    let mut headers =
+        vec![(Field::Host, "api.example.net".to_owned()), (Field::Authorization, format!("Bearer {token}"))];
     headers.extend(origin.map(|origin| (Field::Origin, origin.to_owned())));
     Head { path: "/v1/asr", headers }
 }
