@@ -25,7 +25,8 @@ pub struct Args {
 
     /// The token of the admin API; other users of this machine may see a flag, so better use the environment or a file.
     /// Without any of them one is generated and shown once
-    #[arg(long, value_name = "TOKEN", env = "VOICEGAIN_ADMIN_TOKEN", hide_env_values = true)]
+    // A token in base64url may begin with a hyphen.
+    #[arg(long, value_name = "TOKEN", env = "VOICEGAIN_ADMIN_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
     pub admin_token: Option<String>,
 
     /// A file that holds the token of the admin API
@@ -149,6 +150,13 @@ mod tests {
         assert_eq!((args.base_path.as_str(), args.api_url.as_str()), ("/v1", "https://api.voicegain.ai/v1"));
         assert_eq!((args.max_revocation_delay, args.leeway), (Duration::from_secs(30), Duration::ZERO));
         assert!(args.upstream.is_none() && args.admin_token_file.is_none());
+    }
+
+    #[test]
+    fn an_admin_token_may_begin_with_a_hyphen() {
+        let args = parse(&["--admin-token", "-_x", "--leeway", "1s"]).unwrap();
+        assert_eq!(args.admin_token.as_deref(), Some("-_x"));
+        assert_eq!(args.leeway, Duration::from_secs(1));
     }
 
     #[test]
