@@ -64,7 +64,8 @@ fn cargo() -> Command {
 /// Where cargo puts what it builds.
 fn target_dir() -> Result<PathBuf, String> {
     let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
-    let (_, rest) = metadata.split_once("\"target_directory\":\"").ok_or("cargo metadata names no target directory")?;
+    let (_, rest) =
+        metadata.split_once("\"target_directory\":\"").ok_or("cargo metadata names no target directory")?;
     let (path, _) = rest.split_once('"').ok_or("cargo metadata is cut off")?;
     Ok(PathBuf::from(path.replace("\\\\", "\\")))
 }
@@ -80,7 +81,8 @@ fn shown(command: &Command) -> String {
 
 fn run(command: &mut Command) -> Outcome {
     println!("$ {}", shown(command));
-    let status = command.status().map_err(|error| format!("{} could not be started: {error}", shown(command)))?;
+    let status =
+        command.status().map_err(|error| format!("{} could not be started: {error}", shown(command)))?;
     if status.success() { Ok(()) } else { Err(format!("{} failed ({status})", shown(command))) }
 }
 
@@ -129,7 +131,8 @@ fn test() -> Outcome {
     }
 
     heading("what did not run");
-    let vectors = env::var_os("VOICEGAIN_AUTH_VECTORS").map_or_else(|| root.join("../shared/vectors"), PathBuf::from);
+    let vectors =
+        env::var_os("VOICEGAIN_AUTH_VECTORS").map_or_else(|| root.join("../shared/vectors"), PathBuf::from);
     if vectors.join("wycheproof_hs256.json").is_file() {
         println!("nothing: all of it ran");
     } else {
@@ -164,7 +167,9 @@ fn python_with_sdk(root: &Path) -> Result<PathBuf, String> {
     }
     println!("installing {SDK} into {}", environment.display());
     run(Command::new("python3").args(["-m", "venv"]).arg(&environment)).map_err(|problem| {
-        format!("{problem}\nPython 3 with its venv module is needed (on Debian: apt-get install python3-venv)")
+        format!(
+            "{problem}\nPython 3 with its venv module is needed (on Debian: apt-get install python3-venv)"
+        )
     })?;
     run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]))?;
     fs::write(&marker, SDK).map_err(|error| format!("{}: {error}", marker.display()))?;
@@ -175,7 +180,16 @@ fn lint() -> Outcome {
     heading("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
     heading("lints");
-    run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
+    run(cargo().args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     heading("documentation");
     run(cargo()
         .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
@@ -184,12 +198,30 @@ fn lint() -> Outcome {
     for (library, features) in LIBRARIES {
         for feature in std::iter::once(&"").chain(features) {
             run(cargo()
-                .args(["clippy", "--locked", "-p", library, "--no-default-features", "--features", feature, "--"])
+                .args([
+                    "clippy",
+                    "--locked",
+                    "-p",
+                    library,
+                    "--no-default-features",
+                    "--features",
+                    feature,
+                    "--",
+                ])
                 .args(["-D", "warnings"]))?;
         }
     }
     heading("the core knows no HTTP framework");
-    let tree = output(cargo().args(["tree", "--locked", "-p", "voicegain-auth-core", "-e", "normal", "--prefix", "none"]))?;
+    let tree = output(cargo().args([
+        "tree",
+        "--locked",
+        "-p",
+        "voicegain-auth-core",
+        "-e",
+        "normal",
+        "--prefix",
+        "none",
+    ]))?;
     for line in tree.lines() {
         let name = line.split(' ').next().unwrap_or_default();
         let family = name.split('-').next().unwrap_or_default();
@@ -204,7 +236,12 @@ fn lint() -> Outcome {
 
 fn deny() -> Outcome {
     let is_there = |program: &Path| {
-        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
+        Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|it| it.success())
     };
     let mut program = PathBuf::from("cargo-deny");
     if !is_there(&program) {

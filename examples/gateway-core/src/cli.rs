@@ -26,7 +26,13 @@ pub struct Args {
     /// The token of the admin API; other users of this machine may see a flag, so better use the environment or a file.
     /// Without any of them one is generated and shown once
     // A token in base64url may begin with a hyphen.
-    #[arg(long, value_name = "TOKEN", env = "VOICEGAIN_ADMIN_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "VOICEGAIN_ADMIN_TOKEN",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     pub admin_token: Option<String>,
 
     /// A file that holds the token of the admin API
