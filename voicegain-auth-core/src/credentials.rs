@@ -231,7 +231,13 @@ fn has_other_scheme(value: &[u8]) -> bool {
 #[must_use]
 pub fn private_cache_control<'a>(values: impl Iterator<Item = &'a [u8]> + Clone) -> Option<String> {
     let directives = values
-        .flat_map(|line| line.split(|byte| *byte == b','))
+        .flat_map(|line| {
+            let mut quoted = false;
+            line.split(move |byte| {
+                quoted ^= *byte == b'"';
+                *byte == b',' && !quoted
+            })
+        })
         .map(<[u8]>::trim_ascii)
         .filter(|directive| !directive.is_empty());
     let is = |directive: &[u8], name: &[u8]| directive.eq_ignore_ascii_case(name);

@@ -6,6 +6,8 @@
 //!
 //! - one proof of freshness vouches for every cached record that matches what is known here (rule C5);
 //! - a record that was read from the store is kept only if [`judge`](Freshness::judge) says so (rule C3);
+//! - what is known comes from the log alone, entry by entry, each following the one before: a record counts only if the
+//!   very entry that made it was applied here, so that nothing from a store's lost branch is kept;
 //! - when the log no longer holds the last entry known, everything is distrusted and the known set is read anew
 //!   (rule C4); only the highest generations survive that, so that a store that went back in time is found out.
 
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use crate::clock::Reading;
 use crate::ids::WebConfigId;
-use crate::store::{Change, Living, LivingPage, LogEntry, LogPosition, Revision};
+use crate::store::{Change, EntryId, Living, LivingPage, LogEntry, LogPosition, Revision};
 use crate::web_config::Generation;
 
 /// By how much the wall clock may run ahead of the other one before a proof is void (rule C1).
@@ -42,10 +44,10 @@ impl Proof {
 /// What is known of one web config.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// In which epoch `revision` and `living` were learned; they mean nothing in another.
+    /// In which epoch `position` and `living` were learned; they mean nothing in another.
     epoch: u64,
     /// The last change known.
-    revision: Revision,
+    position: LogPosition,
     /// Whether it lives as of that change.
     living: bool,
     /// The highest generation ever seen, in any epoch.
@@ -97,9 +99,18 @@ pub(crate) struct LoadTicket {
 /// What a look-up found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loaded {
-    pub(crate) revision: Revision,
+    pub(crate) position: LogPosition,
     pub(crate) generation: Generation,
     pub(crate) fingerprint: Fingerprint,
+}
+
+/// Whether a web config lives, as far as is known (rule C6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Lives,
+    NotThere,
+    /// The known set is being read, or has been read anew since whoever asks looked.
+    Unknown,
 }
 
 /// What to do with what a look-up found.
@@ -123,6 +134,8 @@ struct Listing {
     /// The log's head when it began; the log is followed from there afterwards.
     start: LogPosition,
     after: Option<WebConfigId>,
+    /// The newest head of its pages: the log must lead there, or a page was of another branch.
+    newest: LogPosition,
 }
 
 #[derive(Debug)]
@@ -131,13 +144,15 @@ pub(crate) struct Freshness {
     /// The last log entry known; `None` until the living web configs have been listed.
     applied: Option<LogPosition>,
     listing: Option<Listing>,
+    /// The newest head that the listing has seen and the log has not led to yet.
+    unconfirmed: Option<LogPosition>,
     known: HashMap<WebConfigId, Known>,
     proof: Option<Proof>,
 }
 
 impl Freshness {
     pub(crate) fn new() -> Self {
-        Self { epoch: 1, applied: None, listing: None, known: HashMap::new(), proof: None }
+        Self { epoch: 1, applied: None, listing: None, unconfirmed: None, known: HashMap::new(), proof: None }
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -157,16 +172,24 @@ impl Freshness {
         self.known.values().filter(|known| known.epoch == self.epoch && known.living).count()
     }
 
-    /// Whether this web config lives, as of the last entry applied (rule C6).
-    pub(crate) fn lives(&self, id: WebConfigId) -> bool {
-        self.current(id).is_some_and(|known| known.living)
+    /// Whether this web config lives as of the last entry applied, for somebody who looked in this epoch (rule C6).
+    pub(crate) fn life(&self, id: WebConfigId, epoch: u64) -> Life {
+        if self.applied.is_none() || self.epoch != epoch {
+            return Life::Unknown;
+        }
+        if self.current(id).is_some_and(|known| known.living) { Life::Lives } else { Life::NotThere }
     }
 
-    /// Whether a token of this generation is still the web config's newest, as of the last entry applied. `true` while the
-    /// living web configs are being listed anew: until then the last proof decides.
-    pub(crate) fn stands(&self, id: WebConfigId, generation: Generation) -> bool {
+    /// Whether the entry that made a cached record is the last one known of its web config.
+    pub(crate) fn is_current(&self, id: WebConfigId, position: LogPosition) -> bool {
+        self.current(id).is_some_and(|known| known.living && known.position == position)
+    }
+
+    /// Whether a token of this generation, verified in this epoch, is still the web config's newest (rule C8). In a later
+    /// epoch it counts as ended: nothing that was known then is known to hold.
+    pub(crate) fn stands(&self, id: WebConfigId, generation: Generation, epoch: u64) -> bool {
         let newest = |known: &Known| known.living && known.highest == generation;
-        self.applied.is_none() || self.current(id).is_some_and(newest)
+        self.epoch == epoch && self.current(id).is_some_and(newest)
     }
 
     fn current(&self, id: WebConfigId) -> Option<&Known> {
@@ -187,37 +210,35 @@ impl Freshness {
         for living in &page.living {
             self.list(*living);
         }
-        let listing = self.listing.get_or_insert(Listing { start: page.head, after: None });
+        let listing =
+            self.listing.get_or_insert(Listing { start: page.head, after: None, newest: page.head });
         listing.after = page.living.last().map(|living| living.id);
+        if page.head.revision >= listing.newest.revision {
+            listing.newest = page.head;
+        }
         if !page.more {
             self.applied = Some(listing.start);
+            self.unconfirmed = Some(listing.newest).filter(|newest| *newest != listing.start);
             self.listing = None;
         }
     }
 
     fn list(&mut self, living: Living) {
         let known = self.known_mut(living.id);
-        if known.living && known.revision >= living.revision {
-            return;
-        }
-        known.revision = living.revision;
+        known.position = living.position;
         known.living = true;
         known.note_generation(living.generation);
     }
 
-    /// Takes log entries that follow the last one known, from a read that was asked for at `asked`. If the log goes on
-    /// (`more`), they are no proof yet.
+    /// Takes log entries that follow the last one known. The log's word replaces whatever else was known.
     ///
-    /// Cached records of the web configs named that are older than the entry's revision must go before
-    /// [`prove`](Self::prove) is called.
+    /// Cached records that are no longer [current](Self::is_current) must go before [`prove`](Self::prove) is called.
     pub(crate) fn apply(&mut self, entries: &[LogEntry]) {
         for entry in entries {
             self.applied = Some(entry.position);
+            self.unconfirmed = self.unconfirmed.filter(|newest| *newest != entry.position);
             let known = self.known_mut(entry.id);
-            if known.revision >= entry.position.revision {
-                continue; // A look-up was ahead of the feed.
-            }
-            known.revision = entry.position.revision;
+            known.position = entry.position;
             match entry.change {
                 Change::Put(generation) => {
                     known.living = true;
@@ -231,11 +252,14 @@ impl Freshness {
         }
     }
 
-    /// Takes it that the log's head is the last entry applied, as of a read asked for at `asked`.
-    pub(crate) fn prove(&mut self, asked: Reading) -> Proof {
-        let proof = Proof { asked };
-        self.proof = Some(proof);
-        proof
+    /// Takes it that the log's head is the last entry applied, as of a read asked for at `asked`. No proof comes of it if
+    /// the log has not led to where the listing had been: then everything must be [distrusted](Self::distrust).
+    pub(crate) fn prove(&mut self, asked: Reading) -> Option<Proof> {
+        if self.unconfirmed.is_some() {
+            return None;
+        }
+        self.proof = Some(Proof { asked });
+        self.proof
     }
 
     /// The log no longer holds the last entry known: distrust everything (rule C4).
@@ -243,12 +267,18 @@ impl Freshness {
         self.epoch = self.epoch.saturating_add(1);
         self.applied = None;
         self.listing = None;
+        self.unconfirmed = None;
         self.proof = None;
     }
 
-    /// A listing broke off: begin it again, since its pages must follow one another.
-    pub(crate) fn listing_failed(&mut self) {
-        self.listing = None;
+    /// A read failed. A listing under way must begin again, without what its pages have told already; answers whether there
+    /// was one, and so a new epoch.
+    pub(crate) fn failed(&mut self) -> bool {
+        let listing = self.listing.is_some();
+        if listing {
+            self.distrust();
+        }
+        listing
     }
 
     /// Begins a look-up; `None` while nothing is known yet.
@@ -272,7 +302,7 @@ impl Freshness {
             return Verdict::Behind;
         }
         let known = self.current(id).copied();
-        if known.is_some_and(|known| known.revision > head) {
+        if known.is_some_and(|known| known.position.revision > head) {
             return Verdict::Again { after: applied };
         }
         let living = known.filter(|known| known.living);
@@ -283,26 +313,25 @@ impl Freshness {
                 Some(_) => Verdict::WentBack,
             };
         };
-        let newer = record.revision > applied;
-        let same = living.is_some_and(|known| known.revision == record.revision);
-        let floor = self.known.get(&id);
-        if record.revision > head || !(newer || same) || floor.is_some_and(|floor| floor.is_above(&record)) {
+        let revision = record.position.revision;
+        if revision > head || self.known.get(&id).is_some_and(|floor| floor.is_above(&record)) {
             return Verdict::WentBack;
         }
-        let known = self.known_mut(id);
-        known.revision = record.revision;
-        known.living = true;
-        known.note_generation(record.generation);
-        known.fingerprint = Some(record.fingerprint);
-        Verdict::Keep { epoch: self.epoch }
+        if living.is_some_and(|known| known.position == record.position) {
+            self.known_mut(id).fingerprint = Some(record.fingerprint);
+            return Verdict::Keep { epoch: self.epoch };
+        }
+        // Ahead of the feed: whether the log leads there is for the feed to find out.
+        if revision > applied { Verdict::Again { after: head } } else { Verdict::WentBack }
     }
 
     /// What is known of a web config in this epoch; floors of earlier epochs are kept.
     fn known_mut(&mut self, id: WebConfigId) -> &mut Known {
         let epoch = self.epoch;
+        let nowhere = LogPosition { revision: Revision::new(0), entry: EntryId::from_bytes([0; 16]) };
         let known = self.known.entry(id).or_insert(Known {
             epoch,
-            revision: Revision::new(0),
+            position: nowhere,
             living: false,
             highest: Generation::new(0),
             ended: false,
@@ -310,7 +339,7 @@ impl Freshness {
         });
         if known.epoch != epoch {
             known.epoch = epoch;
-            known.revision = Revision::new(0);
+            known.position = nowhere;
             known.living = false;
         }
         known

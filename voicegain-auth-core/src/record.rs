@@ -5,6 +5,7 @@ use std::fmt;
 use crate::freshness::{Fingerprint, Loaded};
 use crate::jws::MacKey;
 use crate::origin::OriginRules;
+use crate::store::LogPosition;
 use crate::web_config::{StoredWebConfig, WebConfig};
 
 /// One record from one read (rule W3): the key, the ids and the allowed origins belong together.
@@ -15,6 +16,8 @@ pub(crate) struct Record {
     pub(crate) allowed_origins: OriginRules,
     #[cfg(feature = "second-opinion")]
     pub(crate) second_opinion: crate::second_opinion::SecondOpinion,
+    /// The log entry that made it what it is.
+    pub(crate) position: LogPosition,
     fingerprint: Fingerprint,
 }
 
@@ -25,6 +28,7 @@ impl Record {
         let [a, b, c, d, e, f, g, h, ..] = mac;
         let allowed_origins = OriginRules::from_stored(&stored.config.allowed_origins);
         Self {
+            position: stored.position(),
             config: stored.config,
             key,
             allowed_origins,
@@ -35,11 +39,7 @@ impl Record {
     }
 
     pub(crate) fn loaded(&self) -> Loaded {
-        Loaded {
-            revision: self.config.revision,
-            generation: self.config.generation,
-            fingerprint: self.fingerprint,
-        }
+        Loaded { position: self.position, generation: self.config.generation, fingerprint: self.fingerprint }
     }
 }
 

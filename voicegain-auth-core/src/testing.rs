@@ -71,7 +71,8 @@ impl Controls {
 }
 
 pub(crate) struct TestStore {
-    inner: MemoryStore,
+    /// Which store the process is connected to.
+    road: Arc<Mutex<MemoryStore>>,
     pub(crate) controls: Arc<Controls>,
 }
 
@@ -88,7 +89,11 @@ impl TestStore {
             parked: AtomicUsize::new(0),
             log_reads: AtomicUsize::new(0),
         };
-        Self { inner, controls: Arc::new(controls) }
+        Self { road: Arc::new(Mutex::new(inner)), controls: Arc::new(controls) }
+    }
+
+    fn inner(&self) -> MemoryStore {
+        self.road.lock().unwrap().clone()
     }
 }
 
@@ -98,7 +103,7 @@ impl SecretStore for TestStore {
         if self.controls.fail_loads.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));
         }
-        let snapshot = self.inner.load(id).await;
+        let snapshot = self.inner().load(id).await;
         if self.controls.park_loads.load(Ordering::SeqCst) {
             self.controls.parked.fetch_add(1, Ordering::SeqCst);
             self.controls.release.acquire().await.unwrap().forget();
@@ -107,23 +112,23 @@ impl SecretStore for TestStore {
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
-        self.inner.list(query).await
+        self.inner().list(query).await
     }
 
     async fn create(&self, new: NewWebConfig) -> Result<WebConfig, StoreError> {
-        self.inner.create(new).await
+        self.inner().create(new).await
     }
 
     async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
-        self.inner.regenerate(id, secret).await
+        self.inner().regenerate(id, secret).await
     }
 
     async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {
-        self.inner.update(id, patch).await
+        self.inner().update(id, patch).await
     }
 
     async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
-        self.inner.delete(id).await
+        self.inner().delete(id).await
     }
 }
 
@@ -132,7 +137,7 @@ impl ChangeFeed for TestStore {
         if self.controls.fail_feed.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));
         }
-        self.inner.living(after, limit).await
+        self.inner().living(after, limit).await
     }
 
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
@@ -141,14 +146,14 @@ impl ChangeFeed for TestStore {
         if self.controls.fail_feed.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));
         }
-        self.inner.read_log(after, limit).await
+        self.inner().read_log(after, limit).await
     }
 
     async fn changed(&self, seen: Revision) {
         if self.controls.deaf.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        self.inner.changed(seen).await;
+        self.inner().changed(seen).await;
     }
 }
 
@@ -157,6 +162,8 @@ pub(crate) struct World {
     /// The store without its faults: changes made here are those of another process.
     pub(crate) store: MemoryStore,
     pub(crate) controls: Arc<Controls>,
+    /// What the cache is connected to: another store in its place is a failover.
+    pub(crate) road: Arc<Mutex<MemoryStore>>,
     pub(crate) clock: TestClock,
     pub(crate) cache: SecretCache,
     pub(crate) issuer: Issuer,
@@ -173,6 +180,7 @@ impl World {
         let store = MemoryStore::with_log_capacity(capacity).unwrap();
         let faulty = TestStore::new(store.clone());
         let controls = Arc::clone(&faulty.controls);
+        let road = Arc::clone(&faulty.road);
         let clock = TestClock::default();
         let cache = SecretCache::builder(faulty)
             .clock(clock.clone())
@@ -181,7 +189,7 @@ impl World {
             .unwrap();
         let issuer = Issuer::new(cache.clone(), API_URL).unwrap();
         assert!(cache.ready().await);
-        Self { store, controls, clock, cache, issuer }
+        Self { store, controls, road, clock, cache, issuer }
     }
 
     pub(crate) fn verifier(&self, policy: Policy) -> Verifier {

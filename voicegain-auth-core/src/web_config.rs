@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::secret::Secret;
-use crate::store::Revision;
+use crate::store::{EntryId, LogPosition, Revision};
 
 /// How often a web config's secret has been replaced: 1 for its first secret, one more with each Regenerate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +69,16 @@ pub struct StoredWebConfig {
     pub config: WebConfig,
     /// What may not.
     pub secret: Secret,
+    /// Which log entry made it what it is; `config.revision` says where that stands.
+    pub entry: EntryId,
+}
+
+impl StoredWebConfig {
+    /// The log entry of its last change.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        LogPosition { revision: self.config.revision, entry: self.entry }
+    }
 }
 
 /// What a web config is created from.

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -11,6 +12,7 @@ use voicegain_auth_core::{Reason, Rejection};
 
 use crate::body::Json;
 use crate::response::{Form, refusal};
+use crate::service::Realm;
 
 /// Extractor: who calls, as the [`AuthLayer`](crate::AuthLayer) in front found out. Dereferences to
 /// [`voicegain_auth_core::Caller`].
@@ -89,7 +91,10 @@ impl<S: Sync> FromRequestParts<S> for Identity {
             Some(identity) => Ok(Self(identity.clone())),
             None => {
                 let detail = "There is no token; send one as Authorization: Bearer <token>.";
-                let rejection = Rejection::new(Reason::MissingToken, detail);
+                let mut rejection = Rejection::new(Reason::MissingToken, detail);
+                if let Some(Realm(realm)) = parts.extensions.get() {
+                    rejection = rejection.in_realm(Arc::clone(realm));
+                }
                 let form = Form::of(&parts.method, parts.version, &parts.headers);
                 Err(IdentityRejection { cause: Cause::NoIdentity(rejection, form) })
             }

@@ -1,4 +1,5 @@
 use std::mem;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -69,6 +70,10 @@ impl<S: Clone, R> AuthService<S, R> {
     }
 }
 
+/// The realm that the layer's challenges name, for the extractors.
+#[derive(Debug, Clone)]
+pub(crate) struct Realm(pub(crate) Arc<str>);
+
 impl<R> AuthLayer<R> {
     pub(crate) fn head<'a, B>(&self, request: &'a Request<B>) -> Head<'a> {
         Head::of(request, self.outermost)
@@ -79,7 +84,12 @@ impl<R> AuthLayer<R> {
         let finish = Finish::of(&admitted, request);
         let plan = self.verifier.strip(&self.head(request));
         strip::apply(plan, request);
-        request.extensions_mut().insert::<Caller>(admitted.into_caller());
+        let caller = admitted.into_caller();
+        if caller.identity().is_none() {
+            // An extractor that asks for an identity will have to refuse in the layer's place.
+            request.extensions_mut().insert(Realm(self.verifier.policy().realm().into()));
+        }
+        request.extensions_mut().insert::<Caller>(caller);
         finish
     }
 

@@ -68,14 +68,14 @@ async fn a_verified_caller_is_extracted() {
 #[tokio::test]
 async fn in_optional_mode_only_a_handler_that_needs_an_identity_refuses_the_anonymous() {
     let world = World::new().await;
-    let optional = Policy::builder().mode(Mode::Optional).build().unwrap();
+    let optional = Policy::builder().mode(Mode::Optional).realm("its own").build().unwrap();
     let app = handlers().layer(AuthLayer::new(world.verifier(optional)));
     for (path, body) in [("/v1/option", "nobody"), ("/v1/caller", "anonymous")] {
         assert_eq!(answer(&app, request(path, &[])).await, (StatusCode::OK, body.to_owned()), "{path}");
     }
     let response = app.clone().oneshot(request("/v1/identity", &[])).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert!(header(&response, "www-authenticate").is_some());
+    assert_eq!(header(&response, "www-authenticate"), Some("Bearer realm=\"its own\""));
     assert_eq!(header(&response, "cache-control"), Some("no-store"));
     assert_eq!(response.extensions().get::<Rejection>().unwrap().reason(), Reason::MissingToken);
     assert_eq!(reason(response).await, "missing_token");

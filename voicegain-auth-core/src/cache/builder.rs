@@ -114,7 +114,8 @@ impl SecretCacheBuilder {
             wanted: Notify::new(),
             look_ups: Mutex::new(LookUps::default()),
             permits: Semaphore::new(Self::LOOK_UPS_AT_ONCE),
-            waiting: AtomicUsize::new(0),
+            waiting_for_proof: AtomicUsize::new(0),
+            waiting_for_record: AtomicUsize::new(0),
         });
         let feed = shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle();
         Ok(SecretCache { inner: Arc::new(Owner { shared, feed }) })

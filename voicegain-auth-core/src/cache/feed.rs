@@ -65,7 +65,9 @@ async fn follow(shared: Arc<Shared>) {
             }
             Ok(Step::More) => {}
             Err(error) => {
-                shared.machine().listing_failed();
+                if shared.machine().failed() {
+                    distrusted(&shared);
+                }
                 let problem = error.chain();
                 tracing::warn!(error = %problem, "the change feed could not read the store");
                 shared.status.send_modify(|status| {
@@ -97,7 +99,7 @@ async fn step(shared: &Shared, asked: Reading) -> Result<Step, StoreError> {
             LogRead::Entries { entries, more } => {
                 shared.machine().apply(&entries);
                 for entry in &entries {
-                    forget_older(shared, entry.id, entry.position.revision);
+                    forget_unless_current(shared, entry.id);
                 }
                 if !entries.is_empty() {
                     shared.changes.send_replace(());
@@ -107,7 +109,10 @@ async fn step(shared: &Shared, asked: Reading) -> Result<Step, StoreError> {
                     shared.status.send_modify(|status| status.applied = applied);
                     return Ok(Step::More);
                 }
-                let proof = shared.machine().prove(asked);
+                let Some(proof) = shared.machine().prove(asked) else {
+                    distrust(shared, applied);
+                    return Ok(Step::More);
+                };
                 shared.published.prove(proof);
                 shared.status.send_modify(|status| {
                     status.applied = applied;
@@ -117,28 +122,35 @@ async fn step(shared: &Shared, asked: Reading) -> Result<Step, StoreError> {
                 Ok(Step::Proved)
             }
             LogRead::Gone => {
-                tracing::error!(
-                    revision = %after.revision,
-                    "the store's log no longer holds the entry last seen: it was compacted, or the store went back in \
-                     time; everything cached is distrusted and read anew"
-                );
-                let epoch = {
-                    let mut machine = shared.machine();
-                    machine.distrust();
-                    machine.epoch()
-                };
-                shared.published.distrust(epoch);
-                shared.records.invalidate_all();
+                distrust(shared, after.revision);
                 Ok(Step::More)
             }
         },
     }
 }
 
-/// Drops a cached record that a change has made old. What a look-up brought from after that change stays.
-fn forget_older(shared: &Shared, id: WebConfigId, revision: Revision) {
+/// The log does not go on from what is known (rule C4).
+fn distrust(shared: &Shared, revision: Revision) {
+    tracing::error!(
+        %revision,
+        "the store's log no longer holds the entry last seen: it was compacted, or the store went back in time; \
+         everything cached is distrusted and read anew"
+    );
+    shared.machine().distrust();
+    distrusted(shared);
+}
+
+/// Tells the hit path and the long exchanges that the machine has begun a new epoch.
+fn distrusted(shared: &Shared) {
+    shared.published.distrust(shared.machine().epoch());
+    shared.records.invalidate_all();
+    shared.changes.send_replace(());
+}
+
+/// Drops a cached record that a change has made old. What a look-up has brought since that change stays.
+fn forget_unless_current(shared: &Shared, id: WebConfigId) {
     shared.records.entry_by_ref(&id).and_compute_with(|cached| match cached {
-        Some(cached) if cached.value().record.config.revision < revision => Op::Remove,
+        Some(cached) if !shared.machine().is_current(id, cached.value().record.position) => Op::Remove,
         _ => Op::Nop,
     });
 }

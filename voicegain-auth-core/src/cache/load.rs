@@ -56,6 +56,8 @@ pub(super) fn join(shared: &Arc<Shared>, id: WebConfigId) -> Option<watch::Recei
     let (sender, receiver) = watch::channel(None);
     look_ups.0.insert(id, LookUp::Running(receiver.clone()));
     let running = Running { shared: Arc::clone(shared), id, sender, outcome: Outcome::Failed };
+    // A runtime that is shutting down drops the task right here, and that takes the same lock.
+    drop(look_ups);
     shared.runtime.spawn(running.run());
     Some(receiver)
 }
@@ -104,7 +106,7 @@ impl Running {
         match verdict {
             Verdict::Keep { .. } | Verdict::Absent => Ok(Outcome::Look),
             Verdict::Again { after } => {
-                wait::applied(shared, after).await;
+                wait::caught_up(shared, after).await;
                 Ok(Outcome::Look)
             }
             Verdict::Behind => Err(StoreError::unavailable(

@@ -31,7 +31,7 @@ use self::feed::FeedStatus;
 use self::load::LookUps;
 use self::published::Published;
 use crate::clock::{Clock, Reading};
-use crate::freshness::{Freshness, Proof};
+use crate::freshness::{Freshness, Life, Proof};
 use crate::ids::WebConfigId;
 use crate::record::Record;
 use crate::store::{ChangeFeed, ErasedStore, Revision, SecretStore};
@@ -77,8 +77,10 @@ struct Shared {
     look_ups: Mutex<LookUps>,
     /// Bounds the look-ups that run at once.
     permits: Semaphore,
-    /// How many requests wait.
-    waiting: AtomicUsize,
+    /// How many requests wait for a proof.
+    waiting_for_proof: AtomicUsize,
+    /// How many requests wait for a look-up.
+    waiting_for_record: AtomicUsize,
 }
 
 /// A record that the machine let in, and the epoch it did so in: in a later one it counts no more.
@@ -94,6 +96,7 @@ pub(crate) struct Seen {
     /// The proof that vouches for it, if it holds at `now`.
     pub(crate) proof: Option<Proof>,
     pub(crate) now: Reading,
+    pub(crate) epoch: u64,
 }
 
 /// How a cache is doing, for a readiness probe.
@@ -143,7 +146,7 @@ impl SecretCache {
     /// request would wait.
     pub async fn ready(&self) -> bool {
         self.status().ready || {
-            let _ = self.wait_for_proof(Duration::ZERO).await;
+            let _ = wait::until_ready(&self.inner.shared).await;
             self.status().ready
         }
     }
@@ -153,7 +156,12 @@ impl SecretCache {
     ///
     /// Needs the time driver of a tokio runtime where it is polled.
     pub fn revoked(&self, identity: &Identity) -> impl Future<Output = ()> + Send + use<> {
-        wait::revoked(Arc::clone(&self.inner.shared), identity.web_config_id(), identity.generation())
+        wait::revoked(
+            Arc::clone(&self.inner.shared),
+            identity.web_config_id(),
+            identity.generation(),
+            identity.epoch(),
+        )
     }
 
     pub(crate) fn store(&self) -> &dyn ErasedStore {
@@ -175,12 +183,13 @@ impl SecretCache {
             record: record.map(|cached| cached.record),
             proof: proof.filter(|proof| proof.holds(now, shared.bound)),
             now,
+            epoch,
         }
     }
 
-    /// Whether this web config lives as far as the feed knows (rule C6).
-    pub(crate) fn lives(&self, id: WebConfigId) -> bool {
-        self.inner.shared.machine().lives(id)
+    /// Whether this web config lives as far as the feed knows, for somebody who [saw](Self::see) this epoch (rule C6).
+    pub(crate) fn life(&self, id: WebConfigId, epoch: u64) -> Life {
+        self.inner.shared.machine().life(id, epoch)
     }
 
     /// Waits for a proof that was asked for at or after this moment of the boot clock (rule C7).

@@ -251,3 +251,77 @@ async fn c1_a_store_that_panics_does_not_end_the_feed() {
     assert_eq!(waiting.await.unwrap(), Err(Reason::InvalidToken));
     assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_a_secret_that_a_failover_lost_is_not_accepted() {
+    for touched_there in [false, true] {
+        let world = World::new().await;
+        let verifier = world.verifier(Policy::default());
+        let issued = world.create().await;
+        // The feed hears nothing of what happens now: a change that a look-up sees, and a failover that loses it.
+        world.controls.deaf.store(true, Ordering::SeqCst);
+        world.controls.fail_feed.store(true, Ordering::SeqCst);
+        let standby = world.store.fork();
+        let (lost_secret, new_secret) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+        let lost = jwt(&world, issued.config.id, &lost_secret);
+        world.store.regenerate(issued.config.id, lost_secret).await.unwrap();
+        let waiting = tokio::spawn({
+            let (verifier, lost) = (verifier.clone(), lost.clone());
+            async move { verdict(&verifier, &lost).await }
+        });
+        until("a look-up has run", || world.controls.loads.load(Ordering::SeqCst) > 0).await;
+        *world.road.lock().unwrap() = standby.clone();
+        let mut current = issued.jwt.clone();
+        if touched_there {
+            current = jwt(&world, issued.config.id, &new_secret);
+            standby.regenerate(issued.config.id, new_secret).await.unwrap();
+        }
+        world.controls.fail_feed.store(false, Ordering::SeqCst);
+
+        // While the feed was away the lost one may have been accepted; not afterwards.
+        let _ = waiting.await.unwrap();
+        until("the feed is back", || world.cache.status().problem.is_none()).await;
+        assert_eq!(verdict(&verifier, &current).await, Ok(()), "touched there: {touched_there}");
+        assert_eq!(
+            verdict(&verifier, &lost).await,
+            Err(Reason::InvalidToken),
+            "touched there: {touched_there}"
+        );
+        assert_eq!(verdict(&verifier, &current).await, Ok(()), "touched there: {touched_there}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c8_a_new_beginning_ends_long_exchanges() {
+    let world = World::with_log_capacity(2).await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    let admitted = verifier.authorize(&TestHead::get("/v1/x").bearer(&issued.jwt)).await.unwrap();
+    let watching = tokio::spawn(world.cache.revoked(admitted.caller().identity().unwrap()));
+    world.controls.fail_feed.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        world.store.update(issued.config.id, WebConfigPatch::default()).await.unwrap();
+    }
+    assert!(!watching.is_finished());
+    world.controls.fail_feed.store(false, Ordering::SeqCst);
+    watching.await.unwrap();
+}
+
+#[test]
+fn v6_a_runtime_that_is_gone_does_not_hang_a_request() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (world, issued) = runtime.block_on(async {
+        let world = World::new().await;
+        let issued = world.create().await;
+        (world, issued)
+    });
+    let verifier = world.verifier(Policy::default());
+    runtime.shutdown_background();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let own = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _ = sender.send(own.block_on(verdict(&verifier, &issued.jwt)));
+    });
+    let answer = receiver.recv_timeout(Duration::from_secs(60)).expect("an answer, and no deadlock");
+    assert_eq!(answer, Err(Reason::TemporarilyUnavailable));
+}

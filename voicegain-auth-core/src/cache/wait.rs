@@ -16,8 +16,11 @@ use crate::ids::WebConfigId;
 use crate::store::Revision;
 use crate::web_config::Generation;
 
-/// How many requests may wait at once (rule C7); beyond that they are told to come again.
+/// How many requests may wait at once for a proof, and as many for a look-up, so that made-up tokens do not take the places
+/// of good ones (rules C6, C7); beyond that they are told to come again.
 const MAX_WAITING: usize = 4_096;
+/// How long a long exchange goes without looking at the clocks.
+const MAX_NAP: Duration = Duration::from_secs(1);
 /// How long a change made here waits for the feed to apply it.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -50,32 +53,33 @@ impl Future for Waiting {
     }
 }
 
+/// Which of the counters.
+type Queue = fn(&Shared) -> &AtomicUsize;
+
 /// A request that waits; counted until it is dropped.
-struct Place(Arc<Shared>);
+struct Place(Arc<Shared>, Queue);
 
 impl Place {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let count: &AtomicUsize = &shared.waiting;
-        if count.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
-            Some(Self(Arc::clone(shared)))
-        } else {
-            count.fetch_sub(1, Ordering::Relaxed);
-            None
-        }
+    fn take(shared: &Arc<Shared>, queue: Queue) -> Option<Self> {
+        let place = Self(Arc::clone(shared), queue);
+        // One too many is counted for a moment, until the place is dropped again.
+        (queue(shared).fetch_add(1, Ordering::Relaxed) < MAX_WAITING).then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        (self.1)(&self.0).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-fn wait<F>(shared: &Arc<Shared>, future: F) -> Waiting
+fn wait<F>(shared: &Arc<Shared>, queue: Queue, future: F) -> Waiting
 where
     F: Future<Output = Waited> + Send + 'static,
 {
-    let Some(place) = Place::take(shared) else { return Waiting::InVain("too many requests are waiting") };
+    let Some(place) = Place::take(shared, queue) else {
+        return Waiting::InVain("too many requests are waiting");
+    };
     let limit = shared.wait_limit;
     Waiting::Task(shared.runtime.spawn(async move {
         let _place = place;
@@ -86,7 +90,7 @@ where
 pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
     let mut status = shared.status.subscribe();
     shared.wanted.notify_one();
-    wait(shared, async move {
+    wait(shared, |shared| &shared.waiting_for_proof, async move {
         let settled = status.wait_for(|status| {
             (status.proved >= since && !status.proved.is_zero())
                 || (status.failed >= since && !status.failed.is_zero())
@@ -99,11 +103,24 @@ pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
     })
 }
 
+/// Waits for a proof asked for from now on, however many attempts fail before.
+pub(super) fn until_ready(shared: &Arc<Shared>) -> Waiting {
+    let mut status = shared.status.subscribe();
+    let since = shared.clock.read().boot;
+    shared.wanted.notify_one();
+    wait(shared, |shared| &shared.waiting_for_proof, async move {
+        match status.wait_for(|status| status.proved >= since).await {
+            Ok(_) => Waited::Look,
+            Err(_) => Waited::InVain("the change feed has ended"),
+        }
+    })
+}
+
 pub(super) fn for_record(shared: &Arc<Shared>, id: WebConfigId) -> Waiting {
     let Some(mut outcome) = load::join(shared, id) else {
         return Waiting::InVain("the last look-up of this web config failed just now");
     };
-    wait(shared, async move {
+    wait(shared, |shared| &shared.waiting_for_record, async move {
         match outcome.wait_for(Option::is_some).await.map(|outcome| *outcome) {
             Ok(Some(Outcome::Look)) => Waited::Look,
             _ => Waited::InVain("the web config could not be loaded"),
@@ -112,23 +129,35 @@ pub(super) fn for_record(shared: &Arc<Shared>, id: WebConfigId) -> Waiting {
 }
 
 /// Waits until a token of this generation is no longer the newest, or its being so is no longer proved.
-pub(super) async fn revoked(shared: Arc<Shared>, id: WebConfigId, generation: Generation) {
+pub(super) async fn revoked(shared: Arc<Shared>, id: WebConfigId, generation: Generation, epoch: u64) {
     let mut changes = shared.changes.subscribe();
     loop {
         let (stands, proof) = {
             let machine = shared.machine();
-            (machine.stands(id, generation), machine.proof())
+            (machine.stands(id, generation, epoch), machine.proof())
         };
         let now = shared.clock.read();
         let Some(proof) = proof.filter(|proof| stands && proof.holds(now, shared.bound)) else { return };
         let left = shared.bound.saturating_sub(now.boot.saturating_sub(proof.asked.boot));
-        // A little more than what is left, so that the proof has run out for certain if no other has come.
-        let _ = timeout(left.saturating_add(Duration::from_millis(1)), changes.changed()).await;
+        // A little more than what is left, so that the proof has run out for certain if no other has come; and not for
+        // long at once, since timers sleep through a suspend and know nothing of the wall clock.
+        let nap = left.saturating_add(Duration::from_millis(1)).min(MAX_NAP);
+        let _ = timeout(nap, changes.changed()).await;
     }
 }
 
+/// Waits until the feed has applied this revision, or has found out that the log does not lead there, or has failed to.
+pub(super) async fn caught_up(shared: &Shared, revision: Revision) {
+    let mut status = shared.status.subscribe();
+    let since = shared.clock.read().boot;
+    shared.wanted.notify_one();
+    let _ = status
+        .wait_for(|status| status.applied >= revision || status.proved >= since || status.failed >= since)
+        .await;
+}
+
 /// Waits until the feed has applied this revision.
-pub(super) async fn applied(shared: &Shared, revision: Revision) {
+async fn applied(shared: &Shared, revision: Revision) {
     let mut status = shared.status.subscribe();
     shared.wanted.notify_one();
     let _ = status.wait_for(|status| status.applied >= revision).await;

@@ -164,6 +164,7 @@ fn v1_cache_control_becomes_private_unless_it_is_stricter() {
     assert_eq!(private_cache_control(std::iter::empty()).as_deref(), Some("private"));
     assert_eq!(said("public, max-age=60, s-maxage=10").as_deref(), Some("private, max-age=60"));
     assert_eq!(said("no-cache").as_deref(), Some("private, no-cache"));
+    assert_eq!(said("no-cache=\"a, private, b\"").as_deref(), Some("private, no-cache=\"a, private, b\""));
     assert_eq!(said("private=\"set-cookie\"").as_deref(), Some("private"));
     for strict in ["private", "no-store", "max-age=1, PRIVATE", "No-Store, public"] {
         assert_eq!(said(strict), None, "{strict}");

@@ -35,7 +35,7 @@ fn deleted(revision: u64, number: u8, generation: u64) -> LogEntry {
 
 fn record(revision: u64, generation: u64) -> Loaded {
     Loaded {
-        revision: Revision::new(revision),
+        position: position(revision),
         generation: Generation::new(generation),
         fingerprint: generation.to_be_bytes(),
     }
@@ -44,7 +44,7 @@ fn record(revision: u64, generation: u64) -> Loaded {
 fn page(head: u64, living: &[(u8, u64, u64)], more: bool) -> LivingPage {
     let living = living.iter().map(|&(number, revision, generation)| Living {
         id: id(number),
-        revision: Revision::new(revision),
+        position: position(revision),
         generation: Generation::new(generation),
     });
     LivingPage { head: position(head), living: living.collect(), more }
@@ -60,6 +60,15 @@ fn machine() -> Freshness {
 fn judge(machine: &mut Freshness, number: u8, head: u64, found: Option<Loaded>) -> Verdict {
     let ticket = machine.begin_load().unwrap();
     machine.judge(ticket, id(number), Revision::new(head), found)
+}
+
+fn lives(machine: &Freshness, number: u8) -> bool {
+    machine.life(id(number), machine.epoch()) == Life::Lives
+}
+
+/// The same revision on a branch of the log that was lost.
+fn lost(position: LogPosition) -> LogPosition {
+    LogPosition { entry: EntryId::from_bytes([0xff; 16]), ..position }
 }
 
 const KEEP: Verdict = Verdict::Keep { epoch: 1 };
@@ -93,20 +102,79 @@ fn c3_nothing_is_looked_up_before_the_living_are_known() {
     assert!(machine.begin_load().is_none());
     machine.listed(&page(12, &[(2, 11, 1)], false));
     assert_eq!(machine.plan(), Plan::Follow { after: position(10) }, "from where the listing began");
-    assert!(machine.lives(id(1)) && machine.lives(id(2)) && !machine.lives(id(3)));
+    assert!(lives(&machine, 1) && lives(&machine, 2) && !lives(&machine, 3));
     assert_eq!(machine.living_count(), 2);
 }
 
 #[test]
 fn c3_a_current_record_is_kept() {
     assert_eq!(judge(&mut machine(), 1, 10, Some(record(5, 2))), KEEP);
-    assert_eq!(
-        judge(&mut machine(), 1, 12, Some(record(11, 3))),
-        KEEP,
-        "the look-up may be ahead of the feed"
-    );
-    assert_eq!(judge(&mut machine(), 7, 12, Some(record(11, 1))), KEEP, "also for one created just now");
     assert_eq!(judge(&mut machine(), 7, 12, None), Verdict::Absent);
+}
+
+#[test]
+fn c3_a_record_ahead_of_the_feed_waits_for_the_log_to_lead_there() {
+    let ahead = Verdict::Again { after: Revision::new(12) };
+    let mut machine = machine();
+    assert_eq!(judge(&mut machine, 1, 12, Some(record(11, 3))), ahead);
+    assert_eq!(judge(&mut machine, 7, 12, Some(record(12, 1))), ahead, "also for one created just now");
+    machine.apply(&[put(11, 1, 3), put(12, 7, 1)]);
+    assert_eq!(judge(&mut machine, 1, 12, Some(record(11, 3))), KEEP);
+    assert_eq!(judge(&mut machine, 7, 12, Some(record(12, 1))), KEEP);
+}
+
+#[test]
+fn c4_a_record_of_a_lost_branch_is_not_kept() {
+    let mut machine = machine();
+    machine.apply(&[put(11, 1, 3)]);
+    let of_the_lost = Loaded { position: lost(position(11)), ..record(11, 3) };
+    assert_eq!(judge(&mut machine, 1, 11, Some(of_the_lost)), Verdict::WentBack);
+    assert_eq!(judge(&mut machine, 1, 11, Some(record(11, 3))), KEEP);
+    assert!(machine.is_current(id(1), position(11)) && !machine.is_current(id(1), lost(position(11))));
+}
+
+#[test]
+fn c4_a_listing_counts_only_if_the_log_leads_to_where_it_has_been() {
+    let listed = || {
+        let mut machine = Freshness::new();
+        machine.listed(&page(10, &[(1, 5, 2)], true));
+        machine.listed(&page(12, &[(2, 12, 1)], false));
+        machine
+    };
+    let mut led_there = listed();
+    led_there.apply(&[put(11, 1, 3), put(12, 2, 1)]);
+    assert!(led_there.prove(at(100)).is_some());
+
+    let mut ends_before = listed();
+    assert!(ends_before.prove(at(100)).is_none());
+    let mut other_branch = listed();
+    let elsewhere = LogEntry { position: lost(position(12)), ..put(12, 1, 4) };
+    other_branch.apply(&[put(11, 1, 3), elsewhere]);
+    assert!(other_branch.prove(at(100)).is_none());
+}
+
+#[test]
+fn c4_a_listing_that_breaks_off_leaves_nothing_behind() {
+    let mut machine = Freshness::new();
+    assert!(!machine.failed());
+    machine.listed(&page(10, &[(1, 5, 2)], true));
+    assert!(machine.failed(), "a new epoch");
+    machine.listed(&page(11, &[], false));
+    assert!(!lives(&machine, 1));
+    assert!(!machine.failed(), "nothing to begin again");
+}
+
+#[test]
+fn c6_whether_an_id_lives_is_not_known_across_a_new_beginning() {
+    let mut machine = machine();
+    let before = machine.epoch();
+    assert_eq!(machine.life(id(7), before), Life::NotThere);
+    machine.distrust();
+    assert_eq!(machine.life(id(7), before), Life::Unknown);
+    assert_eq!(machine.life(id(7), machine.epoch()), Life::Unknown, "nothing is listed yet");
+    machine.listed(&page(10, &[], false));
+    assert_eq!(machine.life(id(7), before), Life::Unknown);
+    assert_eq!(machine.life(id(7), machine.epoch()), Life::NotThere);
 }
 
 #[test]
@@ -132,7 +200,7 @@ fn c3_nor_one_that_began_before_a_delete() {
     machine.apply(&[deleted(11, 1, 2)]);
     let verdict = machine.judge(ticket, id(1), Revision::new(10), Some(record(5, 2)));
     assert_eq!(verdict, Verdict::Again { after: Revision::new(11) });
-    assert!(!machine.lives(id(1)));
+    assert!(!lives(&machine, 1));
 }
 
 #[test]
@@ -141,14 +209,6 @@ fn c3_a_change_of_another_web_config_is_no_reason_to_ask_again() {
     let ticket = machine.begin_load().unwrap();
     machine.apply(&[put(11, 2, 1)]);
     assert_eq!(machine.judge(ticket, id(1), Revision::new(10), Some(record(5, 2))), KEEP);
-}
-
-#[test]
-fn c3_an_older_entry_does_not_replace_what_a_look_up_brought() {
-    let mut machine = machine();
-    assert_eq!(judge(&mut machine, 1, 12, Some(record(12, 4))), KEEP);
-    machine.apply(&[put(11, 1, 3), put(12, 1, 4)]);
-    assert_eq!(judge(&mut machine, 1, 12, Some(record(12, 4))), KEEP);
 }
 
 #[test]
@@ -167,12 +227,14 @@ fn c3_a_store_that_shows_less_than_was_seen_went_back_in_time() {
     let mut other_secret = machine();
     assert_eq!(judge(&mut other_secret, 1, 10, Some(record(5, 2))), KEEP);
     let other = Loaded { fingerprint: [9; 8], ..record(12, 2) };
+    other_secret.apply(&[put(12, 1, 2)]);
     assert_eq!(
         judge(&mut other_secret, 1, 12, Some(other)),
         Verdict::WentBack,
         "same generation, other secret"
     );
-    assert_eq!(judge(&mut other_secret, 1, 12, Some(record(12, 3))), KEEP, "past the highest seen");
+    other_secret.apply(&[put(13, 1, 3)]);
+    assert_eq!(judge(&mut other_secret, 1, 13, Some(record(13, 3))), KEEP, "past the highest seen");
 
     let mut ended = machine();
     ended.apply(&[deleted(11, 1, 2)]);
@@ -181,6 +243,7 @@ fn c3_a_store_that_shows_less_than_was_seen_went_back_in_time() {
         Verdict::WentBack,
         "deleted, and back as it was"
     );
+    ended.apply(&[put(12, 1, 3)]);
     assert_eq!(judge(&mut ended, 1, 12, Some(record(12, 3))), KEEP, "revived");
 
     assert_eq!(
@@ -201,7 +264,7 @@ fn c3_what_was_highest_outlives_a_new_beginning() {
     let mut machine = machine();
     machine.apply(&[put(11, 1, 3)]);
     machine.distrust();
-    assert!(!machine.lives(id(1)), "nothing is known until it is listed again");
+    assert!(!lives(&machine, 1), "nothing is known until it is listed again");
     machine.listed(&page(6, &[(1, 5, 2)], false));
     assert_eq!(judge(&mut machine, 1, 6, Some(record(5, 2))), Verdict::WentBack);
     machine.apply(&[put(7, 1, 3)]);
@@ -244,22 +307,23 @@ fn c4_a_new_beginning_takes_the_proof_away() {
 #[test]
 fn c6_ids_live_and_end_as_the_log_says() {
     let mut machine = machine();
-    assert!(machine.lives(id(1)));
+    assert!(lives(&machine, 1));
     machine.apply(&[put(11, 2, 1), deleted(12, 1, 2)]);
-    assert!(!machine.lives(id(1)) && machine.lives(id(2)));
+    assert!(!lives(&machine, 1) && lives(&machine, 2));
     machine.apply(&[put(13, 1, 3)]);
-    assert!(machine.lives(id(1)), "revived");
+    assert!(lives(&machine, 1), "revived");
 }
 
 #[test]
 fn c8_a_token_stands_while_its_generation_is_the_newest() {
     let mut machine = machine();
     let second = Generation::new(2);
-    assert!(machine.stands(id(1), second));
+    assert!(machine.stands(id(1), second, 1));
     machine.apply(&[put(11, 1, 2)]);
-    assert!(machine.stands(id(1), second), "a change of name or origins keeps the secret");
+    assert!(machine.stands(id(1), second, 1), "a change of name or origins keeps the secret");
     machine.apply(&[put(12, 1, 3)]);
-    assert!(!machine.stands(id(1), second));
+    assert!(!machine.stands(id(1), second, 1));
+    assert!(machine.stands(id(1), Generation::new(3), 1) && !machine.stands(id(1), Generation::new(3), 2));
     machine.apply(&[deleted(13, 1, 3)]);
-    assert!(!machine.stands(id(1), Generation::new(3)));
+    assert!(!machine.stands(id(1), Generation::new(3), 1));
 }

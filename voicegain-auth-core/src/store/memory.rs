@@ -64,6 +64,21 @@ impl MemoryStore {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// A store of its own with the same contents: a standby that takes over from here.
+    #[cfg(test)]
+    pub(crate) fn fork(&self) -> Self {
+        let state = self.state();
+        let copy = State {
+            living: state.living.clone(),
+            ended: state.ended.clone(),
+            tail: state.tail,
+            log: state.log.clone(),
+            log_capacity: state.log_capacity,
+        };
+        let head = watch::Sender::new(state.head().revision);
+        Self { shared: Arc::new(Shared { state: Mutex::new(copy), head }) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change below is complete before anything that could panic.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,7 +173,10 @@ impl SecretStore for MemoryStore {
             secret_created_at: now,
         };
         state.ended.remove(&new.id);
-        state.living.insert(new.id, StoredWebConfig { config: config.clone(), secret: new.secret });
+        state.living.insert(
+            new.id,
+            StoredWebConfig { config: config.clone(), secret: new.secret, entry: position.entry },
+        );
         state.append(position, new.id, Change::Put(generation));
         self.announce(state);
         Ok(config)
@@ -171,6 +189,7 @@ impl SecretStore for MemoryStore {
         stored.secret = secret;
         stored.config.generation = stored.config.generation.next();
         stored.config.revision = position.revision;
+        stored.entry = position.entry;
         stored.config.secret_created_at = unix_seconds();
         let config = stored.config.clone();
         let of_context = |other: &&WebConfig| {
@@ -185,7 +204,9 @@ impl SecretStore for MemoryStore {
     async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {
         let mut state = self.state();
         let position = state.next_position()?;
-        let config = &mut state.living_mut(id)?.config;
+        let stored = state.living_mut(id)?;
+        stored.entry = position.entry;
+        let config = &mut stored.config;
         if let Some(name) = patch.name {
             config.name = name;
         }
@@ -215,7 +236,7 @@ impl ChangeFeed for MemoryStore {
         let state = self.state();
         let mut rest = state.living.range(after(after_id)).map(|(id, stored)| Living {
             id: *id,
-            revision: stored.config.revision,
+            position: stored.position(),
             generation: stored.config.generation,
         });
         let living = rest.by_ref().take(limit).collect();

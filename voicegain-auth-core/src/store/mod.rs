@@ -129,8 +129,8 @@ pub enum LogRead {
 pub struct Living {
     /// Which.
     pub id: WebConfigId,
-    /// The revision of its last change.
-    pub revision: Revision,
+    /// The log entry of its last change.
+    pub position: LogPosition,
     /// Its generation.
     pub generation: Generation,
 }

@@ -1,17 +1,14 @@
 //! The rules themselves, in the order of rule V9, without I/O.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::identity::Identity;
-use crate::claims::{Claims, NumericDate};
+use crate::claims::Claims;
 use crate::credentials::TokenSource;
 use crate::head::{Field, RequestHead, Single, is_websocket_upgrade, own_authority, single};
 use crate::origin::{AnyOrigin, Origin, audience_matches};
 use crate::policy::Policy;
 use crate::record::Record;
 use crate::rejection::{Reason, Rejection};
-use crate::subject::ApiPath;
 
 /// What a request says about where it comes from.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +42,12 @@ pub fn is_same_origin_fetch<H: RequestHead>(head: &H) -> bool {
 /// Decides about claims whose signature holds: `exp`, `nbf`, Origin, path, in this order (rule V9).
 pub(super) fn check<H: RequestHead>(
     claims: &Claims<'_>,
-    record: &Arc<Record>,
+    record: &Record,
     head: &H,
     source: TokenSource,
     policy: &Policy,
     wall: Duration,
-) -> Result<Identity, Rejection> {
+) -> Result<(), Rejection> {
     if claims.expires_at().is_some_and(|exp| exp.is_reached(wall.saturating_sub(policy.leeway))) {
         return Err(Rejection::new(Reason::TokenExpired, "The token has expired; get a new one."));
     }
@@ -65,9 +62,7 @@ pub(super) fn check<H: RequestHead>(
         let detail = "The token is limited to another API path; use one that is good for this path.";
         return Err(Rejection::new(Reason::InsufficientScope, detail).because("api path"));
     }
-    let expires_at = claims.expires_at().map(NumericDate::whole_seconds);
-    let api_path = claims.subject().api_path().map(ApiPath::from);
-    Ok(Identity::new(Arc::clone(record), expires_at, api_path))
+    Ok(())
 }
 
 fn check_origin<H: RequestHead>(

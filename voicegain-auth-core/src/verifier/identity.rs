@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::claims::{Claims, NumericDate};
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::record::Record;
 use crate::subject::ApiPath;
@@ -39,13 +40,22 @@ impl fmt::Display for TokenKind {
 #[derive(Clone)]
 pub struct Identity {
     record: Arc<Record>,
+    /// In which epoch of the cache it was verified.
+    epoch: u64,
     expires_at: Option<u64>,
     api_path: Option<Arc<ApiPath>>,
 }
 
 impl Identity {
-    pub(super) fn new(record: Arc<Record>, expires_at: Option<u64>, api_path: Option<ApiPath>) -> Self {
-        Self { record, expires_at, api_path: api_path.map(Arc::new) }
+    /// For claims that were verified with this record and hold for this request.
+    pub(super) fn new(record: Arc<Record>, epoch: u64, claims: &Claims<'_>) -> Self {
+        let expires_at = claims.expires_at().map(NumericDate::whole_seconds);
+        let api_path = claims.subject().api_path().map(|path| Arc::new(ApiPath::from(path)));
+        Self { record, epoch, expires_at, api_path }
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The record the token was verified with: what is signed for this caller is signed with its secret (rule W3).

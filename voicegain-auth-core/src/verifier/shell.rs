@@ -9,6 +9,7 @@ use super::decision::{Provenance, check, malformed_origin};
 use super::identity::{Caller, Identity};
 use crate::cache::{SecretCache, Waited, Waiting};
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
+use crate::freshness::Life;
 use crate::head::{RequestHead, is_preflight};
 use crate::jws::{self, MalformedToken, UnverifiedToken};
 use crate::policy::{Mode, Policy};
@@ -269,15 +270,19 @@ impl Verifier {
         let cause = match seen.record {
             Some(record) => match token.verify(&record.key) {
                 Some(claims) => {
-                    return Verdict::Decided(check(&claims, &record, head, source, policy, seen.now.wall));
+                    let checked = check(&claims, &record, head, source, policy, seen.now.wall);
+                    return Verdict::Decided(checked.map(|()| Identity::new(record, seen.epoch, &claims)));
                 }
                 None => "wrong or superseded signature",
             },
-            None if cache.lives(id) => return self.wait(round, |cache| cache.wait_for_record(id)),
-            None => {
-                token.verify_unknown();
-                "unknown web config"
-            }
+            None => match cache.life(id, seen.epoch) {
+                Life::Lives => return self.wait(round, |cache| cache.wait_for_record(id)),
+                Life::Unknown => return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot)),
+                Life::NotThere => {
+                    token.verify_unknown();
+                    "unknown web config"
+                }
+            },
         };
         // The token may be newer than what is cached: refusing it takes a proof asked for since it came (rule C7).
         if proof.asked.boot < round.arrived {

@@ -179,7 +179,7 @@ pub async fn c3_snapshots_are_whole<F: Fixture>() {
                 let page = reader.living(None, 100).await.unwrap();
                 for id in ids.iter() {
                     let living = page.living.iter().find(|living| living.id == *id);
-                    let living = living.map(|living| (living.revision, living.generation));
+                    let living = living.map(|living| (living.position.revision, living.generation));
                     seen.push((page.head.revision, *id, living));
                 }
                 heads.insert(page.head.revision);

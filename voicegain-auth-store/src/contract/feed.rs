@@ -70,6 +70,13 @@ pub async fn c4_the_log_says_what_happened<F: Fixture>() {
     assert_eq!(found, expected);
     assert!(log.is_sorted_by_key(|entry| entry.position.revision));
     assert_eq!(log.last().unwrap().position, head(&store).await);
+    // A record and the listing name the very entry of the last change, so that a lost branch is told apart.
+    for living in store.living(None, 100).await.unwrap().living {
+        let last = log.iter().rfind(|entry| entry.id == living.id).unwrap();
+        assert_eq!(living.position, last.position);
+        let stored = store.load(living.id).await.unwrap().value.unwrap();
+        assert_eq!(stored.position(), last.position);
+    }
     let mut entries: Vec<_> = log.iter().map(|entry| *entry.position.entry.as_bytes()).collect();
     entries.push(*begin.entry.as_bytes());
     entries.sort_unstable();

@@ -93,7 +93,9 @@ pub async fn living_pages_with_the_head<F: Fixture>() {
             assert_eq!(page.head, head);
             assert!(page.living.len() <= limit);
             after = page.living.last().map(|living| living.id).or(after);
-            found.extend(page.living.iter().map(|living| (living.id, living.revision, living.generation)));
+            found.extend(
+                page.living.iter().map(|living| (living.id, living.position.revision, living.generation)),
+            );
             assert_eq!(page.more, found.len() < expected.len(), "limit {limit}");
             if !page.more {
                 break;

@@ -23,7 +23,7 @@ fn change<T>(
     connection: &mut Connection,
     files: &Files,
     log_capacity: u32,
-    work: impl FnOnce(&Transaction<'_>, Revision) -> Outcome<Changed<T>>,
+    work: impl FnOnce(&Transaction<'_>, LogPosition) -> Outcome<Changed<T>>,
 ) -> Outcome<T> {
     if !connection.is_autocommit() {
         // What was rolled back last time would not be.
@@ -34,8 +34,9 @@ fn change<T>(
     // visible in their order.
     let revision = Revision::new(rows::head(&transaction)?.revision.get().saturating_add(1));
     let entry = EntryId::generate().map_err(|_| Cause::NoRandomness)?;
-    let Changed { id, change, answer } = work(&transaction, revision)?;
-    append(&transaction, LogPosition { revision, entry }, id, change, log_capacity)?;
+    let position = LogPosition { revision, entry };
+    let Changed { id, change, answer } = work(&transaction, position)?;
+    append(&transaction, position, id, change, log_capacity)?;
     files.still_there()?;
     transaction.commit().map_err(error::commit_failed)?;
     // If the file was taken away meanwhile, nobody knows where the change went.
@@ -78,7 +79,7 @@ pub(super) fn create(
     log_capacity: u32,
     new: &NewWebConfig,
 ) -> Outcome<WebConfig> {
-    change(connection, files, log_capacity, |transaction, revision| {
+    change(connection, files, log_capacity, |transaction, position| {
         let id = new.id.as_bytes();
         if transaction.prepare_cached("SELECT 1 FROM web_configs WHERE id = ?1")?.exists([id])? {
             return Err(StoreError::AlreadyExists.into());
@@ -100,7 +101,7 @@ pub(super) fn create(
             name: new.name.clone(),
             allowed_origins: new.allowed_origins.clone(),
             generation,
-            revision,
+            revision: position.revision,
             created_at: now,
             secret_created_at: now,
         };
@@ -108,8 +109,8 @@ pub(super) fn create(
         transaction
             .prepare_cached(
                 "INSERT INTO web_configs (id, account_id, context_id, name, allowed_origins, secret_format, \
-                 secret, generation, revision, created_at, secret_created_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                 secret, generation, revision, entry, created_at, secret_created_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
             )?
             .execute((
                 id,
@@ -120,7 +121,8 @@ pub(super) fn create(
                 PLAIN,
                 new.secret.expose(),
                 to_sql(generation.get())?,
-                to_sql(revision.get())?,
+                to_sql(position.revision.get())?,
+                position.entry.as_bytes(),
                 to_sql(now)?,
             ))?;
         Ok(Changed { id: new.id, change: Change::Put(generation), answer: config })
@@ -134,22 +136,23 @@ pub(super) fn regenerate(
     id: WebConfigId,
     secret: &Secret,
 ) -> Outcome<Regenerated> {
-    change(connection, files, log_capacity, |transaction, revision| {
+    change(connection, files, log_capacity, |transaction, position| {
         let mut config = living(transaction, id)?;
         config.generation = config.generation.next();
-        config.revision = revision;
+        config.revision = position.revision;
         config.secret_created_at = unix_seconds();
         transaction
             .prepare_cached(
                 "UPDATE web_configs SET secret_format = ?2, secret = ?3, generation = ?4, revision = ?5, \
-                 secret_created_at = ?6 WHERE id = ?1",
+                 entry = ?6, secret_created_at = ?7 WHERE id = ?1",
             )?
             .execute((
                 id.as_bytes(),
                 PLAIN,
                 secret.expose(),
                 to_sql(config.generation.get())?,
-                to_sql(revision.get())?,
+                to_sql(position.revision.get())?,
+                position.entry.as_bytes(),
                 to_sql(config.secret_created_at)?,
             ))?;
         let others = others_of_context(transaction, &config)?;
@@ -165,7 +168,7 @@ pub(super) fn update(
     id: WebConfigId,
     patch: WebConfigPatch,
 ) -> Outcome<WebConfig> {
-    change(connection, files, log_capacity, |transaction, revision| {
+    change(connection, files, log_capacity, |transaction, position| {
         let mut config = living(transaction, id)?;
         if let Some(name) = patch.name {
             config.name = name;
@@ -173,16 +176,17 @@ pub(super) fn update(
         if let Some(allowed_origins) = patch.allowed_origins {
             config.allowed_origins = allowed_origins;
         }
-        config.revision = revision;
+        config.revision = position.revision;
         transaction
             .prepare_cached(
-                "UPDATE web_configs SET name = ?2, allowed_origins = ?3, revision = ?4 WHERE id = ?1",
+                "UPDATE web_configs SET name = ?2, allowed_origins = ?3, revision = ?4, entry = ?5 WHERE id = ?1",
             )?
             .execute((
                 id.as_bytes(),
                 &config.name,
                 rows::origins(&config.allowed_origins)?,
-                to_sql(revision.get())?,
+                to_sql(position.revision.get())?,
+                position.entry.as_bytes(),
             ))?;
         Ok(Changed { id, change: Change::Put(config.generation), answer: config })
     })
@@ -194,13 +198,13 @@ pub(super) fn delete(
     log_capacity: u32,
     id: WebConfigId,
 ) -> Outcome<Revision> {
-    change(connection, files, log_capacity, |transaction, revision| {
+    change(connection, files, log_capacity, |transaction, position| {
         let generation = living(transaction, id)?.generation;
         transaction.prepare_cached("DELETE FROM web_configs WHERE id = ?1")?.execute([id.as_bytes()])?;
         transaction
             .prepare_cached("INSERT INTO ended_web_configs (id, generation) VALUES (?1, ?2)")?
             .execute((id.as_bytes(), to_sql(generation.get())?))?;
-        Ok(Changed { id, change: Change::Deleted(generation), answer: revision })
+        Ok(Changed { id, change: Change::Deleted(generation), answer: position.revision })
     })
 }
 

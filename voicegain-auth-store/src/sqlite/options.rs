@@ -31,9 +31,11 @@ impl SqliteOptions {
     }
 
     /// How often to look for changes made by other processes, while somebody waits for one (default: 50
-    /// milliseconds). Changes made through this store and its clones are noticed at once.
+    /// milliseconds; at least one, or there would be time for nothing else). Changes made through this store and its
+    /// clones are noticed at once.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
+        const LEAST: Duration = Duration::from_millis(1);
+        self.poll_interval = if interval.as_nanos() < LEAST.as_nanos() { LEAST } else { interval };
         self
     }
 

@@ -83,7 +83,7 @@ pub(super) fn living(
 ) -> Outcome<LivingPage> {
     read(connection, files, |transaction, head| {
         let mut statement = transaction.prepare_cached(
-            "SELECT id, revision, generation FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2",
+            "SELECT revision, entry, id, generation FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         // The empty blob comes before all others.
         let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
@@ -95,9 +95,9 @@ pub(super) fn living(
                 break;
             }
             page.living.push(Living {
-                id: rows::id(row, 0)?,
-                revision: rows::revision(row, 1)?,
-                generation: rows::generation(row, 2)?,
+                position: rows::position(row)?,
+                id: rows::id(row, 2)?,
+                generation: rows::generation(row, 3)?,
             });
         }
         Ok(page)

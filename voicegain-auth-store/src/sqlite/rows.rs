@@ -14,7 +14,7 @@ pub(super) const WEB_CONFIG: &str =
     "id, account_id, context_id, name, allowed_origins, generation, revision, created_at, secret_created_at";
 /// The columns that [`stored_web_config`] reads.
 pub(super) const STORED_WEB_CONFIG: &str = "id, account_id, context_id, name, allowed_origins, generation, \
-     revision, created_at, secret_created_at, secret_format, secret";
+     revision, created_at, secret_created_at, secret_format, secret, entry";
 /// The columns that [`log_entry`] reads.
 pub(super) const LOG_ENTRY: &str = "revision, entry, id, kind, generation";
 
@@ -71,7 +71,8 @@ pub(super) fn stored_web_config(row: &Row<'_>) -> Outcome<StoredWebConfig> {
         return Err(Failed::damaged("a secret is in a format that is not known here"));
     }
     let secret = row.get_ref(10)?.as_blob().map_err(Failed::damaged)?;
-    Ok(StoredWebConfig { config, secret: Secret::from_bytes(secret).map_err(Failed::damaged)? })
+    let secret = Secret::from_bytes(secret).map_err(Failed::damaged)?;
+    Ok(StoredWebConfig { config, secret, entry: EntryId::from_bytes(row.get(11)?) })
 }
 
 pub(super) fn position(row: &Row<'_>) -> Outcome<LogPosition> {

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[VERSION_1];
 /// The newest version.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// `revision` and `entry` name the last change of a web config as the log does.
 /// `secret_format` says what `secret` is: 0 for the secret itself; other numbers are free for sealed secrets.
 ///
 /// `ended_web_configs` remembers the last generation of what was deleted (rule W7). The first row of
@@ -32,6 +33,7 @@ CREATE TABLE web_configs (
     secret BLOB NOT NULL,
     generation INTEGER NOT NULL,
     revision INTEGER NOT NULL,
+    entry BLOB NOT NULL CHECK (length(entry) = 16),
     created_at INTEGER NOT NULL,
     secret_created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
