@@ -43,7 +43,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(Arc::clone(&shared)));
         if let Some(Err(error)) = tasks.join_next().await {
-            tracing::error!(%error, "the change feed's task ended; it is started again");
+            tracing::error!(%error, "the change feed's task ended; it is started again, and everything is read anew");
+            // It may have ended between hearing of a change and forgetting the old record.
+            shared.machine().distrust();
+            distrusted(&shared);
         }
         sleep(BACKOFF_MAX).await;
     }
@@ -64,6 +67,8 @@ async fn follow(shared: Arc<Shared>) {
                 rest(&shared).await;
             }
             Ok(Step::More) => {}
+            // A store that contradicts itself is not asked as fast as it answers.
+            Ok(Step::Anew) => sleep(BACKOFF_MIN).await,
             Err(error) => {
                 if shared.machine().failed() {
                     distrusted(&shared);
@@ -85,6 +90,8 @@ enum Step {
     /// There is more to read before anything is proved.
     More,
     Proved,
+    /// Everything was distrusted.
+    Anew,
 }
 
 async fn step(shared: &Shared, asked: Reading) -> Result<Step, StoreError> {
@@ -111,7 +118,7 @@ async fn step(shared: &Shared, asked: Reading) -> Result<Step, StoreError> {
                 }
                 let Some(proof) = shared.machine().prove(asked) else {
                     distrust(shared, applied);
-                    return Ok(Step::More);
+                    return Ok(Step::Anew);
                 };
                 shared.published.prove(proof);
                 shared.status.send_modify(|status| {
@@ -123,7 +130,7 @@ async fn step(shared: &Shared, asked: Reading) -> Result<Step, StoreError> {
             }
             LogRead::Gone => {
                 distrust(shared, after.revision);
-                Ok(Step::More)
+                Ok(Step::Anew)
             }
         },
     }
