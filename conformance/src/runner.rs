@@ -307,7 +307,7 @@ impl<'a> Run<'a> {
             (None, true) => return Err("there is no admin port".to_owned()),
             (_, false) => self.world.running.addr,
         };
-        let sent = template::now();
+        let sent = template::now_rounded_up();
         let answer = match &request.frames {
             Some((headers, body)) => http2::exchange(port, headers, body).await,
             None => http1::exchange(port, &request.text, &request.method, &request.after).await,

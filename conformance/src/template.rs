@@ -62,6 +62,12 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed())
 }
 
+/// Seconds since 1970, rounded up.
+pub fn now_rounded_up() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().cast_signed() + i64::from(now.subsec_nanos() > 0)
+}
+
 /// A random UUID (version 4), in lower case.
 pub fn new_uuid() -> String {
     let mut bytes = random::<16>();

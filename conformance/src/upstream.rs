@@ -122,6 +122,7 @@ async fn serve(mut stream: TcpStream, records: &Records) -> io::Result<()> {
             "Access-Control-Allow-Origin: https://evil.test\r\nAccess-Control-Allow-Credentials: true\r\n\
              Access-Control-Expose-Headers: X-Evil\r\n",
         ),
+        "vary" => plain("Vary: Accept-Encoding\r\n"),
         "public" => plain("Cache-Control: public, max-age=600\r\n"),
         "no-store" => plain("Cache-Control: no-store\r\n"),
         "ws" | "ws-chat" => {

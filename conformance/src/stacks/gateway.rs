@@ -105,7 +105,16 @@ impl Stack for GatewayProcess {
     }
 
     fn start(&self, variant: Variant) -> BoxFuture<'_, Result<Running, String>> {
-        Box::pin(self.run(variant))
+        Box::pin(async move {
+            // Between finding free ports and the gateway's taking them, somebody else may.
+            for _ in 0..3 {
+                match self.run(variant).await {
+                    Err(problem) if problem.contains("Address already in use") => {}
+                    outcome => return outcome,
+                }
+            }
+            self.run(variant).await
+        })
     }
 }
 

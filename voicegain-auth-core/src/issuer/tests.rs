@@ -206,3 +206,17 @@ async fn nothing_shows_a_token() {
         assert!(!shown.contains(part), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn w3_nor_once_the_new_secret_is_in_use() {
+    let world = World::new().await;
+    let issued = world.create().await;
+    let caller = identity(&world, &issued.jwt).await;
+    let renewed = world.issuer.regenerate(issued.config.id).await.unwrap();
+    // Now the cache holds the new record, which minting must not look at.
+    identity(&world, &renewed.jwt).await;
+    let minted = world.issuer.mint(&caller, Some("aud=*")).unwrap();
+    let verifier = world.verifier(Policy::default());
+    let refused = verifier.authorize(&TestHead::get("/v1/x").bearer(&minted)).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::InvalidToken);
+}

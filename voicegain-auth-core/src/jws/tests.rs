@@ -558,3 +558,22 @@ proptest! {
         prop_assert!(accepts(&key(), signed(&key(), &encode(W2_HEADER), &encode(payload))).is_err());
     }
 }
+
+std::thread_local! {
+    /// How many MACs this thread has computed.
+    pub(super) static MACS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+#[test]
+fn v5_known_and_unknown_cost_one_mac_each() {
+    let costs = |act: &dyn Fn(UnverifiedToken<'_>)| {
+        let token = good();
+        let before = MACS.get();
+        read(token.as_bytes(), |token| act(token)).unwrap();
+        MACS.get() - before
+    };
+    let (right, wrong) = (key(), MacKey::new(&secret(8)));
+    assert_eq!(costs(&|token| drop(token.verify(&right))), 1);
+    assert_eq!(costs(&|token| drop(token.verify(&wrong))), 1);
+    assert_eq!(costs(&|token| token.verify_unknown()), 1);
+}
