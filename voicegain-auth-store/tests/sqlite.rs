@@ -53,18 +53,6 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.unwrap()
 }
 
-/// Drops the last handle and waits for the file to be closed, when SQLite removes what is beside it.
-async fn close(store: SqliteStore) {
-    let wal = beside(store.path(), "-wal");
-    drop(store);
-    let closed = async {
-        while wal.exists() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    soon(closed).await;
-}
-
 async fn head(store: &SqliteStore) -> LogPosition {
     store.living(None, 0).await.unwrap().head
 }
@@ -105,7 +93,7 @@ async fn everything_survives_closing_and_opening_again() {
     store.create(ended.clone()).await.unwrap();
     store.delete(ended.id).await.unwrap();
     let position = head(&store).await;
-    close(store).await;
+    store.close();
 
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(head(&store).await, position);
@@ -186,7 +174,7 @@ async fn c4_a_replaced_file_is_not_available() {
     let other = directory.path().join("other.db");
     let store = SqliteStore::open(&path).unwrap();
     let id = store.create(new_config()).await.unwrap().id;
-    close(SqliteStore::open(&other).unwrap()).await;
+    SqliteStore::open(&other).unwrap().close();
     let at = head(&store).await;
 
     let aside = directory.path().join("aside.db");
@@ -220,13 +208,13 @@ async fn c4_a_removed_log_file_is_not_available() {
 async fn c4_a_link_that_is_pointed_elsewhere_is_not_available() {
     let (directory, target) = place();
     let link = directory.path().join("link.db");
-    close(SqliteStore::open(&target).unwrap()).await;
+    SqliteStore::open(&target).unwrap().close();
     symlink(&target, &link).unwrap();
     let store = SqliteStore::open(&link).unwrap();
     let id = store.create(new_config()).await.unwrap().id;
     let at = head(&store).await;
     let other = directory.path().join("other.db");
-    close(SqliteStore::open(&other).unwrap()).await;
+    SqliteStore::open(&other).unwrap().close();
     fs::remove_file(&link).unwrap();
     symlink(&other, &link).unwrap();
     every_call_is_unavailable(&store, id, at, "link.db was replaced or removed").await;
@@ -260,7 +248,7 @@ async fn c4_after_restoring_an_older_file_the_last_entry_is_gone() {
     back_up(&path, &backup);
     store.regenerate(id, secret()).await.unwrap();
     let seen = head(&store).await;
-    close(store).await;
+    store.close();
 
     fs::rename(&backup, &path).unwrap();
     let store = SqliteStore::open(&path).unwrap();
@@ -316,7 +304,7 @@ fn refused(path: &Path) -> OpenError {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let (_directory, path) = place();
-    close(SqliteStore::open(&path).unwrap()).await;
+    SqliteStore::open(&path).unwrap().close();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 77).unwrap();
     let error = refused(&path);
     assert!(matches!(error, OpenError::NewerSchema { found: 77, supported: 1, .. }), "{error:?}");
@@ -399,7 +387,7 @@ async fn filled() -> (TempDir, PathBuf) {
         store.create(new.clone()).await.unwrap();
         store.regenerate(new.id, secret()).await.unwrap();
     }
-    close(store).await;
+    store.close();
     (directory, path)
 }
 
@@ -462,7 +450,7 @@ async fn flipped_bytes_anywhere_never_panic() {
                     let loaded = store.load(living.id).await;
                     assert!(matches!(loaded, Ok(_) | Err(StoreError::Damaged(_))), "{begin}: {loaded:?}");
                 }
-                close(store).await;
+                store.close();
             }
         }
         for suffix in ["-wal", "-shm"] {
@@ -544,24 +532,87 @@ async fn superseded_secrets_do_not_stay_in_the_file() {
     store.regenerate(kept.id, marked(2)).await.unwrap();
     store.create(NewWebConfig { secret: marked(3), ..ended.clone() }).await.unwrap();
     store.delete(ended.id).await.unwrap();
-    close(store).await;
+    store.close();
     let file = fs::read(&path).unwrap();
     let holds = |mark: &String| file.windows(mark.len()).any(|window| window == mark.as_bytes());
     let found: Vec<_> = marks.iter().map(holds).collect();
     assert_eq!(found, [false, false, true, false]);
 }
 
+/// What a copy of the database file alone holds.
+async fn copied(path: &Path) -> (TempDir, SqliteStore) {
+    let (elsewhere, copy) = place();
+    fs::copy(path, &copy).unwrap();
+    let store = SqliteStore::open(copy).unwrap();
+    (elsewhere, store)
+}
+
+fn files(directory: &TempDir) -> Vec<String> {
+    let mut files: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort_unstable();
+    files
+}
+
 #[tokio::test]
-async fn the_threads_end_with_the_last_handle() {
-    let (_directory, path) = place();
+async fn dropping_the_last_handle_leaves_one_file_with_everything_in_it() {
+    let (directory, path) = place();
     let store = SqliteStore::open(&path).unwrap();
     let clone = store.clone();
     drop(store);
-    clone.create(new_config()).await.unwrap();
-    assert!(beside(&path, "-wal").exists());
-    // Closing waits for what SQLite does when both connections are closed.
-    close(clone).await;
-    assert!(!beside(&path, "-shm").exists());
+    let id = clone.create(new_config()).await.unwrap().id;
+    assert_eq!(files(&directory), ["store.db", "store.db-shm", "store.db-wal"]);
+    drop(clone);
+    assert_eq!(files(&directory), ["store.db"]);
+    let (_elsewhere, copy) = copied(&path).await;
+    assert!(copy.load(id).await.unwrap().value.is_some());
+}
+
+#[tokio::test]
+async fn closing_leaves_one_file_whoever_still_holds_a_handle() {
+    let (directory, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    let id = store.create(new_config()).await.unwrap().id;
+    let clone = store.clone();
+    let at = head(&clone).await;
+    let waiting = tokio::spawn({
+        let clone = clone.clone();
+        async move { clone.changed(at.revision).await }
+    });
+    store.close();
+    assert_eq!(files(&directory), ["store.db"]);
+    let (_elsewhere, copy) = copied(&path).await;
+    assert!(copy.load(id).await.unwrap().value.is_some());
+    every_call_is_unavailable(&clone, id, at, "ended").await;
+    soon(waiting).await.unwrap();
+    clone.close();
+}
+
+#[tokio::test]
+async fn a_store_that_another_still_has_open_holds_everything_in_its_file_too() {
+    let (_directory, path) = place();
+    let (store, other) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let id = store.create(new_config()).await.unwrap().id;
+    store.close();
+    assert_eq!(fs::metadata(beside(&path, "-wal")).unwrap().len(), 0);
+    let (_elsewhere, copy) = copied(&path).await;
+    assert!(copy.load(id).await.unwrap().value.is_some());
+    other.regenerate(id, secret()).await.unwrap();
+}
+
+#[tokio::test]
+async fn closing_under_a_reader_ends_and_loses_nothing() {
+    let (_directory, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch("BEGIN; SELECT count(*) FROM web_configs").unwrap();
+    let id = store.create(new_config()).await.unwrap().id;
+    store.close();
+    assert_ne!(fs::metadata(beside(&path, "-wal")).unwrap().len(), 0, "the reader needs it");
+    assert!(SqliteStore::open(&path).unwrap().load(id).await.unwrap().value.is_some());
+    drop(raw);
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ mod extract;
 mod future;
 mod head;
 mod layer;
+#[cfg(feature = "axum")]
+mod rejected;
 mod response;
 mod service;
 mod strip;
@@ -15,4 +17,6 @@ pub use body::{Grpc, Json, RejectionBody, RejectionBodyFn, rejection_body_fn};
 pub use extract::{Caller, Identity, IdentityRejection, MissingLayer};
 pub use future::ResponseFuture;
 pub use layer::AuthLayer;
+#[cfg(feature = "axum")]
+pub use rejected::Rejected;
 pub use service::AuthService;

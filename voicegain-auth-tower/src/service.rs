@@ -1,4 +1,5 @@
 use std::mem;
+#[cfg(feature = "axum")]
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -71,6 +72,7 @@ impl<S: Clone, R> AuthService<S, R> {
 }
 
 /// The realm that the layer's challenges name, for the extractors.
+#[cfg(feature = "axum")]
 #[derive(Debug, Clone)]
 pub(crate) struct Realm(pub(crate) Arc<str>);
 
@@ -85,6 +87,7 @@ impl<R> AuthLayer<R> {
         let plan = self.verifier.strip(&self.head(request));
         strip::apply(plan, request);
         let caller = admitted.into_caller();
+        #[cfg(feature = "axum")]
         if caller.identity().is_none() {
             // An extractor that asks for an identity will have to refuse in the layer's place.
             request.extensions_mut().insert(Realm(self.verifier.policy().realm().into()));

@@ -6,14 +6,16 @@ mod common;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::OriginalUri;
+use axum::extract::{OriginalUri, RawQuery, State};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use common::{World, header, reason};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode, Uri};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
-use voicegain_auth_core::{Policy, TokenSources};
-use voicegain_auth_tower::{AuthLayer, Identity};
+use voicegain_auth_core::{Issuer, Policy, Reason, Rejection, TokenSources};
+use voicegain_auth_tower::{AuthLayer, Identity, Rejected};
 
 async fn call(app: &Router, path: &str, token: Option<&str>) -> Response<Body> {
     send(app, Method::GET, path, token).await
@@ -227,4 +229,52 @@ async fn with_cors_outside_a_page_can_read_the_refusal_and_asks_before_it_needs_
     let response = app.oneshot(preflight).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(header(&response, "access-control-allow-headers"), Some("authorization"));
+}
+
+async fn mint(
+    identity: Identity,
+    State(issuer): State<Issuer>,
+    RawQuery(query): RawQuery,
+) -> Result<impl IntoResponse, Rejected> {
+    let token = issuer.mint(&identity, query.as_deref())?;
+    Ok(([(CONTENT_TYPE, "text/plain"), (CACHE_CONTROL, "no-store")], token))
+}
+
+#[tokio::test]
+async fn m2_m3_a_mint_route_of_the_applications_own() {
+    let world = World::new().await;
+    let app = Router::new()
+        .route("/v1/security/jwt", get(mint))
+        .with_state(world.issuer.clone())
+        .route("/v1/x", get(account))
+        .layer(world.layer());
+    let token = world.long_lived().await;
+    let path = "/v1/security/jwt?aud=https://app.test";
+
+    let minted = call(&app, path, Some(&token)).await;
+    assert_eq!(minted.status(), StatusCode::OK);
+    assert_eq!(header(&minted, "content-type"), Some("text/plain"));
+    assert_eq!(header(&minted, "cache-control"), Some("no-store"));
+    let short_lived = common::text(minted).await;
+    assert_eq!(status(&app, "/v1/x", Some(&short_lived)).await, 200);
+
+    for (path, token, expected, said) in [
+        ("/v1/security/jwt", &token, 400, Reason::InvalidParameter),
+        (path, &short_lived, 403, Reason::InsufficientScope),
+    ] {
+        let refused = call(&app, path, Some(token)).await;
+        assert_eq!(refused.status().as_u16(), expected, "{path}");
+        assert_eq!(header(&refused, "content-type"), Some("application/json"), "{path}");
+        assert_eq!(header(&refused, "cache-control"), Some("no-store"), "{path}");
+        let challenge = header(&refused, "www-authenticate").unwrap_or_default();
+        assert_eq!(
+            challenge.contains("insufficient_scope"),
+            said == Reason::InsufficientScope,
+            "{challenge}"
+        );
+        assert_eq!(refused.extensions().get::<Rejection>().map(Rejection::reason), Some(said));
+        assert_eq!(reason(refused).await, said.as_str(), "{path}");
+    }
+    assert_eq!(status(&app, path, None).await, 401);
+    assert_eq!(send(&app, Method::POST, path, Some(&token)).await.status(), StatusCode::METHOD_NOT_ALLOWED);
 }

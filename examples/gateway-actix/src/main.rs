@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|error| error.to_string())
-        .and_then(|runtime| run(&args, &runtime).map_err(|error| error.to_string()));
+        .and_then(|runtime| run(&args, runtime).map_err(|error| error.to_string()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,14 +38,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args, runtime: &Runtime) -> Result<(), SetupError> {
+fn run(args: &Args, runtime: Runtime) -> Result<(), SetupError> {
     let entered = runtime.enter();
     let setup = Setup::new(args)?;
     let shutdown = shutdown::on_signal().map_err(SetupError::Signals)?;
     drop(entered);
     let listen = |error| SetupError::Listen(args.listen, error);
     setup.announce().map_err(listen)?;
-    let Setup { gateway, admin, listener, admin_listener, .. } = setup;
+    let Setup { gateway, admin, listener, admin_listener, store, .. } = setup;
 
     let admin = runtime.spawn(server::serve_router(admin_listener, admin, shutdown.clone()));
     let handle = runtime.handle().clone();
@@ -74,6 +74,12 @@ fn run(args: &Args, runtime: &Runtime) -> Result<(), SetupError> {
     served.map_err(listen)?;
     if runtime.block_on(admin).is_err() {
         tracing::error!("the admin port has failed");
+    }
+    // Ends the change feed, which reads the store.
+    drop(runtime);
+    if let Some(store) = store {
+        // actix does not wait for its workers' threads, which may still hold a handle.
+        store.close();
     }
     Ok(())
 }

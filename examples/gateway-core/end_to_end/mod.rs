@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Keeps a broken test from hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running gateway with a store in memory.
+/// A running gateway.
 pub struct Gateway {
     process: Child,
     pub api: SocketAddr,
@@ -21,9 +21,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// With a store in memory.
     pub fn start(args: &[&str]) -> Self {
+        Self::with_store("memory:", args)
+    }
+
+    pub fn with_store(url: &str, args: &[&str]) -> Self {
         let mut process = Command::new(super::BINARY)
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", "memory:"])
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", url])
             .args(args)
             .env_remove("VOICEGAIN_ADMIN_TOKEN")
             .env_remove("VOICEGAIN_ADMIN_TOKEN_FILE")
@@ -245,6 +250,27 @@ fn sigterm_lets_a_request_under_way_finish() {
     let answer = Answer::parse(&answer);
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"late".as_slice()));
     assert!(gateway.process.wait().unwrap().success());
+}
+
+#[test]
+fn after_sigterm_the_store_is_one_file_with_everything_in_it() {
+    let place = tempfile::TempDir::new().unwrap();
+    let store = |name: &str| format!("sqlite://{}", place.path().join(name).display());
+    for number in 0..5 {
+        let (file, copy) = (format!("{number}.db"), format!("{number}-copy.db"));
+        let mut gateway = Gateway::with_store(&store(&file), &[]);
+        let (_, token) = gateway.create();
+        assert_eq!(gateway.get("/v1/hello", &token, &[]).status, 200);
+        gateway.terminate();
+        assert!(gateway.process.wait().unwrap().success());
+
+        for beside in ["-wal", "-shm"] {
+            assert!(!place.path().join(format!("{file}{beside}")).exists(), "{file}{beside}");
+        }
+        std::fs::copy(place.path().join(&file), place.path().join(&copy)).unwrap();
+        let gateway = Gateway::with_store(&store(&copy), &[]);
+        assert_eq!(gateway.get("/v1/hello", &token, &[]).status, 200, "{copy}");
+    }
 }
 
 #[test]

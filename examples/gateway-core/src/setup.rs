@@ -28,6 +28,8 @@ pub struct Setup {
     pub listener: std::net::TcpListener,
     /// Listens on the admin port.
     pub admin_listener: TcpListener,
+    /// The store, if it is in a file: for a program whose threads outlive `main`, to close at its end.
+    pub store: Option<SqliteStore>,
     /// The token of the admin API, if it was generated: to be shown once.
     pub generated_token: Option<String>,
 }
@@ -93,7 +95,8 @@ impl Setup {
         let listener = listen(args.listen)?;
         let admin_listener = listen(args.admin_listen)?;
 
-        let cache = open_store(&args.store)?.max_revocation_delay(args.max_revocation_delay).build()?;
+        let (cache, store) = open_store(&args.store)?;
+        let cache = cache.max_revocation_delay(args.max_revocation_delay).build()?;
         let issuer = Issuer::new(cache.clone(), args.api_url.as_str())?;
         let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(args.admin_listen);
         for name in &args.admin_host {
@@ -102,7 +105,7 @@ impl Setup {
         let gateway = Gateway::new(Verifier::new(cache, policy), issuer, forwarder, args.max_body_bytes);
         let admin_listener = TcpListener::from_std(admin_listener)
             .map_err(|error| SetupError::Listen(args.admin_listen, error))?;
-        Ok(Self { gateway, admin: admin.build(), listener, admin_listener, generated_token })
+        Ok(Self { gateway, admin: admin.build(), listener, admin_listener, store, generated_token })
     }
 
     /// Says on the terminal where the gateway is, and the admin token if it was generated.
@@ -129,15 +132,18 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, SetupError> {
     listener.map_err(|error| SetupError::Listen(address, error))
 }
 
-fn open_store(url: &str) -> Result<SecretCacheBuilder, SetupError> {
+/// A cache over the store, and the store itself if it is in a file.
+fn open_store(url: &str) -> Result<(SecretCacheBuilder, Option<SqliteStore>), SetupError> {
     if let Some(file) = url.strip_prefix("sqlite://") {
         if file.is_empty() {
             return Err(SetupError::NoStoreFile);
         }
-        return Ok(SecretCache::builder(SqliteStore::open(file)?));
+        let store = SqliteStore::open(file)?;
+        return Ok((SecretCache::builder(store.clone()), Some(store)));
     }
     if url == "memory:" {
-        return Ok(SecretCache::builder(MemoryStore::new().map_err(SetupError::MemoryStore)?));
+        let store = MemoryStore::new().map_err(SetupError::MemoryStore)?;
+        return Ok((SecretCache::builder(store), None));
     }
     // What comes after the scheme may be a password.
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);

@@ -2,7 +2,8 @@
 //!
 //! Two threads of its own serve a store: one changes the file, the other reads it, so that a look-up or a
 //! proof of freshness never waits behind a change that is being forced to the disk. Both end when the last
-//! handle is dropped. Any number of processes may open one file; each sees the changes of the others.
+//! handle is dropped, which waits for them. Any number of processes may open one file; each sees the changes
+//! of the others.
 //!
 //! An answer counts only while the path still names the very files that are open (rule C4). If they were
 //! replaced or removed, every call fails with
@@ -11,6 +12,7 @@
 //! would start from the head of a file that nobody else writes to any more.
 
 mod changes;
+mod checkpoint;
 mod error;
 mod files;
 mod open;

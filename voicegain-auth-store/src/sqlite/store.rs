@@ -17,17 +17,27 @@ use super::error::{OpenError, Outcome};
 use super::files::Files;
 use super::open::{self, Opened};
 use super::options::SqliteOptions;
-use super::worker::{self, Head, Worker};
-use super::{changes, reads};
+use super::worker::{self, Closed, Head, Worker};
+use super::{changes, checkpoint, reads};
+
+/// How long the end of a store may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A store in one SQLite file. Clones share its threads; see [the module](super).
+///
+/// Dropping the last handle closes the file as [`close`](Self::close) does, and waits for it.
 #[derive(Clone)]
 pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     reader: Worker,
     writer: Worker,
-    head: Arc<watch::Receiver<Head>>,
+    head: watch::Receiver<Head>,
     files: Arc<Files>,
     log_capacity: u32,
+    closed: Closed,
 }
 
 impl SqliteStore {
@@ -43,33 +53,66 @@ impl SqliteStore {
         let Opened { writer, reader, files } = open::open(path, options)?;
         let files = Arc::new(files);
         let failed = |error| OpenError::io(path, error);
-        let (reader, head) =
+        let (reader, head, closed) =
             worker::spawn_reader(reader, Arc::clone(&files), options.poll_interval).map_err(failed)?;
-        let writer = worker::spawn_writer(writer, reader.clone()).map_err(failed)?;
-        Ok(Self { reader, writer, head: Arc::new(head), files, log_capacity: options.log_capacity })
+        let last = {
+            let files = Arc::clone(&files);
+            move |connection: &mut Connection| checkpoint::before_closing(connection, &files)
+        };
+        let writer = worker::spawn_writer(writer, &reader, last).map_err(failed)?;
+        let shared = Shared { reader, writer, head, files, log_capacity: options.log_capacity, closed };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The file, as an absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.files.path()
+        self.shared.files.path()
+    }
+
+    /// Closes the file once everything asked for before is done, so that all of the data is in the one file
+    /// and the two beside it are gone. They stay while another process has the store open, and data may stay
+    /// in them while it reads. Every other handle answers "not available" from now on.
+    ///
+    /// Blocks meanwhile, for 5 seconds at most; a warning is logged if that was not enough. Call it at the
+    /// end of a process in which other threads may still hold a handle when `main` returns.
+    pub fn close(self) {
+        self.shared.close();
     }
 
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connection, &Files) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let files = Arc::clone(&self.files);
-        self.reader.run(move |connection| read(connection, &files)).await
+        let files = Arc::clone(&self.shared.files);
+        self.shared.reader.run(move |connection| read(connection, &files)).await
     }
 
     async fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Connection, &Files, u32) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let files = Arc::clone(&self.files);
-        let log_capacity = self.log_capacity;
-        self.writer.run(move |connection| change(connection, &files, log_capacity)).await
+        let files = Arc::clone(&self.shared.files);
+        let log_capacity = self.shared.log_capacity;
+        self.shared.writer.run(move |connection| change(connection, &files, log_capacity)).await
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        self.writer.close();
+        self.reader.close();
+        if !self.closed.wait(CLOSE_LIMIT) {
+            let file = self.files.path().display();
+            tracing::warn!(%file, "the database file is still being closed; keep the -wal file beside it");
+        }
+    }
+}
+
+/// Threads end with the process, whatever they are at: whoever drops the last handle waits for them.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -123,7 +166,7 @@ impl ChangeFeed for SqliteStore {
     async fn changed(&self, seen: Revision) {
         // From here on the reading thread looks at its interval. What was known before may be older than
         // `seen`.
-        let mut head = watch::Receiver::clone(&self.head);
+        let mut head = self.shared.head.clone();
         head.mark_unchanged();
         // A head that went back is worth a look as well, and so is one that cannot be read.
         if self.read(reads::head).await.is_ok_and(|now| now == seen) {

@@ -1,9 +1,10 @@
 //! Threads that own a connection, and how a future gets an answer from one.
 
+use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,14 +27,21 @@ pub(super) enum Message {
 }
 
 /// Sends work to a thread, which ends when all senders are gone.
-#[derive(Clone)]
-pub(super) struct Worker(SyncSender<Message>);
+pub(super) struct Worker(Mutex<Option<SyncSender<Message>>>);
 
 impl Worker {
     fn spawn(name: &str, run: impl FnOnce(Receiver<Message>) + Send + 'static) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
         thread::Builder::new().name(name.to_owned()).spawn(move || run(receiver))?;
-        Ok(Self(sender))
+        Ok(Self::of(sender))
+    }
+
+    fn of(sender: SyncSender<Message>) -> Self {
+        Self(Mutex::new(Some(sender)))
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<SyncSender<Message>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does the work on the thread. What has not begun when this future is dropped is not done at all; what
@@ -52,31 +60,44 @@ impl Worker {
                 .unwrap_or_else(|_| Err(Cause::Panicked.into()));
             let _ = sender.send(outcome.map_err(StoreError::from));
         };
-        self.0.try_send(Message::Work(Box::new(work))).map_err(|error| {
-            StoreError::unavailable(match error {
-                TrySendError::Full(_) => Cause::Overloaded,
-                TrySendError::Disconnected(_) => Cause::Ended,
-            })
-        })?;
+        self.give(Message::Work(Box::new(work))).map_err(StoreError::unavailable)?;
         // Work that was begun is always answered, so without an answer it was not begun.
         receiver.await.unwrap_or_else(|_| Err(StoreError::unavailable(Cause::Ended)))
     }
 
-    fn look(&self) {
-        // If the queue is full, the thread looks as soon as its interval is over.
-        let _ = self.0.try_send(Message::Look);
+    fn give(&self, message: Message) -> Result<(), Cause> {
+        let sender = self.sender();
+        sender.as_ref().ok_or(Cause::Ended)?.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => Cause::Overloaded,
+            TrySendError::Disconnected(_) => Cause::Ended,
+        })
+    }
+
+    /// Takes no more work. The thread still does what it was given.
+    pub(super) fn close(&self) {
+        self.sender().take();
     }
 }
 
-/// The thread that changes the file. After each change the reading thread looks where the head is now.
-pub(super) fn spawn_writer(mut connection: Connection, reader: Worker) -> io::Result<Worker> {
+/// The thread that changes the file. After each change the reading thread is told to look where the head is
+/// now. At its end it does `last`.
+pub(super) fn spawn_writer(
+    mut connection: Connection,
+    reader: &Worker,
+    last: impl FnOnce(&mut Connection) + Send + 'static,
+) -> io::Result<Worker> {
+    let reader = reader.sender().clone();
     Worker::spawn("vg-sqlite-write", move |messages| {
         for message in messages {
             if let Message::Work(work) = message {
                 work(&mut connection);
-                reader.look();
+                if let Some(reader) = &reader {
+                    // If the queue is full, the thread looks as soon as its interval is over.
+                    let _ = reader.try_send(Message::Look);
+                }
             }
         }
+        last(&mut connection);
         // In this order: if both connections were closed at once, neither would find itself the last one, and
         // the write-ahead log would stay behind.
         drop(connection);
@@ -87,16 +108,34 @@ pub(super) fn spawn_writer(mut connection: Connection, reader: Worker) -> io::Re
 /// The revision of the log's head, as far as is known; `None` if it could not be read.
 pub(super) type Head = Option<Revision>;
 
-/// The thread that reads the file, and looks where the head is while somebody waits for it to move.
+/// The thread that reads the file, and looks where the head is while somebody waits for it to move. It
+/// outlives the writing thread.
 pub(super) fn spawn_reader(
     connection: Connection,
     files: Arc<Files>,
     interval: Duration,
-) -> io::Result<(Worker, watch::Receiver<Head>)> {
+) -> io::Result<(Worker, watch::Receiver<Head>, Closed)> {
     let (head, watched) = watch::channel(None);
+    let (open, closed) = mpsc::channel();
     let mut reader = Reader { connection, files, head, interval, looked: None };
-    let worker = Worker::spawn("vg-sqlite-read", move |messages| reader.run(&messages))?;
-    Ok((worker, watched))
+    let worker = Worker::spawn("vg-sqlite-read", move |messages| {
+        reader.run(&messages);
+        drop(reader);
+        drop(open);
+    })?;
+    Ok((worker, watched, Closed(Mutex::new(Some(closed)))))
+}
+
+/// Tells when the reading thread, the last one, has closed its connection.
+pub(super) struct Closed(Mutex<Option<Receiver<Infallible>>>);
+
+impl Closed {
+    /// Waits for that, once; whether the wait was long enough.
+    pub(super) fn wait(&self, limit: Duration) -> bool {
+        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = closed.take().map(|closed| closed.recv_timeout(limit));
+        !matches!(waited, Some(Err(RecvTimeoutError::Timeout)))
+    }
 }
 
 struct Reader {
@@ -147,23 +186,22 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::mpsc;
 
     use super::*;
 
     fn worker() -> Worker {
         let (reader, messages) = sync_channel(1);
         drop(messages);
-        spawn_writer(Connection::open_in_memory().unwrap(), Worker(reader)).unwrap()
+        spawn_writer(Connection::open_in_memory().unwrap(), &Worker::of(reader), |_| ()).unwrap()
     }
 
     /// Keeps the thread busy until the sender is used or dropped.
     async fn occupied(
-        worker: &Worker,
+        worker: &Arc<Worker>,
     ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), StoreError>>) {
         let (release, released) = mpsc::channel();
         let (begun, has_begun) = oneshot::channel();
-        let worker = worker.clone();
+        let worker = Arc::clone(worker);
         let task = tokio::spawn(async move {
             let work = move |_: &mut Connection| {
                 let _ = begun.send(());
@@ -199,9 +237,9 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_is_gone_is_an_error() {
         let (sender, messages) = sync_channel(4);
-        let worker = Worker(sender);
+        let worker = Arc::new(Worker::of(sender));
         let waiting = tokio::spawn({
-            let worker = worker.clone();
+            let worker = Arc::clone(&worker);
             async move { worker.run(|_| Ok(())).await }
         });
         tokio::task::yield_now().await;
@@ -214,9 +252,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_given_before_closing_is_done_and_nothing_after_it() {
+        let worker = Arc::new(worker());
+        let (release, task) = occupied(&worker).await;
+        let mut before = Box::pin(worker.run(|_| Ok(())));
+        assert!(is_pending(before.as_mut()).await);
+        worker.close();
+        let error = worker.run(|_| Ok(())).await.unwrap_err();
+        assert!(error.chain().contains("ended"), "{error:?}");
+        drop(release);
+        before.await.unwrap();
+        task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn too_long_a_queue_is_an_error() {
         let (sender, _messages) = sync_channel(0);
-        let error = Worker(sender).run(|_| Ok(())).await.unwrap_err();
+        let error = Worker::of(sender).run(|_| Ok(())).await.unwrap_err();
         assert!(
             matches!(error, StoreError::Unavailable(_)) && error.chain().contains("too many"),
             "{error:?}"
@@ -225,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_not_begun() {
-        let worker = worker();
+        let worker = Arc::new(worker());
         let (release, task) = occupied(&worker).await;
         let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         let work = |number: usize| {

@@ -153,11 +153,7 @@ fn read_only_file_system(place: &Path) {
     let store = open(place);
     block_on(store.create(new_config(shared_id()))).unwrap();
     let digest = digest(&load(&store).secret);
-    let wal = place.join("store.db-wal");
-    drop(store);
-    while wal.exists() {
-        std::thread::yield_now();
-    }
+    store.close();
     let remount = |how: &str| {
         let status = std::process::Command::new("mount").args(["-o", how]).arg(place).status().unwrap();
         assert!(status.success());

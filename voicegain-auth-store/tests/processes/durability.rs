@@ -1,11 +1,14 @@
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use voicegain_auth_core::store::SecretStore as _;
+use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _};
 
-use super::{Killed, Ran, block_on, child, digest, load, new_config, open, secret, shared_id};
+use super::{
+    Killed, Ran, block_on, child, database, digest, load, new_config, open, secret, shared_id, text,
+};
 
 const ACKNOWLEDGED: u64 = 1_000;
 
@@ -73,5 +76,21 @@ pub(super) fn kill_9_loses_no_acknowledged_regenerate() -> Ran {
         generation = found.0;
     }
     println!("     {acknowledged} acknowledged, {kills} kills, none lost");
+    Ok(())
+}
+
+/// A process that has ended leaves one file, which holds everything wherever it is copied.
+pub(super) fn a_process_that_has_ended_leaves_one_file() -> Ran {
+    for _ in 0..10 {
+        let place = TempDir::new().unwrap();
+        let said = text(&child("create", place.path()).output().unwrap());
+        let left: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["store.db"]);
+        let elsewhere = TempDir::new().unwrap();
+        fs::copy(database(place.path()), database(elsewhere.path())).unwrap();
+        let page = block_on(open(elsewhere.path()).living(None, 10)).unwrap();
+        assert_eq!(page.living.len(), 1);
+        assert!(said.starts_with(&page.living[0].id.to_string()), "{said}");
+    }
     Ok(())
 }

@@ -20,6 +20,7 @@ type Case = (&'static str, fn() -> Ran);
 
 const CASES: &[Case] = &[
     ("kill_9_loses_no_acknowledged_regenerate", durability::kill_9_loses_no_acknowledged_regenerate),
+    ("a_process_that_has_ended_leaves_one_file", durability::a_process_that_has_ended_leaves_one_file),
     ("m1_a_commit_that_cannot_be_written_is_unknown", system::m1_a_commit_that_cannot_be_written_is_unknown),
     ("a_full_disk_loses_nothing_and_ends", system::a_full_disk_loses_nothing_and_ends),
     ("a_read_only_file_system_is_refused", system::a_read_only_file_system_is_refused),
