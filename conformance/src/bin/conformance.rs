@@ -41,7 +41,15 @@ async fn main() -> ExitCode {
         }
     };
     cases.retain(|case| case.id.starts_with(&args.only));
-    let stack = GatewayProcess::new(&args.stack, &args.bin, &args.extra, !args.no_http2);
+    // The child is started in a folder of its own.
+    let bin = match args.bin.canonicalize() {
+        Ok(bin) => bin,
+        Err(error) => {
+            eprintln!("--bin {}: {error}; build the gateway first", args.bin.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let stack = GatewayProcess::new(&args.stack, &bin, &args.extra, !args.no_http2);
     let result = runner::run(&stack, &cases).await;
     println!("{}", result.describe());
     println!("{}", report::total(std::slice::from_ref(&result)));

@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use actix_web::body::{BodySize, MessageBody as _};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::UPGRADE;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use http::header::{CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -103,6 +106,18 @@ fn refuse(refusal: Refusal) -> Response<GatewayBody> {
 
 fn answer(response: Response<GatewayBody>, request: &HttpRequest) -> HttpResponse<AnswerBody> {
     let mut answer = convert::response(response, request.method());
+    if request.headers().contains_key(UPGRADE)
+        && answer.status().as_u16() != StatusCode::SWITCHING_PROTOCOLS.as_u16()
+    {
+        // actix sends a body of unknown length unchunked here, whatever its own header says: it must end with the
+        // connection, and say so.
+        let streamed = matches!(answer.body().size(), BodySize::Stream);
+        let head = answer.head_mut();
+        head.set_connection_type(ConnectionType::Close);
+        if streamed {
+            head.no_chunking(true);
+        }
+    }
     answer.extensions_mut().insert(Readable);
     answer
 }

@@ -16,11 +16,11 @@ pub struct Args {
     pub token_sources: TokenSources,
 
     /// The address the API is served on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
     /// The address the admin API is served on; keep it where only operators reach it
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8081")]
     pub admin_listen: SocketAddr,
 
     /// The token of the admin API; other users of this machine may see a flag, so better use the environment or a file.
@@ -83,13 +83,14 @@ impl Args {
     }
 
     fn command(name: &'static str, version: &'static str) -> Command {
-        let command = Command::new(name)
-            .version(version)
+        // The description comes last: that of the flags' struct would take its place.
+        Self::augment_args(Command::new(name).version(version))
             .about("Puts Voicegain's tokens in front of an API: accepts, refuses, mints, and revokes")
+            .long_about(None)
             .after_help(
-                "Durations are written as 500ms, 30s, 5m or 1h. RUST_LOG says how much is logged, as in RUST_LOG=debug.",
-            );
-        Self::augment_args(command)
+                "Durations are written as 500ms, 30s, 5m or 1h; a bare number is seconds. RUST_LOG says how much is \
+                 logged, as in RUST_LOG=debug.",
+            )
     }
 }
 

@@ -50,10 +50,18 @@ pub async fn serve<S, B>(
             }
         };
         let service = make(client);
-        let connection = server.serve_connection_with_upgrades(io(stream), service).into_owned();
-        let connection = connections.watch(connection);
+        let (server, watcher, shutdown) = (server.clone(), connections.watcher(), shutdown.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            // hyper's own time limits begin once it knows which protocol it is.
+            match shutdown
+                .run_until_cancelled(tokio::time::timeout(HEAD_TIMEOUT, protocol_known(&stream)))
+                .await
+            {
+                Some(Ok(Ok(()))) => {}
+                _ => return tracing::debug!("a connection said nothing"),
+            }
+            let connection = server.serve_connection_with_upgrades(io(stream), service).into_owned();
+            if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(?error, "a connection has failed");
             }
         });
@@ -67,6 +75,21 @@ pub async fn serve<S, B>(
 /// Serves an axum router.
 pub async fn serve_router(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
     serve(listener, |_| TowerToHyperService::new(router.clone()), false, shutdown).await;
+}
+
+/// Waits until a connection's first bytes tell HTTP/2's preface from everything else.
+async fn protocol_known(stream: &TcpStream) -> std::io::Result<()> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        let seen = &first[..count];
+        if count == 0 || count == PREFACE.len() || !PREFACE.starts_with(seen) {
+            return Ok(());
+        }
+        // What has been peeked at stays readable, so there is nothing to be woken by.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn io(stream: TcpStream) -> TokioIo<TcpStream> {
@@ -84,7 +107,12 @@ fn builder(websockets_over_http2: bool) -> auto::Builder<TokioExecutor> {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BUFFER as usize);
     let mut http2 = server.http2();
-    http2.timer(TokioTimer::new()).max_header_list_size(MAX_HEAD_BUFFER);
+    // A client that is gone, or says nothing and does not answer, is found out.
+    http2
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEAD_BUFFER)
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_timeout(HEAD_TIMEOUT);
     if websockets_over_http2 {
         http2.enable_connect_protocol();
     }

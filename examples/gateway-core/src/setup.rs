@@ -1,5 +1,6 @@
 //! From flags to everything a gateway serves.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -38,7 +39,9 @@ pub struct Setup {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A port cannot be had.
-    #[error("cannot listen on {0}: {1}")]
+    #[error(
+        "cannot listen on {0}: {1}; is another gateway running? --listen and --admin-listen take other ports"
+    )]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The signals that end the process cannot be listened for.
     #[error("cannot listen for signals: {0}")]
@@ -59,8 +62,8 @@ pub enum SetupError {
     #[error("--admin-token-file {0}: {1}")]
     TokenFile(PathBuf, #[source] std::io::Error),
     /// The admin token is none.
-    #[error("--admin-token: {0}")]
-    AdminToken(#[from] InvalidAdminToken),
+    #[error("{0}: {1}")]
+    AdminToken(String, #[source] InvalidAdminToken),
     /// There is no randomness for an admin token.
     #[error("no admin token can be generated: {0}")]
     Randomness(getrandom::Error),
@@ -112,13 +115,16 @@ impl Setup {
     ///
     /// # Errors
     /// If the ports do not say where they are.
-    #[allow(clippy::print_stdout, reason = "programs that start a gateway read this")]
     pub fn announce(&self) -> std::io::Result<()> {
-        println!("listening on http://{}", self.listener.local_addr()?);
-        println!("admin on http://{}", self.admin_listener.local_addr()?);
+        let mut text = format!("listening on http://{}\n", self.listener.local_addr()?);
+        text += &format!("admin on http://{}\n", self.admin_listener.local_addr()?);
         if let Some(token) = &self.generated_token {
-            println!("admin token (generated, shown only now): {token}");
+            text += &format!("admin token (generated, shown only now): {token}\n");
+            text +=
+                "There is a new one at every start; VOICEGAIN_ADMIN_TOKEN or --admin-token-file keeps one.\n";
         }
+        // Whoever reads this may have gone away already, which is no reason not to serve.
+        let _ = std::io::stdout().write_all(text.as_bytes());
         Ok(())
     }
 }
@@ -146,8 +152,8 @@ fn open_store(url: &str) -> Result<(SecretCacheBuilder, Option<SqliteStore>), Se
         return Ok((SecretCache::builder(store), None));
     }
     // What comes after the scheme may be a password.
-    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
-    Err(SetupError::UnknownStore(format!("{}:…", scheme.escape_debug())))
+    let shown = url.split_once(':').map_or(url.to_owned(), |(scheme, _)| format!("{scheme}:…"));
+    Err(SetupError::UnknownStore(shown.escape_debug().to_string()))
 }
 
 /// The admin token, and its text if it was generated.
@@ -155,13 +161,15 @@ fn admin_token(args: &Args) -> Result<(AdminToken, Option<String>), SetupError> 
     if let Some(file) = &args.admin_token_file {
         let text =
             std::fs::read_to_string(file).map_err(|error| SetupError::TokenFile(file.clone(), error))?;
-        return Ok((AdminToken::new(text.trim())?, None));
+        let named = |error| SetupError::AdminToken(format!("--admin-token-file {}", file.display()), error);
+        return Ok((AdminToken::new(text.trim()).map_err(named)?, None));
     }
+    let named = |error| SetupError::AdminToken("--admin-token or VOICEGAIN_ADMIN_TOKEN".to_owned(), error);
     if let Some(text) = &args.admin_token {
-        return Ok((AdminToken::new(text)?, None));
+        return Ok((AdminToken::new(text).map_err(named)?, None));
     }
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(SetupError::Randomness)?;
     let text = URL_SAFE_NO_PAD.encode(bytes);
-    Ok((AdminToken::new(&text)?, Some(text)))
+    Ok((AdminToken::new(&text).map_err(named)?, Some(text)))
 }

@@ -152,30 +152,37 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 ///
 /// # Errors
 ///
-/// The value is no number, or there are different ones.
-pub(super) fn settle_content_length(headers: &mut HeaderMap) -> Result<Option<u64>, BadContentLength> {
+/// The value is no number, there are different ones, or there is a transfer coding besides `chunked`.
+pub(super) fn settle_content_length(headers: &mut HeaderMap) -> Result<Option<u64>, BadFraming> {
     if headers.contains_key(TRANSFER_ENCODING) {
+        // hyper takes off the chunks and nothing else; another coding would be lost on the way.
+        let mut codings = tokens(headers, &TRANSFER_ENCODING);
+        let chunked_alone = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+        if !chunked_alone || codings.next().is_some() {
+            return Err(BadFraming);
+        }
+        drop(codings);
         headers.remove(CONTENT_LENGTH);
         return Ok(None);
     }
     let mut length = None;
     for token in tokens(headers, &CONTENT_LENGTH) {
-        let value = parse_decimal(token).ok_or(BadContentLength)?;
+        let value = parse_decimal(token).ok_or(BadFraming)?;
         if length.is_some_and(|earlier| earlier != value) {
-            return Err(BadContentLength);
+            return Err(BadFraming);
         }
         length = Some(value);
     }
     match length {
         Some(length) => headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
-        None if headers.contains_key(CONTENT_LENGTH) => return Err(BadContentLength),
+        None if headers.contains_key(CONTENT_LENGTH) => return Err(BadFraming),
         None => None,
     };
     Ok(length)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BadContentLength;
+pub(super) struct BadFraming;
 
 fn parse_decimal(token: &[u8]) -> Option<u64> {
     // Not `str::parse` alone: it accepts a sign.
@@ -338,10 +345,14 @@ mod tests {
         assert_eq!(settle_content_length(&mut both), Ok(None));
         assert!(!both.contains_key(CONTENT_LENGTH));
 
+        for other in ["gzip, chunked", "chunked, chunked", "x", ""] {
+            let mut coded = headers(&[("transfer-encoding", other)]);
+            assert_eq!(settle_content_length(&mut coded), Err(BadFraming), "{other}");
+        }
         for bad in ["5, 6", "+5", "", "5 5", "0x5", "99999999999999999999"] {
             assert_eq!(
                 settle_content_length(&mut headers(&[("content-length", bad)])),
-                Err(BadContentLength),
+                Err(BadFraming),
                 "{bad}"
             );
         }
