@@ -134,6 +134,9 @@ async fn serve(mut stream: TcpStream, records: &Records) -> io::Result<()> {
         "ws-bare" => switch(""),
         // Without `Connection: close`: the gateway must close it on its own (rule V10).
         "ws-no" => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_owned(),
+        "ws-chunked" => {
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndone\r\n0\r\n\r\n".to_owned()
+        }
         _ => plain(""),
     };
     stream.write_all(answer.as_bytes()).await?;
