@@ -32,7 +32,7 @@ impl Refusal {
     }
 
     pub(crate) fn invalid_token() -> Self {
-        let detail = "That is not the admin token; check that it was copied whole.";
+        let detail = "That is not the admin token; use the one the process printed at its last start, or the one it was given.";
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", detail)
     }
 

@@ -43,7 +43,7 @@ fn run(args: &Args, runtime: Runtime) -> Result<(), SetupError> {
     let setup = Setup::new(args)?;
     let shutdown = shutdown::on_signal().map_err(SetupError::Signals)?;
     drop(entered);
-    let listen = |error| SetupError::Listen(args.listen, error);
+    let listen = |error| SetupError::Listen("--listen", args.listen, error);
     setup.announce().map_err(listen)?;
     let Setup { gateway, admin, listener, admin_listener, store, .. } = setup;
 

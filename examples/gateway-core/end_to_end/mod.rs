@@ -27,7 +27,11 @@ impl Gateway {
     }
 
     pub fn with_store(url: &str, args: &[&str]) -> Self {
-        let mut process = Command::new(super::BINARY)
+        Self::launch(Command::new(super::BINARY), url, args)
+    }
+
+    fn launch(mut command: Command, url: &str, args: &[&str]) -> Self {
+        let mut process = command
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", url])
             .args(args)
             .env_remove("VOICEGAIN_ADMIN_TOKEN")
@@ -83,7 +87,11 @@ impl Gateway {
     }
 
     fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 }
@@ -252,6 +260,31 @@ fn sigterm_lets_a_request_under_way_finish() {
     assert!(gateway.process.wait().unwrap().success());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn sighup_ends_like_sigterm() {
+    // The tests themselves may run under nohup.
+    let mut env = Command::new("env");
+    env.args(["--default-signal=HUP", super::BINARY]);
+    let mut gateway = Gateway::launch(env, "memory:", &[]);
+    gateway.signal("-HUP");
+    assert!(gateway.process.wait().unwrap().success());
+}
+
+/// Only Linux says that a signal is ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn nohup_keeps_sighup_away() {
+    let mut nohup = Command::new("nohup");
+    nohup.arg(super::BINARY).stdin(Stdio::null());
+    let mut gateway = Gateway::launch(nohup, "memory:", &[]);
+    gateway.signal("-HUP");
+    assert_eq!(gateway.admin("GET", "/readyz", None).0, 200);
+    // Had the first signal counted, this second one would end it at once, without success.
+    gateway.terminate();
+    assert!(gateway.process.wait().unwrap().success());
+}
+
 #[test]
 fn after_sigterm_the_store_is_one_file_with_everything_in_it() {
     let place = tempfile::TempDir::new().unwrap();
@@ -387,10 +420,14 @@ fn what_cannot_work_is_said_at_the_start() {
         (["--upstream", "https://api.example"], "--upstream"),
         (["--base-path", "v1"], "base path"),
         (["--api-url", "api.example"], "API URL"),
-        (["--leeway", "10m"], "leeway"),
-        (["--max-revocation-delay", "1s"], "max_revocation_delay"),
+        (["--leeway", "10m"], "--leeway must"),
+        (["--max-revocation-delay", "1s"], "--max-revocation-delay must"),
         (["--token-sources", "smoke"], "smoke"),
-        (["--admin-token", ""], "admin token"),
+        (["--store", "foo.db"], "--store foo.db: this gateway knows sqlite://FILE and memory:"),
+        (["--admin-host", "bad host!"], "--admin-host"),
+        (["--admin-token", ""], "at least 16 characters"),
+        (["--admin-token", "hush-hush-hush-"], "at least 16 characters"),
+        (["--admin-token", "hush hush hush hush"], "visible ASCII"),
     ] {
         let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         let memory = if args[0] == "--store" { &[] as &[&str] } else { &["--store", "memory:"] };
@@ -399,4 +436,84 @@ fn what_cannot_work_is_said_at_the_start() {
         assert!(!output.status.success() && text.contains(said), "{args:?}: {text}");
         assert!(!text.contains("hush"), "{text}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_an_admin_token_names_where_it_is_from() {
+    let place = tempfile::TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = place.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    let (empty, short) = (file("empty", "\n"), file("short", "hush"));
+    for (variable, args, said) in [
+        ("", vec!["--admin-token-file", &empty], format!("{empty}: the file is empty")),
+        (
+            "",
+            vec!["--admin-token-file", &short],
+            format!("{short}: an admin token has at least 16 characters"),
+        ),
+        ("hush", vec![], "VOICEGAIN_ADMIN_TOKEN: an admin token has at least 16".to_owned()),
+        ("hush", vec!["--admin-token-file", &short], "environment variable VOICEGAIN_ADMIN_TOKEN".to_owned()),
+    ] {
+        let output = Command::new(super::BINARY)
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", "memory:"])
+            .args(&args)
+            .env("VOICEGAIN_ADMIN_TOKEN", variable)
+            .env_remove("VOICEGAIN_ADMIN_TOKEN_FILE")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(&said), "{args:?}: {text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_names_its_flag() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (flag, other) in [("--listen", "--admin-listen"), ("--admin-listen", "--listen")] {
+        let args = [flag, &taken, other, "127.0.0.1:0", "--store", "memory:"];
+        let output = Command::new(super::BINARY).args(args).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let said = format!("choose another address with {flag}\n");
+        assert!(!output.status.success() && text.contains(&taken) && text.ends_with(&said), "{text}");
+    }
+}
+
+#[test]
+fn nobody_has_to_read_what_it_says() {
+    // It cannot say which port it took.
+    let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let mut process = Command::new(super::BINARY)
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", &admin.to_string(), "--store", "memory:"])
+        .stdout(Stdio::from(closed_pipe()))
+        .stderr(Stdio::from(closed_pipe()))
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(admin).is_err() {
+        assert!(process.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(call(admin, "GET", "/healthz", &[], b"").status, 200);
+    // It logs that it ends. A panic there would keep it from ending.
+    Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    for _ in 0..1_000 {
+        if let Some(status) = process.try_wait().unwrap() {
+            assert!(status.success());
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process.kill().unwrap();
+    panic!("it does not end");
+}
+
+/// The end to write to of a pipe that has lost the other one.
+fn closed_pipe() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer
 }

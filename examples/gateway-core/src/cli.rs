@@ -1,11 +1,14 @@
 //! The flags, the same for both gateways.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as _, Command, FromArgMatches as _};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use http::Uri;
+use http::uri::Authority;
 use voicegain_auth_core::TokenSources;
 
 /// What a gateway is started with.
@@ -24,7 +27,7 @@ pub struct Args {
     pub admin_listen: SocketAddr,
 
     /// The token of the admin API; other users of this machine may see a flag, so better use the environment or a file.
-    /// Without any of them one is generated and shown once
+    /// At least 16 characters. Without any of them a new one is generated at every start, and shown once
     // A token in base64url may begin with a hyphen.
     #[arg(
         long,
@@ -36,11 +39,11 @@ pub struct Args {
     pub admin_token: Option<String>,
 
     /// A file that holds the token of the admin API
-    #[arg(long, value_name = "FILE", env = "VOICEGAIN_ADMIN_TOKEN_FILE", conflicts_with = "admin_token")]
+    #[arg(long, value_name = "FILE", env = "VOICEGAIN_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
 
     /// A further name that the admin API answers to, such as that of the machine; may be given more than once
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = admin_host)]
     pub admin_host: Vec<String>,
 
     /// Where web configs and their secrets are kept: sqlite://FILE, or memory: to forget them at the end
@@ -79,7 +82,21 @@ impl Args {
     #[must_use]
     pub fn parse(name: &'static str, version: &'static str) -> Self {
         let matches = Self::command(name, version).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        Self::from_matches(&matches)
+            .unwrap_or_else(|error| error.format(&mut Self::command(name, version)).exit())
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::from_arg_matches(matches)?;
+        let from_variable = matches.value_source("admin_token") == Some(ValueSource::EnvVariable);
+        // An empty variable is how one is unset in many places.
+        args.admin_token = args.admin_token.filter(|token| !(from_variable && token.is_empty()));
+        if args.admin_token.is_some() && args.admin_token_file.is_some() {
+            let which = "there are two admin tokens: leave out --admin-token (or the environment variable \
+                         VOICEGAIN_ADMIN_TOKEN), or --admin-token-file (or VOICEGAIN_ADMIN_TOKEN_FILE)";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, which));
+        }
+        Ok(args)
     }
 
     fn command(name: &'static str, version: &'static str) -> Command {
@@ -118,6 +135,29 @@ fn token_sources(text: &str) -> Result<TokenSources, String> {
     Ok(sources)
 }
 
+/// A name, or an address, as it stands in a `Host` header.
+fn admin_host(text: &str) -> Result<String, String> {
+    let fits = text.parse::<Authority>().is_ok_and(|authority| {
+        let host = authority.host();
+        let whole = match authority.port() {
+            Some(port) => text == format!("{host}:{port}"),
+            None => text == host,
+        };
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        whole
+            && match bracketed {
+                Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+                None => !host.is_empty() && host.bytes().all(plain),
+            }
+    });
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("write a host name or an IP address, as in gateway.example or [2001:db8::1]".to_owned())
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -142,7 +182,7 @@ mod tests {
         let args = std::iter::once("gateway").chain(args.iter().copied());
         Args::command("gateway", "0")
             .try_get_matches_from(args)
-            .and_then(|matches| Args::from_arg_matches(&matches))
+            .and_then(|matches| Args::from_matches(&matches))
     }
 
     #[test]
@@ -194,6 +234,44 @@ mod tests {
     fn debug_shows_no_token() {
         let args = parse(&["--admin-token", "hush"]).unwrap();
         assert!(!format!("{args:?}").contains("hush"));
-        assert!(parse(&["--admin-token", "hush", "--admin-token-file", "f"]).is_err(), "which one?");
+    }
+
+    #[test]
+    fn the_help_begins_with_what_the_program_does() {
+        for help in ["-h", "--help"] {
+            let text = parse(&[help]).unwrap_err().to_string();
+            assert!(text.starts_with("Puts Voicegain's tokens in front of an API"), "{text}");
+            assert!(text.contains("<IP:PORT>") && text.contains("a bare number is seconds"), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_admin_tokens_are_refused() {
+        let error = parse(&["--admin-token", "hush", "--admin-token-file", "f"]).unwrap_err().to_string();
+        assert!(error.contains("VOICEGAIN_ADMIN_TOKEN)") && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn admin_hosts() {
+        for good in ["gateway", "gw.example", "gw_1.example:8081", "192.0.2.7", "[2001:db8::1]", "[::1]:8081"]
+        {
+            assert_eq!(parse(&["--admin-host", good]).unwrap().admin_host, [good]);
+        }
+        for bad in [
+            "",
+            "bad host!",
+            "bad!",
+            ":8081",
+            "gw:x",
+            "gw:",
+            "u@gw",
+            "gw/x",
+            "http://gw",
+            "::1",
+            "[gw]",
+            "*.example",
+        ] {
+            assert!(parse(&["--admin-host", bad]).is_err(), "{bad:?}");
+        }
     }
 }

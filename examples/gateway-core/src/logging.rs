@@ -13,7 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Whatever it says, other crates' debugging output stays out: it may hold a request's headers, and so a token.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // Where nobody reads the log any more there is nobody to tell about it either: that would panic.
+    let lines =
+        fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
     // A second call, as in a test, changes nothing.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(FilterFn::new(is_harmless)).with_filter(filter))

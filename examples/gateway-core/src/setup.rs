@@ -18,6 +18,9 @@ use crate::cli::Args;
 use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
 use crate::gateway::Gateway;
 
+/// The fewest characters of an admin token.
+const MIN_ADMIN_TOKEN: usize = 16;
+
 /// Everything a gateway serves, and where.
 #[derive(Debug)]
 pub struct Setup {
@@ -38,11 +41,9 @@ pub struct Setup {
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A port cannot be had.
-    #[error(
-        "cannot listen on {0}: {1}; is another gateway running? --listen and --admin-listen take other ports"
-    )]
-    Listen(SocketAddr, #[source] std::io::Error),
+    /// A port cannot be had; the flag is the one that takes another.
+    #[error("cannot listen on {1}: {2}; choose another address with {0}")]
+    Listen(&'static str, SocketAddr, #[source] std::io::Error),
     /// The signals that end the process cannot be listened for.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -61,6 +62,12 @@ pub enum SetupError {
     /// The file with the admin token cannot be read.
     #[error("--admin-token-file {0}: {1}")]
     TokenFile(PathBuf, #[source] std::io::Error),
+    /// The file with the admin token has none in it.
+    #[error("--admin-token-file {0}: the file is empty; write an admin token into it")]
+    EmptyTokenFile(PathBuf),
+    /// The admin token can be guessed.
+    #[error("{0}: an admin token has at least {MIN_ADMIN_TOKEN} characters; choose a long random one")]
+    ShortAdminToken(String),
     /// The admin token is none.
     #[error("{0}: {1}")]
     AdminToken(String, #[source] InvalidAdminToken),
@@ -68,7 +75,7 @@ pub enum SetupError {
     #[error("no admin token can be generated: {0}")]
     Randomness(getrandom::Error),
     /// A setting cannot work.
-    #[error(transparent)]
+    #[error("{}", in_flags(.0))]
     Config(#[from] ConfigError),
     /// The upstream cannot be forwarded to.
     #[error("--upstream: {0}")]
@@ -95,8 +102,8 @@ impl Setup {
         });
         let forwarder = forwarder.transpose()?;
         let (admin_token, generated_token) = admin_token(args)?;
-        let listener = listen(args.listen)?;
-        let admin_listener = listen(args.admin_listen)?;
+        let listener = listen("--listen", args.listen)?;
+        let admin_listener = listen("--admin-listen", args.admin_listen)?;
 
         let (cache, store) = open_store(&args.store)?;
         let cache = cache.max_revocation_delay(args.max_revocation_delay).build()?;
@@ -107,7 +114,7 @@ impl Setup {
         }
         let gateway = Gateway::new(Verifier::new(cache, policy), issuer, forwarder, args.max_body_bytes);
         let admin_listener = TcpListener::from_std(admin_listener)
-            .map_err(|error| SetupError::Listen(args.admin_listen, error))?;
+            .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
         Ok(Self { gateway, admin: admin.build(), listener, admin_listener, store, generated_token })
     }
 
@@ -130,12 +137,12 @@ impl Setup {
 }
 
 /// A listener that does not block, for whichever runtime.
-fn listen(address: SocketAddr) -> Result<std::net::TcpListener, SetupError> {
+fn listen(flag: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, SetupError> {
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
     });
-    listener.map_err(|error| SetupError::Listen(address, error))
+    listener.map_err(|error| SetupError::Listen(flag, address, error))
 }
 
 /// A cache over the store, and the store itself if it is in a file.
@@ -161,15 +168,39 @@ fn admin_token(args: &Args) -> Result<(AdminToken, Option<String>), SetupError> 
     if let Some(file) = &args.admin_token_file {
         let text =
             std::fs::read_to_string(file).map_err(|error| SetupError::TokenFile(file.clone(), error))?;
-        let named = |error| SetupError::AdminToken(format!("--admin-token-file {}", file.display()), error);
-        return Ok((AdminToken::new(text.trim()).map_err(named)?, None));
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(SetupError::EmptyTokenFile(file.clone()));
+        }
+        return Ok((given_token(text, &format!("--admin-token-file {}", file.display()))?, None));
     }
-    let named = |error| SetupError::AdminToken("--admin-token or VOICEGAIN_ADMIN_TOKEN".to_owned(), error);
     if let Some(text) = &args.admin_token {
-        return Ok((AdminToken::new(text).map_err(named)?, None));
+        return Ok((given_token(text, "--admin-token or VOICEGAIN_ADMIN_TOKEN")?, None));
     }
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(SetupError::Randomness)?;
     let text = URL_SAFE_NO_PAD.encode(bytes);
-    Ok((AdminToken::new(&text).map_err(named)?, Some(text)))
+    Ok((given_token(&text, "the generated token")?, Some(text)))
+}
+
+/// The admin token with this text, which was given there.
+fn given_token(text: &str, source: &str) -> Result<AdminToken, SetupError> {
+    if text.chars().count() < MIN_ADMIN_TOKEN {
+        return Err(SetupError::ShortAdminToken(source.to_owned()));
+    }
+    AdminToken::new(text).map_err(|error| SetupError::AdminToken(source.to_owned(), error))
+}
+
+/// What is wrong with a setting, under the name that its flag has.
+fn in_flags(error: &ConfigError) -> String {
+    match error {
+        ConfigError::RevocationDelay(delay) => {
+            format!("--max-revocation-delay must be 2s to 1h, not {delay:?}")
+        }
+        ConfigError::Leeway(leeway) => format!("--leeway must be 0s to 5m, not {leeway:?}"),
+        ConfigError::BasePath(_) => format!("--base-path: {error}"),
+        ConfigError::ApiUrl(_) => format!("--api-url: {error}"),
+        ConfigError::CookieName(_) => format!("--token-sources: {error}"),
+        error => error.to_string(),
+    }
 }

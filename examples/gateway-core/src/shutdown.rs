@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 /// How long requests under way may take to finish.
 pub const GRACE: Duration = Duration::from_secs(30);
 
-/// A token that is cancelled by SIGTERM or SIGINT. A second signal ends the process at once.
+/// A token that is cancelled by SIGTERM, SIGINT or SIGHUP. A second signal ends the process at once.
 ///
 /// # Errors
 /// If the signals cannot be listened for.
@@ -16,8 +16,8 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     let mut signals = Signals::listen()?;
     let told = token.clone();
     tokio::spawn(async move {
-        signals.next().await;
-        tracing::info!("ending: requests under way have {} s to finish", GRACE.as_secs());
+        let signal = signals.next().await;
+        tracing::info!("ending after {signal}: requests under way have {} s to finish", GRACE.as_secs());
         told.cancel();
         signals.next().await;
         tracing::warn!("ended at once by a second signal");
@@ -27,21 +27,46 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
 }
 
 #[cfg(unix)]
-struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: Option<tokio::signal::unix::Signal>,
+}
 
 #[cfg(unix)]
 impl Signals {
     fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self(signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            // Listening for it would undo what `nohup` has done.
+            hangup: if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> &'static str {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.0.recv() => {}
-            _ = self.1.recv() => {}
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = hangup => "SIGHUP",
         }
     }
+}
+
+/// Whether this process was started with SIGHUP ignored. Only Linux says so.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is signal 1, and so the lowest bit.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(not(unix))]
@@ -53,9 +78,10 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> &'static str {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        "Ctrl-C"
     }
 }

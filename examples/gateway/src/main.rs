@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<(), SetupError> {
     let setup = Setup::new(args)?;
     let shutdown = shutdown::on_signal().map_err(SetupError::Signals)?;
-    let listen = |error| SetupError::Listen(args.listen, error);
+    let listen = |error| SetupError::Listen("--listen", args.listen, error);
     setup.announce().map_err(listen)?;
     let Setup { gateway, admin, listener, admin_listener, .. } = setup;
 
