@@ -252,5 +252,7 @@ fn deny() -> Outcome {
             run(cargo().args(["install", "--locked", "--root"]).arg(&tools).arg("cargo-deny"))?;
         }
     }
+    // It reads the manifests of all dependencies, those of other systems too.
+    run(cargo().args(["fetch", "--locked"]))?;
     run(Command::new(program).current_dir(root()).args(["--offline", "check", "bans", "licenses", "sources"]))
 }
