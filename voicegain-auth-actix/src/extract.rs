@@ -5,7 +5,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use voicegain_auth_core as core;
-use voicegain_auth_core::{Reason, Rejection};
+use voicegain_auth_core::Rejection;
 
 use crate::auth::Auth;
 use crate::rejected::Rejected;
@@ -105,8 +105,7 @@ fn caller_of(request: &HttpRequest) -> Result<core::Caller, MissingAuth> {
 }
 
 fn missing_token(request: &HttpRequest) -> Rejected {
-    let detail = "There is no token; send one as Authorization: Bearer <token>.";
-    let rejection = Rejection::new(Reason::MissingToken, detail);
+    let rejection = Rejection::missing_token();
     match request.extensions().get::<Auth>() {
         Some(auth) => {
             let realm = auth.verifier().policy().realm();

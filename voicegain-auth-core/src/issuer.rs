@@ -309,7 +309,7 @@ struct MintParameters {
 }
 
 impl MintParameters {
-    const MAX_CHARS: usize = 128;
+    const MAX_AUDIENCE_CHARS: usize = 128;
     const EXPIRES_IN_DEFAULT: u64 = 300;
     const EXPIRES_IN: std::ops::RangeInclusive<u64> = 1..=3600;
 
@@ -351,7 +351,7 @@ impl MintParameters {
     }
 
     fn audience(text: Cow<'_, str>) -> Result<String, Rejection> {
-        if !(1..=Self::MAX_CHARS).contains(&text.chars().count()) {
+        if !(1..=Self::MAX_AUDIENCE_CHARS).contains(&text.chars().count()) {
             return Err(wrong("aud", "must be 1 to 128 characters"));
         }
         match OriginPattern::parse_minted(&text) {
@@ -368,7 +368,7 @@ impl MintParameters {
     }
 
     fn api_path(text: &str) -> Result<ApiPath, Rejection> {
-        if text.chars().count() > Self::MAX_CHARS {
+        if text.chars().count() > ApiPath::MAX_CHARS {
             return Err(wrong("api", "must be 128 characters at most"));
         }
         text.parse().map_err(|error: PathForm| wrong("api", &error.to_string()))

@@ -37,7 +37,7 @@ pub use store::{ChangeFeed, MemoryStore, SecretStore, StoreError};
 pub use subject::{ApiPath, BasePath, EmptySegments, PathForm, check_path};
 pub use verifier::{
     Admitted, Caller, Identity, Pending, Progress, RESERVED_PREFIX, Resumption, TokenKind, Verifier,
-    is_reserved_header, is_same_origin_fetch,
+    check_origin_header, is_reserved_header,
 };
 pub use web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 #[cfg(test)]

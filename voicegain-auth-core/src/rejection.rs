@@ -141,6 +141,12 @@ impl Rejection {
         Self { reason, detail: detail.into(), cause: reason.as_str(), web_config_id: None, realm: None }
     }
 
+    /// The refusal of a request that has no token where one is needed (rule V1).
+    #[must_use]
+    pub fn missing_token() -> Self {
+        Self::new(Reason::MissingToken, "There is no token; send one as Authorization: Bearer <token>.")
+    }
+
     /// Names what only the operator's log may tell.
     pub(crate) fn because(mut self, cause: &'static str) -> Self {
         self.cause = cause;

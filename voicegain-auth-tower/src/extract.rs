@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use voicegain_auth_core as core;
-use voicegain_auth_core::{Reason, Rejection};
+use voicegain_auth_core::Rejection;
 
 use crate::body::Json;
 use crate::response::{Form, refusal};
@@ -90,8 +90,7 @@ impl<S: Sync> FromRequestParts<S> for Identity {
         match caller::<Self>(parts)?.identity() {
             Some(identity) => Ok(Self(identity.clone())),
             None => {
-                let detail = "There is no token; send one as Authorization: Bearer <token>.";
-                let mut rejection = Rejection::new(Reason::MissingToken, detail);
+                let mut rejection = Rejection::missing_token();
                 if let Some(Realm(realm)) = parts.extensions.get() {
                     rejection = rejection.in_realm(Arc::clone(realm));
                 }

@@ -1,9 +1,9 @@
 //! What a gateway looks at before anything else (rule V9).
 
 use http::uri::Authority;
-use voicegain_auth_core::origin::Origin;
 use voicegain_auth_core::{
-    BasePath, EmptySegments, Field, Reason, Rejection, RequestHead, check_path, is_preflight,
+    BasePath, EmptySegments, Field, Reason, Rejection, RequestHead, check_origin_header, check_path,
+    is_preflight,
 };
 
 use crate::refusal::Refusal;
@@ -42,7 +42,7 @@ pub fn decide<H: RequestHead>(head: &H, base: &BasePath) -> Result<Route, Refusa
         return Err(Rejection::new(Reason::NotFound, detail).into());
     }
     if is_preflight(head) {
-        check_origin(head)?;
+        check_origin_header(head)?;
         return Ok(Route::Preflight);
     }
     if head.method() == "TRACE" {
@@ -96,18 +96,6 @@ fn check_authority<H: RequestHead>(head: &H) -> Result<(), Rejection> {
     match authority.parse::<Authority>() {
         Ok(parsed) if !parsed.host().is_empty() && !authority.contains('@') => Ok(()),
         _ => refuse("The request's host is none; send a name or an address, and perhaps a port."),
-    }
-}
-
-/// One serialised origin (rule O2).
-fn check_origin<H: RequestHead>(head: &H) -> Result<(), Rejection> {
-    let mut origins = head.values(Field::Origin);
-    match (origins.next(), origins.next()) {
-        (Some(origin), None) if Origin::parse(origin).is_ok() => Ok(()),
-        _ => {
-            let detail = "The Origin header is not one serialised origin; send it as scheme://host[:port].";
-            Err(Rejection::new(Reason::OriginNotAllowed, detail))
-        }
     }
 }
 

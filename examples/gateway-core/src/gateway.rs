@@ -8,7 +8,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use voicegain_auth_core::{BasePath, Caller, Identity, Issuer, Reason, Rejection, Verifier};
+use voicegain_auth_core::{BasePath, Caller, Identity, Issuer, Rejection, Verifier};
 
 use crate::body::GatewayBody;
 use crate::cors;
@@ -124,7 +124,7 @@ impl Gateway {
         let Some(Caller::Identified(identity)) = caller else {
             // A gateway has no optional mode, and answers preflights before they get here.
             tracing::error!("a request came this far without an identity");
-            return Err(Rejection::new(Reason::MissingToken, "There is no token; send one.").into());
+            return Err(Rejection::missing_token().into());
         };
         if route == Route::Mint {
             return mint(issuer, &identity, request.uri().query()).map_err(Refusal::from);

@@ -12,7 +12,7 @@ use crate::rejection::{Reason, Rejection};
 
 /// What a request says about where it comes from.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Provenance<'a> {
+enum Provenance<'a> {
     NoOrigin,
     /// Several, or one that is no serialised origin (rule O2).
     Invalid,
@@ -20,7 +20,7 @@ pub(super) enum Provenance<'a> {
 }
 
 impl<'a> Provenance<'a> {
-    pub(super) fn of<H: RequestHead>(head: &'a H) -> Self {
+    fn of<H: RequestHead>(head: &'a H) -> Self {
         match single(head, Field::Origin) {
             Single::Absent => Self::NoOrigin,
             Single::Several => Self::Invalid,
@@ -29,13 +29,24 @@ impl<'a> Provenance<'a> {
     }
 }
 
-pub(super) fn malformed_origin() -> Rejection {
+/// Refuses a request with several `Origin` headers, or one that is no serialised origin (rule O2), whatever else is in it.
+///
+/// # Errors
+/// `origin_not_allowed`.
+pub fn check_origin_header<H: RequestHead>(head: &H) -> Result<(), Rejection> {
+    match Provenance::of(head) {
+        Provenance::Invalid => Err(malformed_origin()),
+        Provenance::NoOrigin | Provenance::Origin(_) => Ok(()),
+    }
+}
+
+fn malformed_origin() -> Rejection {
     let detail = "The Origin header is not one serialised origin; send it as scheme://host[:port].";
     Rejection::new(Reason::OriginNotAllowed, detail).because("malformed Origin")
 }
 
 /// Whether a browser says that no other site had a hand in this request (Fetch Metadata; rule O1).
-pub fn is_same_origin_fetch<H: RequestHead>(head: &H) -> bool {
+fn is_same_origin_fetch<H: RequestHead>(head: &H) -> bool {
     matches!(single(head, Field::SecFetchSite), Single::One(b"same-origin" | b"none"))
 }
 

@@ -5,7 +5,7 @@ mod decision;
 mod identity;
 mod shell;
 
-pub use decision::is_same_origin_fetch;
+pub use decision::check_origin_header;
 pub use identity::{Caller, Identity, RESERVED_PREFIX, TokenKind, is_reserved_header};
 pub use shell::{Admitted, Pending, Progress, Resumption, Verifier};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::decision::{Provenance, check, malformed_origin};
+use super::decision::{check, check_origin_header};
 use super::identity::{Caller, Identity};
 use crate::cache::{SecretCache, Waited, Waiting};
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
@@ -33,7 +33,6 @@ pub struct Verifier {
 struct Inner {
     cache: SecretCache,
     policy: Policy,
-    realm: Arc<str>,
 }
 
 /// A request that was let in.
@@ -136,8 +135,7 @@ impl Verifier {
     /// A verifier over a cache, with its own policy.
     #[must_use]
     pub fn new(cache: SecretCache, policy: Policy) -> Self {
-        let realm = Arc::clone(&policy.realm);
-        Self { inner: Arc::new(Inner { cache, policy, realm }) }
+        Self { inner: Arc::new(Inner { cache, policy }) }
     }
 
     /// The policy it decides by.
@@ -200,17 +198,13 @@ impl Verifier {
             web_config,
             "refused"
         );
-        rejection.in_realm(Arc::clone(&self.inner.realm))
+        rejection.in_realm(Arc::clone(&self.inner.policy.realm))
     }
 
     fn attempt_unnamed<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Result<Progress, Rejection> {
         let admit = |caller| Ok(Progress::Decided(Ok(Admitted::as_caller(caller))));
-        let checked_origin = || match Provenance::of(head) {
-            Provenance::Invalid => Err(malformed_origin()),
-            _ => Ok(()),
-        };
         if is_preflight(head) {
-            checked_origin()?;
+            check_origin_header(head)?;
             return admit(Caller::Preflight);
         }
         let policy = &self.inner.policy;
@@ -218,13 +212,10 @@ impl Verifier {
             Found::Token(token, source) => (token, source),
             Found::Ambiguous(why) => return Err(Rejection::new(Reason::InvalidRequest, ambiguous(why))),
             Found::Nothing if policy.mode == Mode::Optional => {
-                checked_origin()?;
+                check_origin_header(head)?;
                 return admit(Caller::Anonymous);
             }
-            Found::Nothing => {
-                let detail = "There is no token; send one as Authorization: Bearer <token>.";
-                return Err(Rejection::new(Reason::MissingToken, detail));
-            }
+            Found::Nothing => return Err(Rejection::missing_token()),
         };
         let verdict = jws::read(&token, |token| {
             let id = token.id();
@@ -260,7 +251,7 @@ impl Verifier {
         source: TokenSource,
         round: Option<Round>,
     ) -> Verdict {
-        let Inner { cache, policy, .. } = &*self.inner;
+        let Inner { cache, policy } = &*self.inner;
         let id = token.id();
         let seen = cache.see(id);
         let round = round.unwrap_or(Round { arrived: seen.now.boot, count: 0 });
