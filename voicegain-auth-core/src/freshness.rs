@@ -11,12 +11,12 @@
 //! - when the log no longer holds the last entry known, everything is distrusted and the known set is read anew
 //!   (rule C4); only the highest generations survive that, so that a store that went back in time is found out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::clock::Reading;
-use crate::ids::WebConfigId;
-use crate::store::{Change, EntryId, Living, LivingPage, LogEntry, LogPosition, Revision};
+use crate::ids::{AccountId, ContextId, WebConfigId};
+use crate::store::{Change, EntryId, Living, LivingPage, LogEntry, LogPosition, Revision, Scope};
 use crate::web_config::Generation;
 
 /// By how much the wall clock may run ahead of the other one before a proof is void (rule C1).
@@ -56,6 +56,28 @@ struct Known {
     ended: bool,
     /// Of the secret of that generation, if this process has seen it.
     fingerprint: Option<Fingerprint>,
+    /// Whose it is, as of the last change known.
+    owner: Owner,
+}
+
+/// A context, by its number in [`Owners`].
+type Owner = u32;
+
+/// The contexts whose web configs are known, each held once however many web configs it has.
+#[derive(Debug, Clone, Default)]
+struct Owners(HashMap<(AccountId, ContextId), Owner>);
+
+impl Owners {
+    fn number(&mut self, account_id: &AccountId, context_id: &ContextId) -> Owner {
+        // Contexts are never forgotten, so that their count is the next free number.
+        let next = Owner::try_from(self.0.len()).unwrap_or(Owner::MAX);
+        *self.0.entry((account_id.clone(), context_id.clone())).or_insert(next)
+    }
+
+    fn covered_by(&self, scope: &Scope) -> HashSet<Owner> {
+        let covered = self.0.iter().filter(|((account, context), _)| scope.covers(account, context));
+        covered.map(|(_, owner)| *owner).collect()
+    }
 }
 
 impl Known {
@@ -129,7 +151,7 @@ pub(crate) enum Verdict {
 }
 
 /// A listing under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Listing {
     /// The log's head when it began; the log is followed from there afterwards.
     start: LogPosition,
@@ -138,7 +160,7 @@ struct Listing {
     newest: LogPosition,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Freshness {
     epoch: u64,
     /// The last log entry known; `None` until the living web configs have been listed.
@@ -147,12 +169,24 @@ pub(crate) struct Freshness {
     /// The newest head that the listing has seen and the log has not led to yet.
     unconfirmed: Option<LogPosition>,
     known: HashMap<WebConfigId, Known>,
+    /// How many of them live in this epoch.
+    living: usize,
+    owners: Owners,
     proof: Option<Proof>,
 }
 
 impl Freshness {
     pub(crate) fn new() -> Self {
-        Self { epoch: 1, applied: None, listing: None, unconfirmed: None, known: HashMap::new(), proof: None }
+        Self {
+            epoch: 1,
+            applied: None,
+            listing: None,
+            unconfirmed: None,
+            known: HashMap::new(),
+            living: 0,
+            owners: Owners::default(),
+            proof: None,
+        }
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -169,7 +203,7 @@ impl Freshness {
 
     /// How many web configs live, as far as is known.
     pub(crate) fn living_count(&self) -> usize {
-        self.known.values().filter(|known| known.epoch == self.epoch && known.living).count()
+        self.living
     }
 
     /// Whether this web config lives as of the last entry applied, for somebody who looked in this epoch (rule C6).
@@ -208,7 +242,7 @@ impl Freshness {
     /// Takes a page of living web configs.
     pub(crate) fn listed(&mut self, page: &LivingPage) {
         for living in &page.living {
-            self.list(*living);
+            self.list(living);
         }
         let listing =
             self.listing.get_or_insert(Listing { start: page.head, after: None, newest: page.head });
@@ -223,31 +257,68 @@ impl Freshness {
         }
     }
 
-    fn list(&mut self, living: Living) {
-        let known = self.known_mut(living.id);
-        known.position = living.position;
-        known.living = true;
-        known.note_generation(living.generation);
+    fn list(&mut self, living: &Living) {
+        let Living { id, position, generation, account_id, context_id } = living;
+        self.lives(*id, *position, *generation, account_id, context_id);
     }
 
-    /// Takes log entries that follow the last one known. The log's word replaces whatever else was known.
+    fn lives(
+        &mut self,
+        id: WebConfigId,
+        position: LogPosition,
+        generation: Generation,
+        account_id: &AccountId,
+        context_id: &ContextId,
+    ) {
+        let owner = self.owners.number(account_id, context_id);
+        let known = self.known_mut(id);
+        let lived = std::mem::replace(&mut known.living, true);
+        known.position = position;
+        known.owner = owner;
+        known.note_generation(generation);
+        self.living = self.living.saturating_add(usize::from(!lived));
+    }
+
+    /// Takes log entries that follow the last one known. The log's word replaces whatever else was known. Answers which
+    /// web configs they changed.
     ///
-    /// Cached records that are no longer [current](Self::is_current) must go before [`prove`](Self::prove) is called.
-    pub(crate) fn apply(&mut self, entries: &[LogEntry]) {
-        for entry in entries {
-            self.applied = Some(entry.position);
-            self.unconfirmed = self.unconfirmed.filter(|newest| *newest != entry.position);
-            let known = self.known_mut(entry.id);
-            known.position = entry.position;
-            match entry.change {
-                Change::Put(generation) => {
-                    known.living = true;
-                    known.note_generation(generation);
+    /// Cached records of those that are no longer [current](Self::is_current) must go before [`prove`](Self::prove) is
+    /// called.
+    pub(crate) fn apply(&mut self, entries: &[LogEntry]) -> Vec<WebConfigId> {
+        let mut changed = Vec::with_capacity(entries.len());
+        for LogEntry { position, change } in entries {
+            self.applied = Some(*position);
+            self.unconfirmed = self.unconfirmed.filter(|newest| newest != position);
+            match change {
+                Change::Put { id, generation, account_id, context_id } => {
+                    self.lives(*id, *position, *generation, account_id, context_id);
+                    changed.push(*id);
                 }
-                Change::Deleted(generation) => {
-                    known.living = false;
-                    known.note_end(generation);
+                Change::Deleted { id, generation } => {
+                    let known = self.known_mut(*id);
+                    let lived = std::mem::replace(&mut known.living, false);
+                    known.position = *position;
+                    known.note_end(*generation);
+                    self.living = self.living.saturating_sub(usize::from(lived));
+                    changed.push(*id);
                 }
+                Change::Ended(scope) => self.end(*position, scope, &mut changed),
+            }
+        }
+        changed
+    }
+
+    /// Everything of this scope that lives has ended. Walks all that is known: a bulk end is rare, and an index of every
+    /// context's web configs would be carried by every process for it.
+    fn end(&mut self, position: LogPosition, scope: &Scope, changed: &mut Vec<WebConfigId>) {
+        let owners = self.owners.covered_by(scope);
+        for (id, known) in &mut self.known {
+            if known.epoch == self.epoch && known.living && owners.contains(&known.owner) {
+                known.position = position;
+                known.living = false;
+                known.ended = true;
+                self.living = self.living.saturating_sub(1);
+                changed.push(*id);
             }
         }
     }
@@ -268,6 +339,7 @@ impl Freshness {
         self.applied = None;
         self.listing = None;
         self.unconfirmed = None;
+        self.living = 0;
         self.proof = None;
     }
 
@@ -336,6 +408,7 @@ impl Freshness {
             highest: Generation::new(0),
             ended: false,
             fingerprint: None,
+            owner: 0,
         });
         if known.epoch != epoch {
             known.epoch = epoch;

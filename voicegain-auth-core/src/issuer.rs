@@ -13,7 +13,7 @@ use crate::jws::{self, MacKey};
 use crate::origin::{OriginPattern, OriginRules};
 use crate::rejection::{Reason, Rejection};
 use crate::secret::Secret;
-use crate::store::{ListQuery, StoreError};
+use crate::store::{Ended, ListQuery, Scope, StoreError};
 use crate::subject::{ApiPath, PathForm, Subject};
 use crate::verifier::{Identity, TokenKind};
 use crate::web_config::{NewWebConfig, WebConfig, WebConfigPatch};
@@ -224,6 +224,17 @@ impl Issuer {
         let revision = self.cache.store().delete(id).await?;
         self.cache.settle(revision).await;
         Ok(())
+    }
+
+    /// Bulk end: ends every web config of an account or a context at once, and all of their tokens with them. What is created
+    /// there later lives.
+    ///
+    /// # Errors
+    /// If the store says no. A scope in which nothing lives is no error.
+    pub async fn end(&self, scope: Scope) -> Result<Ended, IssueError> {
+        let ended = self.cache.store().end(scope).await?;
+        self.cache.settle(ended.revision).await;
+        Ok(ended)
     }
 
     /// Reads a web config from the store, without its secret.

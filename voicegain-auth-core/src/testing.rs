@@ -10,8 +10,8 @@ use crate::clock::{Clock, Reading, SystemClock};
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
 use crate::store::{
-    ChangeFeed, ListQuery, LivingPage, LogPosition, LogRead, MemoryStore, Regenerated, Revision, SecretStore,
-    Snapshot, StoreError,
+    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, MemoryStore, Regenerated, Revision, Scope,
+    SecretStore, Snapshot, StoreError,
 };
 use crate::web_config::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 use crate::{CreateRequest, Issued, Issuer, Policy, SecretCache, Verifier};
@@ -59,6 +59,13 @@ pub(crate) struct Controls {
     pub(crate) loads: AtomicUsize,
     pub(crate) parked: AtomicUsize,
     pub(crate) log_reads: AtomicUsize,
+    /// The log can be read, but nothing can be proved: an isolated primary.
+    pub(crate) no_proofs: AtomicBool,
+    pub(crate) proofs: AtomicUsize,
+    /// The quick road does not know the last entry.
+    pub(crate) quick_road_lags: AtomicBool,
+    /// How far apart proofs must be; zero at first.
+    pub(crate) proof_interval: Mutex<Duration>,
 }
 
 impl Controls {
@@ -88,12 +95,25 @@ impl TestStore {
             loads: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
             log_reads: AtomicUsize::new(0),
+            no_proofs: AtomicBool::new(false),
+            proofs: AtomicUsize::new(0),
+            quick_road_lags: AtomicBool::new(false),
+            proof_interval: Mutex::new(Duration::ZERO),
         };
         Self { road: Arc::new(Mutex::new(inner)), controls: Arc::new(controls) }
     }
 
     fn inner(&self) -> MemoryStore {
         self.road.lock().unwrap().clone()
+    }
+
+    async fn log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.controls.log_reads.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.controls.panic_feed.swap(false, Ordering::SeqCst), "as the test wants it");
+        if self.controls.fail_feed.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("broken by the test"));
+        }
+        self.inner().read_log(after, limit).await
     }
 }
 
@@ -109,6 +129,15 @@ impl SecretStore for TestStore {
             self.controls.release.acquire().await.unwrap().forget();
         }
         snapshot
+    }
+
+    async fn load_page(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+        self.controls.loads.fetch_add(1, Ordering::SeqCst);
+        self.inner().load_page(after, limit).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
@@ -130,6 +159,10 @@ impl SecretStore for TestStore {
     async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
         self.inner().delete(id).await
     }
+
+    async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
+        self.inner().end(scope).await
+    }
 }
 
 impl ChangeFeed for TestStore {
@@ -141,12 +174,22 @@ impl ChangeFeed for TestStore {
     }
 
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
-        self.controls.log_reads.fetch_add(1, Ordering::SeqCst);
-        assert!(!self.controls.panic_feed.swap(false, Ordering::SeqCst), "as the test wants it");
-        if self.controls.fail_feed.load(Ordering::SeqCst) {
+        if self.controls.quick_road_lags.load(Ordering::SeqCst) {
+            return Ok(LogRead::Gone);
+        }
+        self.log(after, limit).await
+    }
+
+    async fn prove(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        if self.controls.no_proofs.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));
         }
-        self.inner().read_log(after, limit).await
+        self.controls.proofs.fetch_add(1, Ordering::SeqCst);
+        self.log(after, limit).await
+    }
+
+    fn proof_interval(&self) -> Duration {
+        *self.controls.proof_interval.lock().unwrap()
     }
 
     async fn changed(&self, seen: Revision) {
@@ -204,5 +247,17 @@ impl World {
         let mut request = CreateRequest::new("acc-1".parse().unwrap(), "ctx-1".parse().unwrap(), "test");
         request.allowed_origins = allowed_origins.iter().map(|origin| (*origin).to_owned()).collect();
         self.issuer.create(request).await.unwrap()
+    }
+
+    pub(crate) async fn create_in(&self, account: &str, context: &str) -> Issued {
+        let request = CreateRequest::new(account.parse().unwrap(), context.parse().unwrap(), "test");
+        self.issuer.create(request).await.unwrap()
+    }
+
+    /// As across a network: from now on proofs are this far apart.
+    pub(crate) async fn rare_proofs(&self, interval: Duration) {
+        *self.controls.proof_interval.lock().unwrap() = interval;
+        // The feed learns of it when it next rests.
+        self.create_in("nobody", "nowhere").await;
     }
 }

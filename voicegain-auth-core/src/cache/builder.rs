@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::feed::{self, FeedStatus};
 use super::load::LookUps;
+use super::preload;
 use super::published::Published;
 use super::{Owner, SecretCache, Shared};
 use crate::clock::{Clock, SystemClock};
@@ -25,6 +26,7 @@ pub struct SecretCacheBuilder {
     max_revocation_delay: Duration,
     wait_limit: Duration,
     capacity: u64,
+    preload: bool,
 }
 
 impl SecretCacheBuilder {
@@ -43,6 +45,7 @@ impl SecretCacheBuilder {
             max_revocation_delay: Self::MAX_REVOCATION_DELAY,
             wait_limit: Duration::from_secs(3),
             capacity: Self::CAPACITY,
+            preload: false,
         }
     }
 
@@ -63,6 +66,12 @@ impl SecretCacheBuilder {
     /// How many web configs are cached at most; 100,000 by default. The least recently used make room.
     pub fn capacity(mut self, web_configs: u64) -> Self {
         self.capacity = web_configs;
+        self
+    }
+
+    /// Whether to load all web configs at the start, up to the capacity, instead of each when it is first asked for.
+    pub fn preload(mut self, preload: bool) -> Self {
+        self.preload = preload;
         self
     }
 
@@ -96,6 +105,7 @@ impl SecretCacheBuilder {
             None => Handle::try_current().map_err(|_| ConfigError::NoRuntime)?,
         };
         let machine = Freshness::new();
+        let started = FeedStatus { unproved_since: Some(self.clock.read().wall), ..FeedStatus::default() };
         let shared = Arc::new(Shared {
             store: self.store,
             clock: self.clock,
@@ -109,16 +119,21 @@ impl SecretCacheBuilder {
                 .build(),
             published: Published::new(machine.epoch()),
             machine: Mutex::new(machine),
-            status: watch::Sender::new(FeedStatus::default()),
+            status: watch::Sender::new(started),
             changes: watch::Sender::new(()),
             wanted: Notify::new(),
             look_ups: Mutex::new(LookUps::default()),
             permits: Semaphore::new(Self::LOOK_UPS_AT_ONCE),
             waiting_for_proof: AtomicUsize::new(0),
             waiting_for_record: AtomicUsize::new(0),
+            capacity: self.capacity,
+            preloading: watch::Sender::new(self.preload),
         });
-        let feed = shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle();
-        Ok(SecretCache { inner: Arc::new(Owner { shared, feed }) })
+        let mut tasks = vec![shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle()];
+        if self.preload {
+            tasks.push(shared.runtime.spawn(preload::run(Arc::clone(&shared))).abort_handle());
+        }
+        Ok(SecretCache { inner: Arc::new(Owner { shared, tasks }) })
     }
 }
 
@@ -127,6 +142,7 @@ impl fmt::Debug for SecretCacheBuilder {
         f.debug_struct("SecretCacheBuilder")
             .field("max_revocation_delay", &self.max_revocation_delay)
             .field("capacity", &self.capacity)
+            .field("preload", &self.preload)
             .finish_non_exhaustive()
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::ops::compute::Op;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Shared;
 use crate::clock::Reading;
@@ -23,6 +23,8 @@ pub(super) struct FeedStatus {
     /// The last revision applied.
     pub(super) applied: Revision,
     pub(super) problem: Option<String>,
+    /// Since when there is no proof at all, on the wall clock; `None` while there is one, be it a fresh one or not.
+    pub(super) unproved_since: Option<Duration>,
 }
 
 const PAGE: usize = 1_000;
@@ -52,23 +54,79 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// Which way the log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Road {
+    /// The quick one: what it tells is applied, and proves nothing.
+    Quick,
+    /// The one that proves.
+    Proof,
+}
+
+/// When the log is read again, and which way: at once when there is a hint, but a proof no more often than the store allows
+/// (rule C7).
+#[derive(Debug)]
+struct Pace {
+    /// When the last proof was asked for.
+    proved: Instant,
+    /// Whether somebody waits for a newer one.
+    wanted: bool,
+}
+
+impl Pace {
+    /// Waits for a reason to read.
+    async fn rest(&mut self, shared: &Shared) -> Road {
+        let applied = shared.status.borrow().applied;
+        let interval = shared.store.proof_interval();
+        loop {
+            let wait = if self.wanted { interval } else { shared.heartbeat() };
+            tokio::select! {
+                biased;
+                () = sleep_until(self.proved + wait) => return Road::Proof,
+                () = shared.wanted.notified(), if !self.wanted => self.wanted = true,
+                // Where proofs cost nothing, every answer may as well be one.
+                () = shared.store.changed(applied) => {
+                    return if interval.is_zero() { Road::Proof } else { Road::Quick };
+                }
+            }
+        }
+    }
+}
+
 async fn follow(shared: Arc<Shared>) {
     let mut backoff = BACKOFF_MIN;
+    let mut road = Road::Proof;
+    let mut pace = Pace { proved: Instant::now(), wanted: false };
     loop {
         let asked = shared.clock.read();
+        if road == Road::Proof {
+            pace = Pace { proved: Instant::now(), wanted: false };
+        }
         // A read that hangs must not keep the next one from being tried.
-        let outcome = match timeout(shared.heartbeat(), step(&shared, asked)).await {
+        let outcome = match timeout(shared.heartbeat(), step(&shared, road, asked)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(StoreError::unavailable("the store did not answer in time")),
         };
         match outcome {
-            Ok(Step::Proved) => {
+            Ok(Step::Applied) => {
                 backoff = BACKOFF_MIN;
-                rest(&shared).await;
+                road = pace.rest(&shared).await;
             }
-            Ok(Step::More) => {}
+            Ok(Step::More) => {
+                // What is missing is fetched the quick way, and then proved.
+                road = Road::Quick;
+                pace.wanted = true;
+            }
+            Ok(Step::Listed) => road = Road::Proof,
+            Ok(Step::Doubtful) => {
+                sleep_until(pace.proved + shared.store.proof_interval()).await;
+                road = Road::Proof;
+            }
             // A store that contradicts itself is not asked as fast as it answers.
-            Ok(Step::Anew) => sleep(BACKOFF_MIN).await,
+            Ok(Step::Anew) => {
+                sleep(BACKOFF_MIN).await;
+                road = Road::Proof;
+            }
             Err(error) => {
                 if shared.machine().failed() {
                     distrusted(&shared);
@@ -76,64 +134,82 @@ async fn follow(shared: Arc<Shared>) {
                 let problem = error.chain();
                 tracing::warn!(error = %problem, "the change feed could not read the store");
                 shared.status.send_modify(|status| {
-                    status.failed = asked.boot;
+                    if road == Road::Proof {
+                        status.failed = asked.boot;
+                    }
                     status.problem = Some(problem);
                 });
-                sleep(backoff).await;
+                sleep(backoff.max(shared.store.proof_interval())).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
+                road = Road::Proof;
             }
         }
     }
 }
 
 enum Step {
+    /// A page of living web configs was taken.
+    Listed,
     /// There is more to read before anything is proved.
     More,
-    Proved,
+    /// All that follows was applied, and proved if that was asked for.
+    Applied,
+    /// The quick road does not know the last entry. It may lead to a server that lags behind: the other road will tell.
+    Doubtful,
     /// Everything was distrusted.
     Anew,
 }
 
-async fn step(shared: &Shared, asked: Reading) -> Result<Step, StoreError> {
+async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, StoreError> {
     let plan = shared.machine().plan();
-    match plan {
+    let after = match plan {
         Plan::List { after } => {
             let page = shared.store.living(after, PAGE).await?;
             shared.machine().listed(&page);
-            Ok(Step::More)
+            return Ok(Step::Listed);
         }
-        Plan::Follow { after } => match shared.store.read_log(after, PAGE).await? {
-            LogRead::Entries { entries, more } => {
-                shared.machine().apply(&entries);
-                for entry in &entries {
-                    forget_unless_current(shared, entry.id);
-                }
-                if !entries.is_empty() {
-                    shared.changes.send_replace(());
-                }
-                let applied = entries.last().map_or(after.revision, |entry| entry.position.revision);
-                if more {
-                    shared.status.send_modify(|status| status.applied = applied);
-                    return Ok(Step::More);
-                }
-                let Some(proof) = shared.machine().prove(asked) else {
-                    distrust(shared, applied);
-                    return Ok(Step::Anew);
-                };
-                shared.published.prove(proof);
-                shared.status.send_modify(|status| {
-                    status.applied = applied;
-                    status.proved = asked.boot;
-                    status.problem = None;
-                });
-                Ok(Step::Proved)
-            }
-            LogRead::Gone => {
-                distrust(shared, after.revision);
-                Ok(Step::Anew)
-            }
-        },
+        Plan::Follow { after } => after,
+    };
+    let read = match road {
+        Road::Quick => shared.store.read_log(after, PAGE).await?,
+        Road::Proof => shared.store.prove(after, PAGE).await?,
+    };
+    let (entries, more) = match (read, road) {
+        (LogRead::Entries { entries, more }, _) => (entries, more),
+        (LogRead::Gone, Road::Quick) => return Ok(Step::Doubtful),
+        (LogRead::Gone, Road::Proof) => {
+            distrust(shared, after.revision);
+            return Ok(Step::Anew);
+        }
+    };
+    let changed = shared.machine().apply(&entries);
+    for ids in changed.chunks(PAGE) {
+        for id in ids {
+            forget_unless_current(shared, *id);
+        }
+        // A bulk end may have changed very many.
+        yield_now().await;
     }
+    if !entries.is_empty() {
+        shared.changes.send_replace(());
+    }
+    let applied = entries.last().map_or(after.revision, |entry| entry.position.revision);
+    if more || road == Road::Quick {
+        shared.status.send_modify(|status| status.applied = applied);
+        return Ok(if more { Step::More } else { Step::Applied });
+    }
+    let Some(proof) = shared.machine().prove(asked) else {
+        distrust(shared, applied);
+        return Ok(Step::Anew);
+    };
+    shared.published.prove(proof);
+    shared.status.send_modify(|status| {
+        status.applied = applied;
+        status.proved = asked.boot;
+        status.problem = None;
+        status.unproved_since = None;
+    });
+    Ok(Step::Applied)
 }
 
 /// The log does not go on from what is known (rule C4).
@@ -152,6 +228,10 @@ fn distrusted(shared: &Shared) {
     shared.published.distrust(shared.machine().epoch());
     shared.records.invalidate_all();
     shared.changes.send_replace(());
+    let now = shared.clock.read().wall;
+    shared.status.send_modify(|status| {
+        status.unproved_since.get_or_insert(now);
+    });
 }
 
 /// Drops a cached record that a change has made old. What a look-up has brought since that change stays.
@@ -160,15 +240,4 @@ fn forget_unless_current(shared: &Shared, id: WebConfigId) {
         Some(cached) if !shared.machine().is_current(id, cached.value().record.position) => Op::Remove,
         _ => Op::Nop,
     });
-}
-
-/// Waits for a reason to read the log again, but never asks for proofs more often than the store allows.
-async fn rest(shared: &Shared) {
-    let applied = shared.status.borrow().applied;
-    sleep(shared.store.proof_interval()).await;
-    tokio::select! {
-        () = shared.wanted.notified() => {}
-        () = shared.store.changed(applied) => {}
-        () = sleep(shared.heartbeat()) => {}
-    }
 }

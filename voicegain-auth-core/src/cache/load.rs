@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Cached, Shared, wait};
-use crate::freshness::Verdict;
+use crate::freshness::{LoadTicket, Verdict};
 use crate::ids::WebConfigId;
 use crate::record::Record;
-use crate::store::StoreError;
+use crate::store::{Revision, StoreError};
 
 /// How long a web config is left alone after a look-up of it failed (rule C6).
 const PAUSE: Duration = Duration::from_secs(1);
@@ -62,6 +62,29 @@ pub(super) fn join(shared: &Arc<Shared>, id: WebConfigId) -> Option<watch::Recei
     Some(receiver)
 }
 
+/// Puts into the cache what was read of a web config, if the machine says so.
+///
+/// The machine is asked inside moka's lock of this key, so that a change either finds what is put here or is known to the
+/// machine already. The closure waits for nothing but the machine's own lock.
+pub(super) fn commit(
+    shared: &Shared,
+    ticket: LoadTicket,
+    id: WebConfigId,
+    head: Revision,
+    record: Option<Arc<Record>>,
+) -> Verdict {
+    let loaded = record.as_ref().map(|record| record.loaded());
+    let mut verdict = Verdict::Behind;
+    shared.records.entry_by_ref(&id).and_compute_with(|_| {
+        verdict = shared.machine().judge(ticket, id, head, loaded);
+        match (verdict, record) {
+            (Verdict::Keep { epoch }, Some(record)) => Op::Put(Cached { record, epoch }),
+            _ => Op::Nop,
+        }
+    });
+    verdict
+}
+
 struct Running {
     shared: Arc<Shared>,
     id: WebConfigId,
@@ -92,17 +115,7 @@ impl Running {
         if record.as_ref().is_some_and(|record| record.config.id != self.id) {
             return Err(StoreError::damaged("the store answered with another web config"));
         }
-        let loaded = record.as_ref().map(|record| record.loaded());
-        // The machine is asked inside moka's lock of this key, so that a change either finds what is put here or is known
-        // to the machine already. The closure waits for nothing but the machine's own lock.
-        let mut verdict = Verdict::Behind;
-        shared.records.entry_by_ref(&self.id).and_compute_with(|_| {
-            verdict = shared.machine().judge(ticket, self.id, snapshot.head, loaded);
-            match (verdict, record) {
-                (Verdict::Keep { epoch }, Some(record)) => Op::Put(Cached { record, epoch }),
-                _ => Op::Nop,
-            }
-        });
+        let verdict = commit(shared, ticket, self.id, snapshot.head, record);
         match verdict {
             Verdict::Keep { .. } | Verdict::Absent => Ok(Outcome::Look),
             Verdict::Again { after } => {

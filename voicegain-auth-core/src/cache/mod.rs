@@ -11,6 +11,7 @@
 mod builder;
 mod feed;
 mod load;
+mod preload;
 mod published;
 mod wait;
 
@@ -46,15 +47,17 @@ pub struct SecretCache {
     inner: Arc<Owner>,
 }
 
-/// Ends the feed's task when the last handle goes; look-ups under way hold only what they need.
+/// Ends the feed's task, and that of loading ahead, when the last handle goes; look-ups under way hold only what they need.
 struct Owner {
     shared: Arc<Shared>,
-    feed: AbortHandle,
+    tasks: Vec<AbortHandle>,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.feed.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
@@ -81,6 +84,10 @@ struct Shared {
     waiting_for_proof: AtomicUsize,
     /// How many requests wait for a look-up.
     waiting_for_record: AtomicUsize,
+    /// How many web configs `records` holds at most.
+    capacity: u64,
+    /// Whether all web configs are still being loaded ahead.
+    preloading: watch::Sender<bool>,
 }
 
 /// A record that the machine let in, and the epoch it did so in: in a later one it counts no more.
@@ -105,6 +112,8 @@ pub(crate) struct Seen {
 pub struct CacheStatus {
     /// Whether the promise can be kept now, so that requests can be decided (rules C1, V6).
     pub ready: bool,
+    /// Since when it cannot, as time since the Unix epoch; `None` while it can.
+    pub not_ready_since: Option<Duration>,
     /// How old the last proof of freshness is.
     pub proof_age: Option<Duration>,
     /// The bound it is held against.
@@ -113,6 +122,10 @@ pub struct CacheStatus {
     pub living: usize,
     /// How many of them are cached.
     pub cached: u64,
+    /// Whether all of them are still being loaded ahead, see [`SecretCacheBuilder::preload`].
+    pub preloading: bool,
+    /// The last revision of the store's log that is known here.
+    pub revision: Revision,
     /// The last thing that went wrong, if nothing went right since.
     pub problem: Option<String>,
 }
@@ -132,13 +145,20 @@ impl SecretCache {
             (machine.proof(), machine.living_count())
         };
         let now = shared.clock.read();
+        let feed = shared.status.borrow();
+        let ready = proof.is_some_and(|proof| proof.holds(now, shared.bound));
+        // A proof that does not hold ran out at its age, or was voided by a wall clock that jumped just now.
+        let ran_out = proof.map(|proof| proof.asked.wall.saturating_add(shared.bound).min(now.wall));
         CacheStatus {
-            ready: proof.is_some_and(|proof| proof.holds(now, shared.bound)),
+            ready,
+            not_ready_since: ran_out.or(feed.unproved_since).filter(|_| !ready),
             proof_age: proof.and_then(|proof| now.boot.checked_sub(proof.asked.boot)),
             max_revocation_delay: shared.bound,
             living,
             cached: shared.records.entry_count(),
-            problem: shared.status.borrow().problem.clone(),
+            preloading: *shared.preloading.borrow(),
+            revision: feed.applied,
+            problem: feed.problem.clone(),
         }
     }
 

@@ -307,6 +307,141 @@ async fn c8_a_new_beginning_ends_long_exchanges() {
     watching.await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn c2_a_change_is_heard_of_without_a_proof_of_its_own() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.rare_proofs(Duration::from_secs(3600)).await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    let proofs = world.controls.proofs.load(Ordering::SeqCst);
+    world.store.regenerate(issued.config.id, Secret::generate().unwrap()).await.unwrap();
+    until("the old record is forgotten", || world.cache.see(issued.config.id).record.is_none()).await;
+    assert_eq!(world.controls.proofs.load(Ordering::SeqCst), proofs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_a_server_that_answers_but_cannot_prove_does_not_keep_the_promise_alive() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.rare_proofs(Duration::from_millis(1)).await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    world.controls.no_proofs.store(true, Ordering::SeqCst);
+    let reads = world.controls.log_reads.load(Ordering::SeqCst);
+    let changed = world.create().await;
+    until("the log was read", || world.controls.log_reads.load(Ordering::SeqCst) > reads).await;
+    assert_eq!(verdict(&verifier, &changed.jwt).await, Ok(()), "while the last proof holds");
+    world.clock.advance(Duration::from_secs(31));
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::TemporarilyUnavailable));
+    assert!(world.cache.status().not_ready_since.is_some());
+    world.controls.no_proofs.store(false, Ordering::SeqCst);
+    until("a proof", || world.cache.status().ready).await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    assert_eq!(world.cache.status().not_ready_since, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_a_quick_answer_that_lags_is_no_reason_to_distrust_everything() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.rare_proofs(Duration::from_millis(1)).await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    let epoch = world.cache.see(issued.config.id).epoch;
+    world.controls.quick_road_lags.store(true, Ordering::SeqCst);
+    world.store.regenerate(issued.config.id, Secret::generate().unwrap()).await.unwrap();
+    until("the old record is forgotten", || world.cache.see(issued.config.id).record.is_none()).await;
+    assert_eq!(world.cache.see(issued.config.id).epoch, epoch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_forged_tokens_share_proofs_and_do_not_make_them_more_frequent() {
+    const INTERVAL: Duration = Duration::from_millis(200);
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.rare_proofs(INTERVAL).await;
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    let forged = jwt(&world, issued.config.id, &Secret::generate().unwrap());
+    let (before, begun) = (world.controls.proofs.load(Ordering::SeqCst), std::time::Instant::now());
+    for _ in 0..3 {
+        let waiting: Vec<_> = (0..100)
+            .map(|_| {
+                let (verifier, forged) = (verifier.clone(), forged.clone());
+                tokio::spawn(async move { verdict(&verifier, &forged).await })
+            })
+            .collect();
+        for task in waiting {
+            assert_eq!(task.await.unwrap(), Err(Reason::InvalidToken));
+        }
+    }
+    let proofs = world.controls.proofs.load(Ordering::SeqCst) - before;
+    let allowed = begun.elapsed().as_millis() / INTERVAL.as_millis() + 2;
+    assert!(proofs as u128 <= allowed, "{proofs} proofs for 300 forged tokens, {allowed} allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c1_a_bulk_end_ends_a_context_or_an_account_and_nothing_else() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let first = world.create_in("acc", "one").await;
+    let second = world.create_in("acc", "two").await;
+    let elsewhere = world.create_in("other", "one").await;
+    for issued in [&first, &second, &elsewhere] {
+        assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    }
+    let admitted = verifier.authorize(&TestHead::get("/v1/x").bearer(&first.jwt)).await.unwrap();
+    let watching = tokio::spawn(world.cache.revoked(admitted.caller().identity().unwrap()));
+
+    let one = crate::store::Scope::Context("acc".parse().unwrap(), "one".parse().unwrap());
+    assert_eq!(world.issuer.end(one).await.unwrap().web_configs, 1);
+    watching.await.unwrap();
+    assert_eq!(verdict(&verifier, &first.jwt).await, Err(Reason::InvalidToken));
+    assert_eq!(verdict(&verifier, &second.jwt).await, Ok(()));
+    let later = world.create_in("acc", "one").await;
+    assert_eq!(verdict(&verifier, &later.jwt).await, Ok(()));
+
+    // By another process, with look-ups that have read the old records and are parked across it.
+    let unread = world.create_in("acc", "three").await;
+    world.controls.park_loads(true);
+    let waiting = tokio::spawn({
+        let (verifier, jwt) = (verifier.clone(), unread.jwt.clone());
+        async move { verdict(&verifier, &jwt).await }
+    });
+    until("a look-up is parked", || world.controls.parked.load(Ordering::SeqCst) == 1).await;
+    let account = crate::store::Scope::Account("acc".parse().unwrap());
+    assert_eq!(world.store.end(account).await.unwrap().web_configs, 3);
+    until("the feed has applied it", || world.cache.status().living == 1).await;
+    world.controls.park_loads(false);
+    assert_eq!(waiting.await.unwrap(), Err(Reason::InvalidToken));
+    for ended in [&second, &later, &unread] {
+        assert_eq!(verdict(&verifier, &ended.jwt).await, Err(Reason::InvalidToken));
+    }
+    assert_eq!(verdict(&verifier, &elsewhere.jwt).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_what_was_loaded_ahead_needs_no_look_up() {
+    let world = World::new().await;
+    let issued = [world.create().await, world.create().await, world.create().await];
+    let faulty = crate::testing::TestStore::new(world.store.clone());
+    let controls = std::sync::Arc::clone(&faulty.controls);
+    let cache = crate::SecretCache::builder(faulty).preload(true).build().unwrap();
+    until("all are loaded", || !cache.status().preloading).await;
+    let loads = controls.loads.load(Ordering::SeqCst);
+    let verifier = Verifier::new(cache, Policy::default());
+    for issued in &issued {
+        assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    }
+    assert_eq!(controls.loads.load(Ordering::SeqCst), loads);
+    // And it is kept current as any other.
+    world.store.regenerate(issued[0].config.id, Secret::generate().unwrap()).await.unwrap();
+    assert_eq!(verdict(&verifier, "e30.e30.e30").await, Err(Reason::InvalidToken));
+    until("forgotten", || verifier.cache().see(issued[0].config.id).record.is_none()).await;
+    assert_eq!(verdict(&verifier, &issued[0].jwt).await, Err(Reason::InvalidToken));
+}
+
 #[test]
 fn v6_a_runtime_that_is_gone_does_not_hang_a_request() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -18,19 +18,31 @@ fn id(number: u8) -> WebConfigId {
 }
 
 fn put(revision: u64, number: u8, generation: u64) -> LogEntry {
-    LogEntry {
-        position: position(revision),
+    put_in(revision, number, generation, "context")
+}
+
+fn put_in(revision: u64, number: u8, generation: u64, context: &str) -> LogEntry {
+    let change = Change::Put {
         id: id(number),
-        change: Change::Put(Generation::new(generation)),
-    }
+        generation: Generation::new(generation),
+        account_id: account(),
+        context_id: context.parse().unwrap(),
+    };
+    LogEntry { position: position(revision), change }
+}
+
+fn account() -> AccountId {
+    "account".parse().unwrap()
+}
+
+fn ended(revision: u64, context: &str) -> LogEntry {
+    let scope = Scope::Context(account(), context.parse().unwrap());
+    LogEntry { position: position(revision), change: Change::Ended(scope) }
 }
 
 fn deleted(revision: u64, number: u8, generation: u64) -> LogEntry {
-    LogEntry {
-        position: position(revision),
-        id: id(number),
-        change: Change::Deleted(Generation::new(generation)),
-    }
+    let change = Change::Deleted { id: id(number), generation: Generation::new(generation) };
+    LogEntry { position: position(revision), change }
 }
 
 fn record(revision: u64, generation: u64) -> Loaded {
@@ -46,6 +58,8 @@ fn page(head: u64, living: &[(u8, u64, u64)], more: bool) -> LivingPage {
         id: id(number),
         position: position(revision),
         generation: Generation::new(generation),
+        account_id: account(),
+        context_id: "context".parse().unwrap(),
     });
     LivingPage { head: position(head), living: living.collect(), more }
 }
@@ -326,4 +340,47 @@ fn c8_a_token_stands_while_its_generation_is_the_newest() {
     assert!(machine.stands(id(1), Generation::new(3), 1) && !machine.stands(id(1), Generation::new(3), 2));
     machine.apply(&[deleted(13, 1, 3)]);
     assert!(!machine.stands(id(1), Generation::new(3), 1));
+}
+
+#[test]
+fn c1_a_bulk_end_ends_what_lives_in_its_scope() {
+    let mut machine = machine();
+    machine.apply(&[put_in(11, 2, 1, "other"), put(12, 3, 4)]);
+    assert_eq!(judge(&mut machine, 1, 12, Some(record(5, 2))), KEEP);
+    let ticket = machine.begin_load().unwrap();
+    let mut changed = machine.apply(&[ended(13, "context")]);
+    changed.sort();
+    assert_eq!(changed, [id(1), id(3)]);
+    assert!(!lives(&machine, 1) && lives(&machine, 2) && !lives(&machine, 3));
+    assert_eq!(machine.living_count(), 1);
+    assert!(!machine.is_current(id(1), position(5)) && !machine.stands(id(1), Generation::new(2), 1));
+    let parked = machine.judge(ticket, id(1), Revision::new(12), Some(record(5, 2)));
+    assert_eq!(parked, Verdict::Again { after: Revision::new(13) }, "a look-up from before it");
+    assert_eq!(judge(&mut machine, 1, 13, None), Verdict::Absent);
+    assert_eq!(judge(&mut machine, 1, 13, Some(record(5, 2))), Verdict::WentBack, "the marker is gone");
+
+    machine.apply(&[put(14, 7, 1), put(15, 1, 3)]);
+    assert!(lives(&machine, 7), "created there later");
+    assert_eq!(judge(&mut machine, 1, 15, Some(record(15, 3))), KEEP, "revived");
+    assert_eq!(machine.living_count(), 3);
+}
+
+#[test]
+fn c3_a_bulk_end_is_a_floor_as_a_deletion_is() {
+    let mut machine = machine();
+    machine.apply(&[ended(11, "context")]);
+    machine.distrust();
+    assert_eq!(machine.living_count(), 0);
+    machine.listed(&page(6, &[(1, 5, 2)], false));
+    assert_eq!(machine.living_count(), 1);
+    assert_eq!(judge(&mut machine, 1, 6, Some(record(5, 2))), Verdict::WentBack);
+}
+
+#[test]
+fn c1_a_bulk_end_counts_for_the_context_it_lives_in_now() {
+    let mut machine = machine();
+    machine.apply(&[deleted(11, 1, 2), put_in(12, 1, 3, "other"), ended(13, "context")]);
+    assert!(lives(&machine, 1), "revived in another context");
+    machine.apply(&[ended(14, "other")]);
+    assert!(!lives(&machine, 1));
 }

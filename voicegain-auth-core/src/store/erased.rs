@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ChangeFeed, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, SecretStore, Snapshot,
-    StoreError,
+    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, SecretStore,
+    Snapshot, StoreError,
 };
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
@@ -17,17 +17,24 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 pub(crate) trait ErasedStore: Send + Sync {
     fn load(&self, id: WebConfigId) -> BoxFuture<'_, Result<Snapshot<Option<StoredWebConfig>>, StoreError>>;
+    fn load_page(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Snapshot<Vec<StoredWebConfig>>, StoreError>>;
     fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<WebConfig>, StoreError>>;
     fn create(&self, new: NewWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
     fn regenerate(&self, id: WebConfigId, secret: Secret) -> BoxFuture<'_, Result<Regenerated, StoreError>>;
     fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
     fn delete(&self, id: WebConfigId) -> BoxFuture<'_, Result<Revision, StoreError>>;
+    fn end(&self, scope: Scope) -> BoxFuture<'_, Result<Ended, StoreError>>;
     fn living(
         &self,
         after: Option<WebConfigId>,
         limit: usize,
     ) -> BoxFuture<'_, Result<LivingPage, StoreError>>;
     fn read_log(&self, after: LogPosition, limit: usize) -> BoxFuture<'_, Result<LogRead, StoreError>>;
+    fn prove(&self, after: LogPosition, limit: usize) -> BoxFuture<'_, Result<LogRead, StoreError>>;
     fn changed(&self, seen: Revision) -> BoxFuture<'_, ()>;
     fn proof_interval(&self) -> Duration;
 }
@@ -41,6 +48,14 @@ pub(crate) fn erase(store: impl SecretStore + ChangeFeed) -> Arc<dyn ErasedStore
 impl<S: SecretStore + ChangeFeed> ErasedStore for Erased<S> {
     fn load(&self, id: WebConfigId) -> BoxFuture<'_, Result<Snapshot<Option<StoredWebConfig>>, StoreError>> {
         Box::pin(self.0.load(id))
+    }
+
+    fn load_page(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Snapshot<Vec<StoredWebConfig>>, StoreError>> {
+        Box::pin(self.0.load_page(after, limit))
     }
 
     fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<WebConfig>, StoreError>> {
@@ -63,6 +78,10 @@ impl<S: SecretStore + ChangeFeed> ErasedStore for Erased<S> {
         Box::pin(self.0.delete(id))
     }
 
+    fn end(&self, scope: Scope) -> BoxFuture<'_, Result<Ended, StoreError>> {
+        Box::pin(self.0.end(scope))
+    }
+
     fn living(
         &self,
         after: Option<WebConfigId>,
@@ -73,6 +92,10 @@ impl<S: SecretStore + ChangeFeed> ErasedStore for Erased<S> {
 
     fn read_log(&self, after: LogPosition, limit: usize) -> BoxFuture<'_, Result<LogRead, StoreError>> {
         Box::pin(self.0.read_log(after, limit))
+    }
+
+    fn prove(&self, after: LogPosition, limit: usize) -> BoxFuture<'_, Result<LogRead, StoreError>> {
+        Box::pin(self.0.prove(after, limit))
     }
 
     fn changed(&self, seen: Revision) -> BoxFuture<'_, ()> {

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 use super::{
-    Change, ChangeFeed, EntryId, ListQuery, Living, LivingPage, LogEntry, LogPosition, LogRead, Regenerated,
-    Revision, SecretStore, Snapshot, StoreError,
+    Change, ChangeFeed, Ended, EntryId, ListQuery, Living, LivingPage, LogEntry, LogPosition, LogRead,
+    Regenerated, Revision, Scope, SecretStore, Snapshot, StoreError,
 };
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
@@ -107,8 +107,8 @@ impl State {
         Ok(LogPosition { revision, entry: new_entry_id()? })
     }
 
-    fn append(&mut self, position: LogPosition, id: WebConfigId, change: Change) {
-        self.log.push_back(LogEntry { position, id, change });
+    fn append(&mut self, position: LogPosition, change: Change) {
+        self.log.push_back(LogEntry { position, change });
         while self.log.len() > self.log_capacity {
             if let Some(entry) = self.log.pop_front() {
                 self.tail = entry.position;
@@ -118,6 +118,15 @@ impl State {
 
     fn living_mut(&mut self, id: WebConfigId) -> Result<&mut StoredWebConfig, StoreError> {
         self.living.get_mut(&id).ok_or(StoreError::NotFound)
+    }
+}
+
+fn put(config: &WebConfig) -> Change {
+    Change::Put {
+        id: config.id,
+        generation: config.generation,
+        account_id: config.account_id.clone(),
+        context_id: config.context_id.clone(),
     }
 }
 
@@ -137,6 +146,16 @@ impl SecretStore for MemoryStore {
     async fn load(&self, id: WebConfigId) -> Result<Snapshot<Option<StoredWebConfig>>, StoreError> {
         let state = self.state();
         Ok(Snapshot { value: state.living.get(&id).cloned(), head: state.head().revision })
+    }
+
+    async fn load_page(
+        &self,
+        after_id: Option<WebConfigId>,
+        limit: usize,
+    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+        let state = self.state();
+        let page = state.living.range(after(after_id)).take(limit).map(|(_, stored)| stored.clone());
+        Ok(Snapshot { value: page.collect(), head: state.head().revision })
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
@@ -177,7 +196,7 @@ impl SecretStore for MemoryStore {
             new.id,
             StoredWebConfig { config: config.clone(), secret: new.secret, entry: position.entry },
         );
-        state.append(position, new.id, Change::Put(generation));
+        state.append(position, put(&config));
         self.announce(state);
         Ok(config)
     }
@@ -196,7 +215,7 @@ impl SecretStore for MemoryStore {
             other.id != id && other.account_id == config.account_id && other.context_id == config.context_id
         };
         let others = state.living.values().map(|stored| &stored.config).filter(of_context).cloned().collect();
-        state.append(position, id, Change::Put(config.generation));
+        state.append(position, put(&config));
         self.announce(state);
         Ok(Regenerated { config, others })
     }
@@ -215,7 +234,7 @@ impl SecretStore for MemoryStore {
         }
         config.revision = position.revision;
         let config = config.clone();
-        state.append(position, id, Change::Put(config.generation));
+        state.append(position, put(&config));
         self.announce(state);
         Ok(config)
     }
@@ -225,9 +244,28 @@ impl SecretStore for MemoryStore {
         let position = state.next_position()?;
         let stored = state.living.remove(&id).ok_or(StoreError::NotFound)?;
         state.ended.insert(id, stored.config.generation);
-        state.append(position, id, Change::Deleted(stored.config.generation));
+        state.append(position, Change::Deleted { id, generation: stored.config.generation });
         self.announce(state);
         Ok(position.revision)
+    }
+
+    async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
+        let mut state = self.state();
+        let position = state.next_position()?;
+        let State { living, ended, .. } = &mut *state;
+        let before = living.len();
+        living.retain(|id, stored| {
+            let config = &stored.config;
+            let covered = scope.covers(&config.account_id, &config.context_id);
+            if covered {
+                ended.insert(*id, config.generation);
+            }
+            !covered
+        });
+        let web_configs = u64::try_from(before.saturating_sub(living.len())).unwrap_or(u64::MAX);
+        state.append(position, Change::Ended(scope));
+        self.announce(state);
+        Ok(Ended { revision: position.revision, web_configs })
     }
 }
 
@@ -238,6 +276,8 @@ impl ChangeFeed for MemoryStore {
             id: *id,
             position: stored.position(),
             generation: stored.config.generation,
+            account_id: stored.config.account_id.clone(),
+            context_id: stored.config.context_id.clone(),
         });
         let living = rest.by_ref().take(limit).collect();
         Ok(LivingPage { head: state.head(), living, more: rest.next().is_some() })
@@ -257,9 +297,14 @@ impl ChangeFeed for MemoryStore {
         if at != Some(after) {
             return Ok(LogRead::Gone);
         }
-        let entries: Vec<_> = state.log.iter().skip(offset).take(limit).copied().collect();
+        let entries: Vec<_> = state.log.iter().skip(offset).take(limit).cloned().collect();
         let more = offset.saturating_add(entries.len()) < state.log.len();
         Ok(LogRead::Entries { entries, more })
+    }
+
+    /// The same as [`read_log`](ChangeFeed::read_log): this memory is the store.
+    async fn prove(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.read_log(after, limit).await
     }
 
     async fn changed(&self, seen: Revision) {

@@ -5,9 +5,11 @@
 //! entry: an empty store begins with one that changes nothing. What a process believes about its cached records is
 //! decided from the log alone (rules C3, C4):
 //!
-//! - [`ChangeFeed::read_log`] answers "the log's head is where you are" or what came after; such an answer is a proof of
-//!   freshness, counted from before it was asked for;
-//! - [`ChangeFeed::changed`] is only a hint that it is worth asking now. It may be late, doubled or lost.
+//! - [`ChangeFeed::prove`] answers "the log's head is where you are" or what came after, by a road that only the store's
+//!   true head can answer by; such an answer is a proof of freshness, counted from before it was asked for;
+//! - [`ChangeFeed::read_log`] answers the same by the quickest road, and proves nothing: it is how a change is heard of
+//!   within milliseconds, however rarely proofs may be asked for;
+//! - [`ChangeFeed::changed`] is only a hint that it is worth reading now. It may be late, doubled or lost.
 
 mod erased;
 mod error;
@@ -88,28 +90,63 @@ pub struct LogPosition {
     pub entry: EntryId,
 }
 
-/// What a log entry says about a web config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whose web configs a bulk end ends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "whoever ends something must know of every way")]
+pub enum Scope {
+    /// All of an account.
+    Account(AccountId),
+    /// All of one context of an account.
+    Context(AccountId, ContextId),
+}
+
+impl Scope {
+    /// Whether the web configs of this context are among them.
+    #[must_use]
+    pub fn covers(&self, account_id: &AccountId, context_id: &ContextId) -> bool {
+        match self {
+            Self::Account(account) => account == account_id,
+            Self::Context(account, context) => account == account_id && context == context_id,
+        }
+    }
+}
+
+/// What a log entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// It was created, revived, regenerated or edited, and now has this generation.
-    Put(Generation),
-    /// It was deleted at this generation.
-    Deleted(Generation),
+    /// A web config was created, revived, regenerated or edited.
+    Put {
+        /// Which.
+        id: WebConfigId,
+        /// The generation it now has.
+        generation: Generation,
+        /// Whose it is.
+        account_id: AccountId,
+        /// The workspace it belongs to.
+        context_id: ContextId,
+    },
+    /// A web config was deleted.
+    Deleted {
+        /// Which.
+        id: WebConfigId,
+        /// The generation at which it ended.
+        generation: Generation,
+    },
+    /// Every web config of this scope that lived just before this entry has ended, each at the generation it had.
+    Ended(Scope),
 }
 
 /// One entry of the change log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
     /// Where it stands, and which one it is.
     pub position: LogPosition,
-    /// Which web config changed.
-    pub id: WebConfigId,
-    /// How.
+    /// What changed.
     pub change: Change,
 }
 
-/// The answer to [`ChangeFeed::read_log`].
+/// The answer to [`ChangeFeed::read_log`] and [`ChangeFeed::prove`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogRead {
@@ -117,7 +154,7 @@ pub enum LogRead {
     Entries {
         /// The entries after the one named, as many as were asked for at most.
         entries: Vec<LogEntry>,
-        /// Whether the log goes on after the last of them. If not, the answer is a proof of freshness.
+        /// Whether the log goes on after the last of them.
         more: bool,
     },
     /// The log does not hold that entry under that id: it was compacted away, or the store went back in time.
@@ -125,7 +162,7 @@ pub enum LogRead {
 }
 
 /// A web config that lives, for [`ChangeFeed::living`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Living {
     /// Which.
     pub id: WebConfigId,
@@ -133,6 +170,10 @@ pub struct Living {
     pub position: LogPosition,
     /// Its generation.
     pub generation: Generation,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// The workspace it belongs to.
+    pub context_id: ContextId,
 }
 
 /// One page of all web configs that live, in the order of their ids.
@@ -177,6 +218,15 @@ pub struct Regenerated {
     pub others: Vec<WebConfig>,
 }
 
+/// What a bulk end answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The revision of the change.
+    pub revision: Revision,
+    /// How many web configs lived until then and ended with it.
+    pub web_configs: u64,
+}
+
 /// A home for web configs and their secrets.
 ///
 /// Each change is atomic, appends one entry to the log that [`ChangeFeed`] reads, and survives a crash once it has
@@ -190,6 +240,17 @@ pub trait SecretStore: Send + Sync + 'static {
         &self,
         id: WebConfigId,
     ) -> impl Future<Output = Result<Snapshot<Option<StoredWebConfig>>, StoreError>> + Send;
+
+    /// Reads one page of all web configs that live, in the order of their ids, with their secrets, and the log's head, from
+    /// one snapshot. For loading many at once, as at a start.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    fn load_page(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Snapshot<Vec<StoredWebConfig>>, StoreError>> + Send;
 
     /// Lists web configs, never their secrets.
     ///
@@ -229,6 +290,13 @@ pub trait SecretStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NotFound`] if the id does not live; otherwise as for every change.
     fn delete(&self, id: WebConfigId) -> impl Future<Output = Result<Revision, StoreError>> + Send;
+
+    /// Ends every web config of an account or a context by one change: a marker that every read of a record takes into
+    /// account from then on, in the same snapshot. Each ends as if deleted; what is created there later lives.
+    ///
+    /// # Errors
+    /// As for every change. A scope without web configs is no error.
+    fn end(&self, scope: Scope) -> impl Future<Output = Result<Ended, StoreError>> + Send;
 }
 
 /// How a process hears of changes, and proves that it has heard of all.
@@ -243,12 +311,24 @@ pub trait ChangeFeed: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<LivingPage, StoreError>> + Send;
 
-    /// Reads the log after `after`. An answer must come by a road that an isolated, lagging or restored server cannot
-    /// use, because one without `more` counts as a proof of freshness (rule C4).
+    /// Reads the log after `after`, by the quickest road. The answer is no proof of freshness; it is asked for as soon as
+    /// [`changed`](Self::changed) resolves.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
     fn read_log(
+        &self,
+        after: LogPosition,
+        limit: usize,
+    ) -> impl Future<Output = Result<LogRead, StoreError>> + Send;
+
+    /// Reads the log after `after` by a road that an isolated, lagging or restored server cannot use: an answer without
+    /// `more` counts as a proof of freshness as of when it was asked for (rule C4). Asked for at most once in each
+    /// [`proof_interval`](Self::proof_interval).
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    fn prove(
         &self,
         after: LogPosition,
         limit: usize,
