@@ -62,6 +62,8 @@ pub(crate) struct Controls {
     /// The log can be read, but nothing can be proved: an isolated primary.
     pub(crate) no_proofs: AtomicBool,
     pub(crate) proofs: AtomicUsize,
+    /// How long reading the log takes.
+    pub(crate) slow_reads: Mutex<Duration>,
     /// The quick road does not know the last entry.
     pub(crate) quick_road_lags: AtomicBool,
     /// How far apart proofs must be; zero at first.
@@ -97,6 +99,7 @@ impl TestStore {
             log_reads: AtomicUsize::new(0),
             no_proofs: AtomicBool::new(false),
             proofs: AtomicUsize::new(0),
+            slow_reads: Mutex::new(Duration::ZERO),
             quick_road_lags: AtomicBool::new(false),
             proof_interval: Mutex::new(Duration::ZERO),
         };
@@ -109,6 +112,10 @@ impl TestStore {
 
     async fn log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
         self.controls.log_reads.fetch_add(1, Ordering::SeqCst);
+        let slow = *self.controls.slow_reads.lock().unwrap();
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         assert!(!self.controls.panic_feed.swap(false, Ordering::SeqCst), "as the test wants it");
         if self.controls.fail_feed.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));

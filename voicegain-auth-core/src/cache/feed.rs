@@ -102,12 +102,7 @@ async fn follow(shared: Arc<Shared>) {
         if road == Road::Proof {
             pace = Pace { proved: Instant::now(), wanted: false };
         }
-        // A read that hangs must not keep the next one from being tried.
-        let outcome = match timeout(shared.heartbeat(), step(&shared, road, asked)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(StoreError::unavailable("the store did not answer in time")),
-        };
-        match outcome {
+        match step(&shared, road, asked).await {
             Ok(Step::Applied) => {
                 backoff = BACKOFF_MIN;
                 road = pace.rest(&shared).await;
@@ -160,19 +155,31 @@ enum Step {
     Anew,
 }
 
+/// A read that hangs must not keep the next one from being tried. Only reads may be given up on: what was applied must also
+/// be forgotten before anything else is proved.
+async fn in_time<T>(
+    shared: &Shared,
+    read: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match timeout(shared.heartbeat(), read).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(StoreError::unavailable("the store did not answer in time")),
+    }
+}
+
 async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, StoreError> {
     let plan = shared.machine().plan();
     let after = match plan {
         Plan::List { after } => {
-            let page = shared.store.living(after, PAGE).await?;
+            let page = in_time(shared, shared.store.living(after, PAGE)).await?;
             shared.machine().listed(&page);
             return Ok(Step::Listed);
         }
         Plan::Follow { after } => after,
     };
     let read = match road {
-        Road::Quick => shared.store.read_log(after, PAGE).await?,
-        Road::Proof => shared.store.prove(after, PAGE).await?,
+        Road::Quick => in_time(shared, shared.store.read_log(after, PAGE)).await?,
+        Road::Proof => in_time(shared, shared.store.prove(after, PAGE)).await?,
     };
     let (entries, more) = match (read, road) {
         (LogRead::Entries { entries, more }, _) => (entries, more),

@@ -421,6 +421,32 @@ async fn c1_a_bulk_end_ends_a_context_or_an_account_and_nothing_else() {
     assert_eq!(verdict(&verifier, &elsewhere.jwt).await, Ok(()));
 }
 
+/// One worker, so that whoever gives way lets the clock of the reads run out.
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn c1_a_bulk_end_of_very_many_is_forgotten_whole_however_slow_the_answer_came() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    world.rare_proofs(Duration::from_millis(100)).await;
+    let mut issued = Vec::new();
+    for _ in 0..2_500 {
+        issued.push(world.create_in("acc", "many").await);
+    }
+    for issued in &issued {
+        assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    }
+    // The answer comes at the very end of the time it has.
+    *world.controls.slow_reads.lock().unwrap() = Duration::from_secs(5);
+    let scope = crate::store::Scope::Account("acc".parse().unwrap());
+    world.store.end(scope).await.unwrap();
+    until("the feed has applied it", || world.cache.status().living == 1).await;
+    *world.controls.slow_reads.lock().unwrap() = Duration::ZERO;
+    assert_eq!(verdict(&verifier, "e30.e30.e30").await, Err(Reason::InvalidToken));
+    until("all are forgotten", || {
+        issued.iter().all(|issued| world.cache.see(issued.config.id).record.is_none())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c6_what_was_loaded_ahead_needs_no_look_up() {
     let world = World::new().await;
