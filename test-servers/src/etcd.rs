@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::folder::Folder;
-use crate::process::{LIMIT, Process, wait_until};
+use crate::process::{LIMIT, Process, running, wait_until};
 use crate::proxy::Origin;
 use crate::system::{Account, command, find, output, tool};
 use crate::tls::Certificates;
@@ -24,6 +24,7 @@ pub struct EtcdBuilder {
     tls: bool,
     password: Option<String>,
     fsync: bool,
+    settings: Vec<String>,
 }
 
 impl EtcdBuilder {
@@ -55,6 +56,13 @@ impl EtcdBuilder {
         self
     }
 
+    /// Any other flag of etcd, without its dashes.
+    #[must_use]
+    pub fn setting(mut self, flag: &str, value: &str) -> Self {
+        self.settings.push(format!("--{flag}={value}"));
+        self
+    }
+
     /// Starts the cluster.
     ///
     /// # Errors
@@ -65,7 +73,8 @@ impl EtcdBuilder {
         if let Some(password) = &cluster.options.password {
             let root = format!("root:{password}");
             cluster.etcdctl_with(&cluster.endpoints(), None, &["user", "add", &root])?;
-            for arguments in [&["role", "add", "root"][..], &["user", "grant-role", "root", "root"], &["auth", "enable"]]
+            for arguments in
+                [&["role", "add", "root"][..], &["user", "grant-role", "root", "root"], &["auth", "enable"]]
             {
                 cluster.etcdctl_with(&cluster.endpoints(), None, arguments)?;
             }
@@ -141,11 +150,11 @@ impl EtcdCluster {
 
     /// Settings for a cluster.
     pub fn builder() -> EtcdBuilder {
-        EtcdBuilder { members: 1, tls: false, password: None, fsync: true }
+        EtcdBuilder { members: 1, tls: false, password: None, fsync: true, settings: Vec::new() }
     }
 
-    /// One member for all tests of a process, for those that neither stop nor compact it; each keeps to a prefix of
-    /// its own. It is quick (no fsync).
+    /// One member for all tests of a process, for those that neither stop nor compact it; each keeps to a
+    /// prefix of its own. It is quick (no fsync).
     ///
     /// # Errors
     /// If it did not start.
@@ -217,8 +226,8 @@ impl EtcdCluster {
         Ok(())
     }
 
-    /// Starts a member that has ended, on the same ports and with its data. When this returns it is healthy, or, if
-    /// there is no majority for it to join, it takes connections.
+    /// Starts a member that has ended, on the same ports and with its data. When this returns it is healthy,
+    /// or, if there is no majority for it to join, it takes connections.
     ///
     /// # Errors
     /// If it runs, or does not start.
@@ -233,12 +242,12 @@ impl EtcdCluster {
     /// # Errors
     /// If there is no such member.
     pub fn isolate(&self, member: usize) -> Result<()> {
-        *self.member(member)?.isolated() = true;
+        let leaving = self.member(member)?;
+        *leaving.isolated() = true;
         for (index, other) in self.members.iter().enumerate() {
-            if index == member {
-                (0..self.members.len()).for_each(|origin| other.proxy.isolate(origin));
-            } else {
+            if index != member {
                 other.proxy.isolate(member);
+                leaving.proxy.isolate(index);
             }
         }
         Ok(())
@@ -249,17 +258,12 @@ impl EtcdCluster {
     /// # Errors
     /// If there is no such member.
     pub fn rejoin(&self, member: usize) -> Result<()> {
-        *self.member(member)?.isolated() = false;
-        let isolated = self.members.iter().map(|member| *member.isolated()).collect::<Vec<_>>();
-        for (index, is_isolated) in isolated.into_iter().enumerate() {
-            if index != member && !is_isolated {
-                self.members.iter().enumerate().for_each(|(to, other)| {
-                    if to == index {
-                        other.proxy.rejoin(member);
-                    } else if to == member {
-                        other.proxy.rejoin(index);
-                    }
-                });
+        let rejoining = self.member(member)?;
+        *rejoining.isolated() = false;
+        for (index, other) in self.members.iter().enumerate() {
+            if index != member && !*other.isolated() {
+                other.proxy.rejoin(member);
+                rejoining.proxy.rejoin(index);
             }
         }
         Ok(())
@@ -319,7 +323,8 @@ impl EtcdCluster {
         Ok(EtcdSnapshot(path))
     }
 
-    /// Kills every member, and starts all again with the keys of a snapshot: on the same ports, the store as it was.
+    /// Kills every member, and starts all again with the keys of a snapshot: on the same ports, the store as
+    /// it was.
     ///
     /// # Errors
     /// If it cannot be restored, or the cluster does not become healthy.
@@ -360,7 +365,12 @@ impl EtcdCluster {
         self.etcdctl_with(&[endpoint], self.options.password.as_deref(), arguments)
     }
 
-    fn etcdctl_with(&self, endpoints: &[String], password: Option<&str>, arguments: &[&str]) -> Result<String> {
+    fn etcdctl_with(
+        &self,
+        endpoints: &[String],
+        password: Option<&str>,
+        arguments: &[&str],
+    ) -> Result<String> {
         let mut etcdctl = tool(&self.etcdctl, self.folder.account(), LIMIT);
         etcdctl.env("ETCDCTL_API", "3").args(["--command-timeout=10s", "--dial-timeout=5s"]);
         etcdctl.arg(format!("--endpoints={}", endpoints.join(",")));
@@ -375,7 +385,9 @@ impl EtcdCluster {
     }
 
     fn member(&self, index: usize) -> Result<&Member> {
-        self.members.get(index).ok_or_else(|| ServerError::failed("etcd", format!("there is no member {index}")))
+        self.members
+            .get(index)
+            .ok_or_else(|| ServerError::failed("etcd", format!("there is no member {index}")))
     }
 
     fn endpoint(&self, member: &Member) -> String {
@@ -387,14 +399,16 @@ impl EtcdCluster {
         if !self.member(member)?.is_up() {
             return Err(ServerError::failed("etcd", "the member does not run"));
         }
-        let said = self.etcdctl_at(member, &["--command-timeout=2s", "endpoint", "status", "--write-out=fields"])?;
+        let said =
+            self.etcdctl_at(member, &["--command-timeout=2s", "endpoint", "status", "--write-out=fields"])?;
         Ok(Status { member: field(&said, "MemberID")?, leader: field(&said, "Leader")? })
     }
 
     /// Who a member is, for etcd and for restoring a snapshot.
     fn identity(&self, member: &Member) -> Vec<String> {
         let url = |member: &Member| format!("http://{}", member.proxy.address());
-        let all = self.members.iter().map(|member| format!("{}={}", member.name, url(member))).collect::<Vec<_>>();
+        let all =
+            self.members.iter().map(|member| format!("{}={}", member.name, url(member))).collect::<Vec<_>>();
         vec![
             format!("--name={}", member.name),
             format!("--initial-advertise-peer-urls={}", url(member)),
@@ -404,6 +418,9 @@ impl EtcdCluster {
     }
 
     fn prepare(options: EtcdBuilder) -> Result<Self> {
+        if options.members == 0 {
+            return Err(ServerError::failed("etcd", "a cluster has at least one member"));
+        }
         let (etcd, etcdctl) = programs()?;
         let folder = Folder::create(Account::other_than_root(&["etcd", "nobody"], PACKAGE)?)?;
         let certificates = match options.tls {
@@ -447,7 +464,7 @@ impl EtcdCluster {
         etcd.arg(format!("--listen-peer-urls=http://127.0.0.1:{}", member.peer_port));
         etcd.arg(format!("--listen-client-urls={}", self.endpoint(member)));
         etcd.arg(format!("--advertise-client-urls={}", self.endpoint(member)));
-        etcd.args(["--initial-cluster-state=new", "--logger=zap"]);
+        etcd.args(["--initial-cluster-state=new", "--logger=zap"]).args(&self.options.settings);
         if !self.options.fsync {
             etcd.arg("--unsafe-no-fsync");
         }
@@ -463,7 +480,10 @@ impl EtcdCluster {
     fn wait_for(&self, member: &Member) -> Result<()> {
         wait_until("etcd to start", || {
             if !member.is_up() {
-                return Err(ServerError::failed("etcd ended while it started", self.folder.read(&member.log())));
+                return Err(ServerError::failed(
+                    "etcd ended while it started",
+                    self.folder.read(&member.log()),
+                ));
             }
             if TcpStream::connect_timeout(&member.address(), Duration::from_secs(1)).is_err() {
                 return Ok(false);
@@ -472,7 +492,8 @@ impl EtcdCluster {
             if *member.isolated() || able <= self.members.len() / 2 {
                 return Ok(true);
             }
-            // A read that waits for a majority. An error about permission is an answer too: there may be users.
+            // A read that waits for a majority. An error about permission is an answer too: there may be
+            // users.
             let endpoint = self.endpoint(member);
             let health = ["--command-timeout=2s", "endpoint", "health"];
             Ok(self.etcdctl_with(&[endpoint], self.options.password.as_deref(), &health).is_ok())
@@ -490,13 +511,6 @@ fn field(said: &str, name: &str) -> Result<u64> {
     let prefix = format!("\"{name}\" : ");
     let value = said.lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok());
     value.ok_or_else(|| ServerError::failed(format!("{name} of etcd"), said))
-}
-
-fn running(process: &mut Option<Process>) -> Result<&mut Process> {
-    match process {
-        Some(process) if !process.has_ended() => Ok(process),
-        _ => Err(ServerError::failed("etcd", "the member does not run")),
-    }
 }
 
 /// `etcd` and `etcdctl`.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::system::{Account, output, tool};
 use crate::{Result, ServerError};
 
-/// Waits for the end of its input, which comes when the folder is dropped or its process ends, then kills every process
-/// that works inside the folder (a server's children have sessions of their own, but stay in its working directory),
-/// and removes the folder.
+/// Waits for the end of its input, which comes when the folder is dropped or its process ends, then kills
+/// every process that works inside the folder (a server's children have sessions of their own, but stay in
+/// its working directory), and removes the folder.
 const GUARD: &str = r#"
 trap '' HUP INT QUIT TERM
 cat > /dev/null
@@ -24,8 +24,8 @@ if grep -q " $1/disk " /proc/mounts; then umount -l "$1/disk"; fi
 rm -rf -- "$1"
 "#;
 
-/// The temporary folder in which a server works. It goes, with every process that works in it, when this is dropped or
-/// when the process ends in whatever way.
+/// The temporary folder in which a server works. It goes, with every process that works in it, when this is
+/// dropped or when the process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -86,7 +86,9 @@ impl Folder {
 
     /// What a log says, as far as it can be read.
     pub(crate) fn read(&self, name: &str) -> String {
-        fs::read(self.path.join(name)).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+        fs::read(self.path.join(name))
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .unwrap_or_default()
     }
 
     /// Copies a folder, which must not be there yet, with owners and permissions.

@@ -1,9 +1,10 @@
 //! Real servers for tests, and a faulty network in front of them.
 //!
-//! The servers come from the system's packages (on Debian `postgresql`, `etcd-server` and `etcd-client`; `cargo xtask
-//! servers` installs them). They listen on free ports of 127.0.0.1, keep their data in temporary folders, and never
-//! run as root: a test that does hands them to the package's own user. They end, and their folders go, when they are
-//! dropped and also when the process that started them ends in any other way, `SIGKILL` included.
+//! The servers come from the system's packages (on Debian `postgresql`, `etcd-server` and `etcd-client`;
+//! `cargo xtask servers` installs them). They listen on free ports of 127.0.0.1, keep their data in temporary
+//! folders, and never run as root: a test that does hands them to the package's own user. They end, and their
+//! folders go, when they are dropped and also when the process that started them ends in any other way,
+//! `SIGKILL` included.
 //!
 //! | type | is |
 //! | --- | --- |
@@ -11,8 +12,8 @@
 //! | [`EtcdCluster`] | one or three etcd members: crash, pause, isolation, compaction, snapshot and restore, TLS, users |
 //! | [`Proxy`] | a TCP proxy with faults: refused, stalled, one-way, slow, reset and half-open connections |
 //!
-//! Every call blocks until what it asks for is in force. None needs a runtime: the proxy has a thread of its own and
-//! goes on while a test's runtime is blocked.
+//! Every call blocks until what it asks for is in force. None needs a runtime: the proxy has a thread of its
+//! own and goes on while a test's runtime is blocked.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), test_servers::ServerError> {

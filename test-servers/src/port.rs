@@ -10,13 +10,14 @@ use crate::{Result, ServerError};
 
 const LOWEST: u16 = 15_000;
 
-/// The reservations of this process: each is an abstract socket, which the kernel gives back when the process ends.
+/// The reservations of this process: each is an abstract socket, which the kernel gives back when the process
+/// ends.
 static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 
 /// A port of 127.0.0.1 that nobody listens on.
 ///
-/// It is this process's until that ends: no other call hands it out, here or in another process, also while the
-/// server it was taken for is down. It lies below the range from which the system takes ports by itself.
+/// It is this process's until that ends: no other call hands it out, here or in another process, also while
+/// the server it was taken for is down. It lies below the range from which the system takes ports by itself.
 ///
 /// # Errors
 /// If no port is free.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::folder::Folder;
-use crate::process::{LIMIT, Process, wait_until};
+use crate::process::{LIMIT, Process, running, wait_until};
 use crate::system::{Account, command, find, output, tool};
 use crate::tls::Certificates;
 use crate::{Result, ServerError, free_port};
@@ -78,7 +78,8 @@ impl PostgresBuilder {
         self
     }
 
-    /// Puts the data on a disk of this many bytes (a tmpfs, which only root can mount). An empty server takes 28 MB.
+    /// Puts the data on a disk of this many bytes (a tmpfs, which only root can mount). An empty server takes
+    /// 28 MB.
     #[must_use]
     pub fn disk_size(mut self, bytes: u64) -> Self {
         self.disk_size = Some(bytes);
@@ -96,7 +97,9 @@ impl PostgresBuilder {
         if let Some(password) = &postgres.options.password {
             let password = password.replace('\'', "''");
             // With a standby that is yet to come, the commit would wait for it.
-            postgres.execute(&format!("SET synchronous_commit = local; ALTER ROLE postgres PASSWORD '{password}'"))?;
+            postgres.execute(&format!(
+                "SET synchronous_commit = local; ALTER ROLE postgres PASSWORD '{password}'"
+            ))?;
         }
         Ok(postgres)
     }
@@ -145,7 +148,9 @@ impl Postgres {
     /// If it did not start.
     pub fn shared() -> Result<&'static Self> {
         static SHARED: OnceLock<std::result::Result<Postgres, String>> = OnceLock::new();
-        let start = || Postgres::builder().fsync(false).max_connections(200).start().map_err(|error| error.to_string());
+        let start = || {
+            Postgres::builder().fsync(false).max_connections(200).start().map_err(|error| error.to_string())
+        };
         SHARED.get_or_init(start).as_ref().map_err(|said| ServerError::failed("the shared PostgreSQL", said))
     }
 
@@ -159,15 +164,16 @@ impl Postgres {
         Ok(self.url(&name))
     }
 
-    /// The URL of a database: `postgres://postgres[:password]@127.0.0.1:port/database`, with `?sslmode=require` if the
-    /// server wants TLS.
+    /// The URL of a database: `postgres://postgres[:password]@127.0.0.1:port/database`, with
+    /// `?sslmode=require` if the server wants TLS.
     pub fn url(&self, database: &str) -> String {
         self.url_through(database, self.address())
     }
 
     /// The URL of a database by way of a proxy.
     pub fn url_through(&self, database: &str, address: SocketAddr) -> String {
-        let password = self.options.password.as_ref().map(|password| format!(":{password}")).unwrap_or_default();
+        let password = self.options.password.as_ref();
+        let password = password.map(|password| format!(":{}", percent_encoded(password))).unwrap_or_default();
         let query = if self.options.tls { "?sslmode=require" } else { "" };
         format!("postgres://postgres{password}@{address}/{database}{query}")
     }
@@ -200,8 +206,9 @@ impl Postgres {
         self.execute_in("postgres", sql)
     }
 
-    /// Runs statements, each in a transaction of its own. Answers the rows as `psql` prints them: a line each, fields
-    /// separated by `|`. They get to the server by its Unix socket, whatever is wrong with the network.
+    /// Runs statements, each in a transaction of its own. Answers the rows as `psql` prints them: a line
+    /// each, fields separated by `|`. They get to the server by its Unix socket, whatever is wrong with the
+    /// network.
     ///
     /// # Errors
     /// If a statement fails, or they take longer than a minute.
@@ -211,8 +218,8 @@ impl Postgres {
         output("psql", &mut psql, Some(sql))
     }
 
-    /// Changes a setting while the server runs (`ALTER SYSTEM`, reload). When this returns new sessions have it, and
-    /// commits wait for other standbys if it was `synchronous_standby_names`.
+    /// Changes a setting while the server runs (`ALTER SYSTEM`, reload). When this returns new sessions have
+    /// it, and commits wait for other standbys if it was `synchronous_standby_names`.
     ///
     /// # Errors
     /// If there is no such setting or value.
@@ -272,7 +279,8 @@ impl Postgres {
         Ok(())
     }
 
-    /// Starts a server that has ended, on the same port and with its data; it takes connections when this returns.
+    /// Starts a server that has ended, on the same port and with its data; it takes connections when this
+    /// returns.
     ///
     /// # Errors
     /// If it runs, or does not start.
@@ -310,7 +318,8 @@ impl Postgres {
         Ok(PostgresBackup(path))
     }
 
-    /// Puts the data of a backup in the place of the server's, and starts it: on the same port, the store as it was.
+    /// Puts the data of a backup in the place of the server's, and starts it: on the same port, the store as
+    /// it was.
     ///
     /// # Errors
     /// If it cannot be copied, or the server does not start with it.
@@ -338,20 +347,23 @@ impl Postgres {
     pub fn standby_through(&self, name: &str, address: SocketAddr) -> Result<Self> {
         let standby = Self::prepare(PostgresBuilder { disk_size: None, ..self.options.clone() })?;
         self.base_backup(&standby.data)?;
-        let mut source = format!("host={} port={} user=postgres application_name={name}", address.ip(), address.port());
+        let mut source =
+            format!("host={} port={} user=postgres application_name={name}", address.ip(), address.port());
         if let Some(password) = &self.options.password {
-            let _ = write!(source, " password=''{password}''");
+            let password = password.replace('\\', r"\\").replace('\'', r"\'");
+            let _ = write!(source, " password='{password}'");
         }
         if self.options.tls {
             source.push_str(" sslmode=require");
         }
         // Nothing that the source was told while it ran; and it has no standbys of its own.
-        let own = format!("primary_conninfo = '{source}'\nsynchronous_standby_names = ''\n");
+        let own = setting("primary_conninfo", &source) + &setting("synchronous_standby_names", "");
         standby.folder.write(&standby.data.join("postgresql.auto.conf"), &own)?;
         standby.folder.write(&standby.data.join("standby.signal"), "")?;
         standby.start_again()?;
         let streams = format!(
-            "SELECT count(*) FROM pg_stat_replication WHERE application_name = '{name}' AND state = 'streaming'"
+            "SELECT count(*) FROM pg_stat_replication \
+             WHERE application_name = '{name}' AND state = 'streaming'"
         );
         wait_until("the standby to stream", || Ok(self.execute(&streams)? != "0"))?;
         Ok(standby)
@@ -373,10 +385,10 @@ impl Postgres {
     /// # Errors
     /// If the server's disk is not one of its own.
     pub fn fill_disk(&self) -> Result<()> {
-        self.filler()?;
+        let filler = self.filler()?;
         let mut fill = tool("sh", self.folder.account(), LIMIT);
         // Until it fails, which is what is wanted.
-        fill.arg("-c").arg("cat /dev/zero > \"$0\" 2> /dev/null; test -s \"$0\"").arg(self.filler()?);
+        fill.arg("-c").arg("cat /dev/zero > \"$0\" 2> /dev/null; test -s \"$0\"").arg(filler);
         output("filling the disk", &mut fill, None).map(drop)
     }
 
@@ -392,7 +404,9 @@ impl Postgres {
     fn filler(&self) -> Result<PathBuf> {
         match self.options.disk_size {
             Some(_) => Ok(self.folder.path().join("disk/filler")),
-            None => Err(ServerError::failed("filling the disk", "the server was started without `disk_size`")),
+            None => {
+                Err(ServerError::failed("filling the disk", "the server was started without `disk_size`"))
+            }
         }
     }
 
@@ -447,25 +461,30 @@ impl Postgres {
             settings.push_str("ssl = 'on'\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n");
         }
         for (name, value) in &self.options.settings {
-            let _ = writeln!(settings, "{name} = '{}'", value.replace('\'', "''"));
+            settings.push_str(&setting(name, value));
         }
         self.folder.write(&self.data.join("postgresql.conf"), &settings)?;
 
         let host = if self.options.tls { "hostssl" } else { "host" };
         let method = if self.options.password.is_some() { "scram-sha-256" } else { "trust" };
         // The socket is in a folder that nobody else can enter.
-        let access = format!(
-            "local all,replication all trust\n{host} all,replication all 127.0.0.1/32 {method}\n"
-        );
+        let access =
+            format!("local all,replication all trust\n{host} all,replication all 127.0.0.1/32 {method}\n");
         self.folder.write(&self.data.join("pg_hba.conf"), &access)
     }
 }
 
-fn running(process: &mut Option<Process>) -> Result<&mut Process> {
-    match process {
-        Some(process) if !process.has_ended() => Ok(process),
-        _ => Err(ServerError::failed("PostgreSQL", "it does not run")),
-    }
+/// A line of a configuration file.
+fn setting(name: &str, value: &str) -> String {
+    format!("{name} = '{}'\n", value.replace('\\', r"\\").replace('\'', "''"))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// The folder of the programs.
@@ -477,15 +496,22 @@ fn programs() -> Result<PathBuf> {
             env::split_paths(&path).chain(packaged()).collect()
         }
     };
-    let has_all = |folder: &&PathBuf| ["postgres", "initdb", "psql"].iter().all(|name| folder.join(name).is_file());
-    folders.iter().find(has_all).cloned().ok_or(ServerError::Missing { program: "postgres", package: PACKAGE })
+    let has_all =
+        |folder: &&PathBuf| ["postgres", "initdb", "psql"].iter().all(|name| folder.join(name).is_file());
+    folders
+        .iter()
+        .find(has_all)
+        .cloned()
+        .ok_or(ServerError::Missing { program: "postgres", package: PACKAGE })
 }
 
 /// Debian's folders, the newest version first.
 fn packaged() -> Vec<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders = versions
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
+        })
         .collect::<Vec<_>>();
     folders.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     folders.into_iter().map(|(_, folder)| folder).collect()

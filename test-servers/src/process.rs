@@ -25,6 +25,13 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) ->
     Ok(())
 }
 
+/// The process, if it runs.
+pub(crate) fn running(process: &mut Option<Process>) -> Result<&mut Process> {
+    let stopped = || ServerError::failed("the server", "it does not run");
+    let process = process.as_mut().ok_or_else(stopped)?;
+    if process.has_ended() { Err(stopped()) } else { Ok(process) }
+}
+
 /// A server's main process with all its children: every process that works inside its home.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -63,8 +70,10 @@ impl Process {
         self.paused = true;
         let mut quiet = 0;
         wait_until("pausing a server", || {
-            let running = processes(&self.home).into_iter().filter(|pid| is_running(*pid)).collect::<Vec<_>>();
-            // The main process first, since it starts others; twice none, since it may have during the first look.
+            let running =
+                processes(&self.home).into_iter().filter(|pid| is_running(*pid)).collect::<Vec<_>>();
+            // The main process first, since it starts others; twice none, since it may have during the first
+            // look.
             if self.signal(Signal::STOP) {
                 signal(&running, Signal::STOP);
             }
@@ -126,7 +135,8 @@ fn processes(home: &Path) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
     pids.filter(|pid| {
-        fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|directory| directory.starts_with(home))
+        fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()))
+            .is_ok_and(|directory| directory.starts_with(home))
     })
     .collect()
 }

@@ -27,11 +27,11 @@ pub enum Fault {
     None,
     /// Nobody listens: connections are closed, and new ones are refused by the system.
     Refuse,
-    /// Connections stay open, new ones are accepted, and no byte passes, not even the news that a side has closed.
-    /// What was held passes when the fault is lifted.
+    /// Connections stay open, new ones are accepted, and no byte passes, not even the news that a side has
+    /// closed. What was held passes when the fault is lifted.
     Stall,
-    /// What the client sends is lost, as if every packet were dropped; what the server sends passes. A connection that
-    /// has lost bytes passes no more of them in that direction when the fault is lifted.
+    /// What the client sends is lost, as if every packet were dropped; what the server sends passes. A
+    /// connection that has lost bytes passes no more of them in that direction when the fault is lifted.
     BlackholeToServer,
     /// What the server sends is lost, as with [`BlackholeToServer`](Self::BlackholeToServer) the other way.
     BlackholeToClient,
@@ -96,8 +96,10 @@ impl Proxy {
         let upstream = Arc::new(Mutex::new(upstream));
         let counters = Arc::new(Counters::default());
         let (commands, received) = mpsc::unbounded_channel();
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::io("a runtime"))?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServerError::io("a runtime"))?;
         let listener = {
             let _guard = runtime.enter();
             listen(address).map_err(ServerError::io(address.to_string()))?
@@ -121,8 +123,8 @@ impl Proxy {
         self.address
     }
 
-    /// From now on this fault, instead of the one before, for all connections there are and will be. It is in force
-    /// when this returns.
+    /// From now on this fault, instead of the one before, for all connections there are and will be. It is in
+    /// force when this returns.
     pub fn set(&self, fault: Fault) {
         self.command(Command::Set(fault));
     }
@@ -137,8 +139,8 @@ impl Proxy {
         self.command(Command::Drop);
     }
 
-    /// The connections there are stay open and silent for good, as after a lost entry in a router's table: neither
-    /// side notices. New ones are as the fault says.
+    /// The connections there are stay open and silent for good, as after a lost entry in a router's table:
+    /// neither side notices. New ones are as the fault says.
     pub fn forget_connections(&self) {
         self.command(Command::Forget);
     }
@@ -358,7 +360,12 @@ impl Connection {
         Ok(())
     }
 
-    async fn pump(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, direction: Direction) -> io::Result<()> {
+    async fn pump(
+        &self,
+        mut from: ReadHalf<'_>,
+        mut to: WriteHalf<'_>,
+        direction: Direction,
+    ) -> io::Result<()> {
         let mut buffer = vec![0; 16 * 1024];
         loop {
             self.while_held(direction).await;
@@ -396,7 +403,8 @@ impl Connection {
     }
 
     fn fate(&self, state: &State, direction: Direction) -> Fate {
-        if self.number < state.forgotten || self.origin.is_some_and(|origin| state.isolated.contains(&origin)) {
+        if self.number < state.forgotten || self.origin.is_some_and(|origin| state.isolated.contains(&origin))
+        {
             return Fate::Hold;
         }
         match (state.fault, direction) {

@@ -20,17 +20,20 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// If this process is root, the first of these users that exists; otherwise none, the process's own user will do.
+    /// If this process is root, the first of these users that exists; otherwise none, the process's own user
+    /// will do.
     pub(crate) fn other_than_root(names: &[&str], package: &'static str) -> Result<Option<Self>> {
         if !geteuid().is_root() {
             return Ok(None);
         }
         let users = fs::read_to_string("/etc/passwd").map_err(ServerError::io("/etc/passwd"))?;
         let found = names.iter().find_map(|name| {
-            let mut fields = users.lines().map(|line| line.split(':')).find(|line| line.clone().next() == Some(name))?;
+            let mut fields =
+                users.lines().map(|line| line.split(':')).find(|line| line.clone().next() == Some(name))?;
             Some(Self { uid: fields.nth(2)?.parse().ok()?, gid: fields.next()?.parse().ok()? })
         });
-        let said = || format!("there is no user {} to run it as, and it never runs as root", names.join(" or "));
+        let said =
+            || format!("there is no user {} to run it as, and it never runs as root", names.join(" or "));
         found.map(Some).ok_or_else(|| ServerError::failed(format!("Debian's {package}"), said()))
     }
 
@@ -49,10 +52,15 @@ pub(crate) fn find(program: &'static str, package: &'static str, folders: &[Path
     found.ok_or(ServerError::Missing { program, package })
 }
 
-/// A command with none of the caller's environment, which is full of settings for clients (`PGHOST`, `ETCDCTL_…`).
+/// A command with none of the caller's environment, which is full of settings for clients (`PGHOST`,
+/// `ETCDCTL_…`).
 pub(crate) fn command(program: impl AsRef<Path>, account: Option<Account>) -> Command {
     let mut command = Command::new(program.as_ref());
-    command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C").current_dir("/");
+    command
+        .env_clear()
+        .env("PATH", env::var_os("PATH").unwrap_or_default())
+        .env("LC_ALL", "C")
+        .current_dir("/");
     Account::of(account, &mut command);
     command
 }

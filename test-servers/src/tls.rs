@@ -35,12 +35,22 @@ impl Certificates {
     /// Puts them into `home`, inside the folder.
     pub(crate) fn create(folder: &Folder, home: &Path) -> Result<Self> {
         let path = |name: &str| home.join(name);
-        let new = Self { authority: path("ca.crt"), certificate: path("server.crt"), key: path("server.key") };
+        let new =
+            Self { authority: path("ca.crt"), certificate: path("server.crt"), key: path("server.key") };
         folder.write(&path("openssl.cnf"), CONFIG)?;
         let openssl = find("openssl", "openssl", &[])?;
         let request = |section: &str, name: &str, key: &Path, certificate: &Path, signer: &[&Path]| {
             let mut request = tool(&openssl, folder.account(), Duration::from_secs(60));
-            request.args(["req", "-x509", "-days", "30", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+            request.args([
+                "req",
+                "-x509",
+                "-days",
+                "30",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ]);
             request.args(["-nodes", "-subj", &format!("/CN={name}"), "-extensions", section, "-config"]);
             request.arg(path("openssl.cnf")).arg("-keyout").arg(key).arg("-out").arg(certificate);
             if let [certificate, key] = signer {

@@ -1,7 +1,9 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask lint`, `cargo xtask ci`.
+//! The project's chores: `cargo xtask test`, `cargo xtask lint`, `cargo xtask ci`, and their parts.
 //!
 //! No dependencies, so that it is there within seconds. What a chore needs beyond Rust, a C compiler and Python it
 //! installs into folders of the project's own, and says so; where it cannot, it fails and says what to install.
+
+mod servers;
 
 use std::env;
 use std::fs;
@@ -11,10 +13,16 @@ use std::process::{Command, ExitCode, Stdio};
 const HELP: &str = "\
 cargo xtask <chore>
 
-  test   everything that is tested: the workspace, the case table on every stack, the published Python SDK,
-         a user's crate with its own jsonwebtoken
-  lint   formatting, lints, documentation, each feature alone, licences and sources
-  ci     test, then lint
+  test         everything that is tested: the workspace, the case table on every stack, every store on a real
+               server, the promise in simulation and under faults, the published Python SDK, a user's crate with
+               its own jsonwebtoken
+  lint         formatting, lints, documentation, each feature alone, licences and sources
+  ci           test, then lint
+  servers      installs the servers that tests start (PostgreSQL, etcd) and protoc, where they are missing
+  simulation   the promise in simulation: 100,000 schedules, the cache itself, and all interleavings
+  faults       faults planted in the code one at a time, each of which the simulation must find
+  chaos        three gateways on a real PostgreSQL and a real etcd under faults: one minute each, or as many as
+               the number that follows says
 ";
 
 /// The published SDK that the gateway must serve, unchanged.
@@ -25,7 +33,7 @@ const LIBRARIES: [(&str, &[&str]); 5] = [
     ("voicegain-auth-core", &["second-opinion"]),
     ("voicegain-auth-tower", &["axum", "http2"]),
     ("voicegain-auth-actix", &[]),
-    ("voicegain-auth-store", &["sqlite", "contract-tests"]),
+    ("voicegain-auth-store", &["sqlite", "postgres", "etcd", "contract-tests"]),
     ("voicegain-auth-console", &[]),
 ];
 
@@ -33,10 +41,15 @@ type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
+    let minutes = env::args().nth(2).unwrap_or_else(|| "1".to_owned());
     let outcome = match chore.as_str() {
         "test" => test(),
         "lint" => lint(),
         "ci" => test().and_then(|()| lint()),
+        "servers" => servers::install(),
+        "simulation" => simulation(),
+        "faults" => planted_faults(),
+        "chaos" => servers::install().and_then(|()| gateways()).and_then(|()| chaos(&minutes)),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -98,23 +111,85 @@ fn output(command: &mut Command) -> Result<String, String> {
     }
 }
 
+/// Builds both gateways, with every store.
+fn gateways() -> Outcome {
+    let features = "voicegain-gateway/etcd,voicegain-gateway-actix/etcd";
+    run(cargo()
+        .args(["build", "--locked", "-p", "voicegain-gateway", "-p", "voicegain-gateway-actix"])
+        .args(["--features", features]))
+}
+
+fn gateway_binaries() -> Result<[PathBuf; 2], String> {
+    let binaries = target_dir()?.join("debug");
+    Ok([binaries.join("voicegain-gateway"), binaries.join("voicegain-gateway-actix")])
+}
+
+fn simulation() -> Outcome {
+    heading("the promise in simulation");
+    run(cargo().args(["run", "--locked", "--release", "-p", "voicegain-auth-simulation", "--"]).args([
+        "--schedules",
+        "100000",
+        "--cache",
+        "1000",
+        "--interleavings",
+    ]))
+}
+
+fn planted_faults() -> Outcome {
+    heading("faults planted in the code");
+    run(cargo().args([
+        "run",
+        "--locked",
+        "--release",
+        "-p",
+        "voicegain-auth-simulation",
+        "--bin",
+        "planted-faults",
+    ]))
+}
+
+fn chaos(minutes: &str) -> Outcome {
+    let [gateway, _] = gateway_binaries()?;
+    for store in ["postgres", "etcd"] {
+        heading(&format!("three gateways on {store} under faults"));
+        run(cargo()
+            .args([
+                "run",
+                "--locked",
+                "-p",
+                "voicegain-auth-chaos",
+                "--",
+                "run",
+                "--store",
+                store,
+                "--minutes",
+                minutes,
+            ])
+            .env("VOICEGAIN_GATEWAY_BIN", &gateway))?;
+    }
+    Ok(())
+}
+
 fn test() -> Outcome {
     let root = root();
-    heading("the gateways, which the case table and the SDK are run against");
-    run(cargo().args(["build", "--locked", "-p", "voicegain-gateway", "-p", "voicegain-gateway-actix"]))?;
-    let binaries = target_dir()?.join("debug");
-    let gateway = binaries.join("voicegain-gateway");
-    let gateway_actix = binaries.join("voicegain-gateway-actix");
+    heading("servers, and what building for them takes");
+    servers::install()?;
+    heading("the gateways, which the case table, the SDK and the faults are run against");
+    gateways()?;
+    let [gateway, gateway_actix] = gateway_binaries()?;
 
-    heading("the workspace, with the case table on every stack");
+    heading("the workspace, with the case table on every stack and every store on a real server");
     run(cargo()
-        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .args(["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"])
         .env("VOICEGAIN_GATEWAY_BIN", &gateway)
         .env("VOICEGAIN_GATEWAY_ACTIX_BIN", &gateway_actix))?;
-    heading("the libraries with all their features");
-    for library in ["voicegain-auth-core", "voicegain-auth-tower", "voicegain-auth-store"] {
-        run(cargo().args(["test", "--locked", "-p", library, "--all-features"]))?;
+    heading("the libraries without their features");
+    for library in ["voicegain-auth-core", "voicegain-auth-tower"] {
+        run(cargo().args(["test", "--locked", "-p", library]))?;
     }
+
+    simulation()?;
+    chaos("1")?;
 
     heading("a user's crate, with each choice of jsonwebtoken's crypto features");
     user_crate(&root)?;
@@ -178,6 +253,8 @@ fn python_with_sdk(root: &Path) -> Result<PathBuf, String> {
 }
 
 fn lint() -> Outcome {
+    heading("what building with every feature takes");
+    servers::install()?;
     heading("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
     heading("lints");

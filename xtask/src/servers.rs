@@ -1,0 +1,61 @@
+//! The servers that tests start, and what building for them takes, from the system's packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Outcome, run};
+
+/// Programs, and the Debian packages that have them.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("postgres", "postgresql"),
+    ("psql", "postgresql-client"),
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("protoc", "protobuf-compiler"),
+    ("openssl", "openssl"),
+];
+
+/// Installs what is missing, where that can be done; otherwise says what to install.
+pub fn install() -> Outcome {
+    let missing: Vec<_> =
+        PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        println!("PostgreSQL, etcd and protoc are there");
+        return Ok(());
+    }
+    let by_hand =
+        format!("install these Debian packages, or what has their programs elsewhere: {}", missing.join(" "));
+    let as_root: &[&str] = if is_root() { &[] } else { &["sudo", "-n"] };
+    let apt = |arguments: &[&str]| {
+        let words: Vec<_> =
+            as_root.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).copied().collect();
+        let (program, rest) = words.split_first().expect("at least apt-get");
+        run(Command::new(program).args(rest).args(arguments).stdin(Stdio::null()))
+    };
+    println!("installing {}", missing.join(" "));
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(&missing);
+    // The package lists may be old or not there at all.
+    let installed = apt(&["update"]).and_then(|()| apt(&install));
+    installed.map_err(|problem| format!("{problem}\n{by_hand}"))
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.starts_with(b"0\n") || output.stdout == b"0")
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    // Debian keeps the server's programs out of PATH.
+    folders.extend(
+        fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path().join("bin")),
+    );
+    folders.iter().any(|folder| Path::new(folder).join(program).is_file())
+}
