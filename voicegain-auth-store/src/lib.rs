@@ -2,5 +2,11 @@
 
 #[cfg(feature = "contract-tests")]
 pub mod contract;
+#[cfg(feature = "etcd")]
+pub mod etcd;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "_sealing")]
+pub mod sealing;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -12,8 +12,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use voicegain_auth_core::store::{ChangeFeed, ListQuery, LogPosition, LogRead, SecretStore, StoreError};
+use voicegain_auth_core::store::{
+    ChangeFeed, ListQuery, LogPosition, LogRead, Scope, SecretStore, StoreError,
+};
 use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfigId, WebConfigPatch};
+use voicegain_auth_store::sealing::Sealing;
 use voicegain_auth_store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 
 fn secret() -> Secret {
@@ -36,6 +39,11 @@ fn place() -> (TempDir, PathBuf) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("store.db");
     (directory, path)
+}
+
+/// Opens a plain store.
+fn open(path: impl AsRef<Path>) -> SqliteStore {
+    SqliteStore::open(path, Sealing::Plain).unwrap()
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -73,11 +81,14 @@ async fn every_call_is_unavailable(store: &SqliteStore, id: WebConfigId, at: Log
     unavailable(store.load(id).await, why);
     unavailable(store.list(ListQuery { limit: 1, ..ListQuery::default() }).await, why);
     unavailable(store.living(None, 1).await, why);
+    unavailable(store.load_page(None, 1).await, why);
     unavailable(store.read_log(at, 1).await, why);
+    unavailable(store.prove(at, 1).await, why);
     unavailable(store.create(new_config()).await, why);
     unavailable(store.regenerate(id, secret()).await, why);
     unavailable(store.update(id, WebConfigPatch::default()).await, why);
     unavailable(store.delete(id).await, why);
+    unavailable(store.end(Scope::Account("account".parse().unwrap())).await, why);
     // Those who wait are sent to find out.
     soon(store.changed(at.revision)).await;
 }
@@ -85,7 +96,7 @@ async fn every_call_is_unavailable(store: &SqliteStore, id: WebConfigId, at: Log
 #[tokio::test]
 async fn everything_survives_closing_and_opening_again() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let (kept, ended) = (new_config(), new_config());
     store.create(kept.clone()).await.unwrap();
     let new = secret();
@@ -95,7 +106,7 @@ async fn everything_survives_closing_and_opening_again() {
     let position = head(&store).await;
     store.close();
 
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     assert_eq!(head(&store).await, position);
     let nothing_new = LogRead::Entries { entries: Vec::new(), more: false };
     assert_eq!(store.read_log(position, 10).await.unwrap(), nothing_new);
@@ -109,13 +120,13 @@ async fn everything_survives_closing_and_opening_again() {
 #[tokio::test]
 async fn c7_proofs_may_be_asked_for_at_any_rate() {
     let (_directory, path) = place();
-    assert_eq!(SqliteStore::open(path).unwrap().proof_interval(), Duration::ZERO);
+    assert_eq!(open(path).proof_interval(), Duration::ZERO);
 }
 
 #[tokio::test]
 async fn new_files_are_open_to_their_owner_only() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     store.create(new_config()).await.unwrap();
     for file in [path.clone(), beside(&path, "-wal"), beside(&path, "-shm")] {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
@@ -152,19 +163,19 @@ impl Log {
 #[tokio::test]
 async fn an_existing_file_that_is_open_to_others_is_closed_to_them_with_a_warning() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let config = store.create(new_config()).await.unwrap();
     for file in [path.clone(), beside(&path, "-wal"), beside(&path, "-shm")] {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
     }
-    let (again, log) = Log::during(|| SqliteStore::open(&path).unwrap());
+    let (again, log) = Log::during(|| open(&path));
     for file in [path.clone(), beside(&path, "-wal"), beside(&path, "-shm")] {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
         assert!(log.contains(&format!("file={} mode=0664", file.display())), "{log}");
     }
     assert_eq!(log.matches("WARN").count(), 3, "{log}");
     assert!(again.load(config.id).await.unwrap().value.is_some());
-    let (_, log) = Log::during(|| SqliteStore::open(&path).unwrap());
+    let (_, log) = Log::during(|| open(&path));
     assert_eq!(log, "", "nothing to warn of");
 }
 
@@ -172,9 +183,9 @@ async fn an_existing_file_that_is_open_to_others_is_closed_to_them_with_a_warnin
 async fn c4_a_replaced_file_is_not_available() {
     let (directory, path) = place();
     let other = directory.path().join("other.db");
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
-    SqliteStore::open(&other).unwrap().close();
+    open(&other).close();
     let at = head(&store).await;
 
     let aside = directory.path().join("aside.db");
@@ -193,7 +204,7 @@ async fn c4_a_replaced_file_is_not_available() {
 async fn c4_a_removed_log_file_is_not_available() {
     for suffix in ["-wal", "-shm"] {
         let (directory, path) = place();
-        let store = SqliteStore::open(&path).unwrap();
+        let store = open(&path);
         let id = store.create(new_config()).await.unwrap().id;
         let at = head(&store).await;
         let aside = directory.path().join("aside");
@@ -208,13 +219,13 @@ async fn c4_a_removed_log_file_is_not_available() {
 async fn c4_a_link_that_is_pointed_elsewhere_is_not_available() {
     let (directory, target) = place();
     let link = directory.path().join("link.db");
-    SqliteStore::open(&target).unwrap().close();
+    open(&target).close();
     symlink(&target, &link).unwrap();
-    let store = SqliteStore::open(&link).unwrap();
+    let store = open(&link);
     let id = store.create(new_config()).await.unwrap().id;
     let at = head(&store).await;
     let other = directory.path().join("other.db");
-    SqliteStore::open(&other).unwrap().close();
+    open(&other).close();
     fs::remove_file(&link).unwrap();
     symlink(&other, &link).unwrap();
     every_call_is_unavailable(&store, id, at, "link.db was replaced or removed").await;
@@ -223,7 +234,7 @@ async fn c4_a_link_that_is_pointed_elsewhere_is_not_available() {
 #[tokio::test]
 async fn c4_a_waiting_feed_is_told_of_a_replaced_file() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let seen = head(&store).await.revision;
     let waiting = tokio::spawn({
         let store = store.clone();
@@ -242,7 +253,7 @@ fn back_up(path: &Path, backup: &Path) {
 async fn c4_after_restoring_an_older_file_the_last_entry_is_gone() {
     let (directory, path) = place();
     let backup = directory.path().join("backup.db");
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
     let before = head(&store).await;
     back_up(&path, &backup);
@@ -251,7 +262,7 @@ async fn c4_after_restoring_an_older_file_the_last_entry_is_gone() {
     store.close();
 
     fs::rename(&backup, &path).unwrap();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     assert_eq!(store.read_log(seen, 10).await.unwrap(), LogRead::Gone);
     assert!(matches!(store.read_log(before, 10).await.unwrap(), LogRead::Entries { .. }));
     // It goes on to the same revision, which is not the same entry.
@@ -266,7 +277,7 @@ async fn c4_after_restoring_an_older_file_the_last_entry_is_gone() {
 async fn c4_restoring_into_the_open_file_is_seen_in_the_log() {
     let (directory, path) = place();
     let backup = directory.path().join("backup.db");
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
     let before = head(&store).await;
     back_up(&path, &backup);
@@ -295,7 +306,7 @@ async fn c4_restoring_into_the_open_file_is_seen_in_the_log() {
 /// Opening fails, and the file is byte for byte what it was.
 fn refused(path: &Path) -> OpenError {
     let before = fs::read(path).unwrap();
-    let error = SqliteStore::open(path).unwrap_err();
+    let error = SqliteStore::open(path, Sealing::Plain).unwrap_err();
     assert!(fs::read(path).unwrap() == before, "{} was changed: {error}", path.display());
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     error
@@ -304,23 +315,23 @@ fn refused(path: &Path) -> OpenError {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let (_directory, path) = place();
-    SqliteStore::open(&path).unwrap().close();
+    open(&path).close();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 77).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, OpenError::NewerSchema { found: 77, supported: 1, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerSchema { found: 77, supported: 2, .. }), "{error:?}");
     assert!(error.to_string().contains("use the newer program"), "{error}");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 1).unwrap();
-    SqliteStore::open(&path).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    open(&path);
 }
 
 #[tokio::test]
 async fn a_newer_program_that_changes_the_open_file_ends_its_use() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
     let at = head(&store).await;
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
-    every_call_is_unavailable(&store, id, at, "changed to schema version 2").await;
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    every_call_is_unavailable(&store, id, at, "changed to schema version 3").await;
 }
 
 #[test]
@@ -356,7 +367,7 @@ async fn an_empty_file_becomes_a_store() {
     let (_directory, path) = place();
     fs::write(&path, "").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     store.create(new_config()).await.unwrap();
     assert_eq!(mode(&path), 0o600);
 }
@@ -364,13 +375,13 @@ async fn an_empty_file_becomes_a_store() {
 #[test]
 fn a_path_that_cannot_be_a_file_is_refused() {
     let directory = TempDir::new().unwrap();
-    let error = SqliteStore::open(directory.path()).unwrap_err();
+    let error = SqliteStore::open(directory.path(), Sealing::Plain).unwrap_err();
     assert!(matches!(error, OpenError::NotAFile { .. }), "{error:?}");
-    let error = SqliteStore::open("/dev/null").unwrap_err();
+    let error = SqliteStore::open("/dev/null", Sealing::Plain).unwrap_err();
     assert!(matches!(error, OpenError::NotAFile { .. }), "{error:?}");
 
     let missing = directory.path().join("missing");
-    let error = SqliteStore::open(missing.join("store.db")).unwrap_err();
+    let error = SqliteStore::open(missing.join("store.db"), Sealing::Plain).unwrap_err();
     assert!(matches!(&error, OpenError::NoDirectory { directory } if *directory == missing), "{error:?}");
     assert!(error.to_string().contains("create it"), "{error}");
     assert!(!missing.exists());
@@ -381,7 +392,7 @@ fn a_path_that_cannot_be_a_file_is_refused() {
 /// A file with some pages of everything, closed.
 async fn filled() -> (TempDir, PathBuf) {
     let (directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     for _ in 0..40 {
         let new = NewWebConfig { name: "n".repeat(500), ..new_config() };
         store.create(new.clone()).await.unwrap();
@@ -411,7 +422,7 @@ async fn a_damaged_page_is_found_when_opening() {
     }
     let copy = directory.path().join("good.db");
     fs::write(&copy, &good).unwrap();
-    SqliteStore::open(&copy).unwrap();
+    open(&copy);
 }
 
 #[tokio::test]
@@ -442,7 +453,7 @@ async fn flipped_bytes_anywhere_never_panic() {
         let end = bad.len().min(begin + 16);
         bad[begin..end].iter_mut().for_each(|byte| *byte ^= 0xff);
         fs::write(&copy, &bad).unwrap();
-        match SqliteStore::open(&copy) {
+        match SqliteStore::open(&copy, Sealing::Plain) {
             Err(_) => refused += 1,
             Ok(store) => {
                 opened += 1;
@@ -463,7 +474,8 @@ async fn flipped_bytes_anywhere_never_panic() {
 #[tokio::test]
 async fn rows_that_cannot_be_read_are_damage() {
     let statements = [
-        "UPDATE web_configs SET secret_format = 1",
+        "UPDATE web_configs SET secret_format = 7",
+        "UPDATE web_configs SET secret_format = 70000",
         "UPDATE web_configs SET secret = x'00112233'",
         "UPDATE web_configs SET allowed_origins = '{}'",
         "UPDATE web_configs SET allowed_origins = '[1]'",
@@ -472,18 +484,26 @@ async fn rows_that_cannot_be_read_are_damage() {
     ];
     for statement in statements {
         let (_directory, path) = place();
-        let store = SqliteStore::open(&path).unwrap();
+        let store = open(&path);
         let id = store.create(new_config()).await.unwrap().id;
         Connection::open(&path).unwrap().execute_batch(statement).unwrap();
         let loaded = store.load(id).await;
         assert!(matches!(loaded, Err(StoreError::Damaged(_))), "{statement}: {loaded:?}");
     }
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let begin = head(&store).await;
     let id = store.create(new_config()).await.unwrap().id;
     let raw = Connection::open(&path).unwrap();
-    raw.execute_batch("UPDATE change_log SET kind = 'new kind' WHERE revision = 1").unwrap();
+    for statement in [
+        "UPDATE change_log SET kind = 'new kind' WHERE revision = 1",
+        "UPDATE change_log SET kind = 'put', account_id = NULL WHERE revision = 1",
+    ] {
+        raw.execute_batch(statement).unwrap();
+        damaged(store.read_log(begin, 10).await);
+    }
+    raw.execute_batch("UPDATE sealing SET kind = 'new kind'").unwrap();
+    damaged(store.regenerate(id, secret()).await);
     damaged(store.read_log(begin, 10).await);
     raw.execute_batch("DELETE FROM change_log").unwrap();
     damaged(store.read_log(begin, 10).await);
@@ -494,7 +514,8 @@ async fn rows_that_cannot_be_read_are_damage() {
 #[tokio::test]
 async fn reads_and_proofs_do_not_wait_for_a_writer() {
     let (_directory, path) = place();
-    let store = SqliteOptions::new().busy_timeout(Duration::from_millis(50)).open(&path).unwrap();
+    let store =
+        SqliteOptions::new().busy_timeout(Duration::from_millis(50)).open(&path, Sealing::Plain).unwrap();
     let config = store.create(new_config()).await.unwrap();
     let at = head(&store).await;
     let raw = Connection::open(&path).unwrap();
@@ -506,7 +527,8 @@ async fn reads_and_proofs_do_not_wait_for_a_writer() {
     assert_eq!(store.read_log(at, 10).await.unwrap(), nothing_new);
 
     // While one change waits for the lock, reads pass it.
-    let store = SqliteOptions::new().busy_timeout(Duration::from_secs(60)).open(&path).unwrap();
+    let store =
+        SqliteOptions::new().busy_timeout(Duration::from_secs(60)).open(&path, Sealing::Plain).unwrap();
     let change = tokio::spawn({
         let store = store.clone();
         async move { store.regenerate(config.id, secret()).await }
@@ -523,7 +545,7 @@ async fn reads_and_proofs_do_not_wait_for_a_writer() {
 #[tokio::test]
 async fn superseded_secrets_do_not_stay_in_the_file() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let marks: Vec<_> = (0..4).map(|number| format!("secret-{number}-").repeat(10)).collect();
     let marked = |number: usize| Secret::from_bytes(marks[number].as_bytes()).unwrap();
     let (kept, ended) = (new_config(), new_config());
@@ -543,7 +565,7 @@ async fn superseded_secrets_do_not_stay_in_the_file() {
 async fn copied(path: &Path) -> (TempDir, SqliteStore) {
     let (elsewhere, copy) = place();
     fs::copy(path, &copy).unwrap();
-    let store = SqliteStore::open(copy).unwrap();
+    let store = open(copy);
     (elsewhere, store)
 }
 
@@ -559,7 +581,7 @@ fn files(directory: &TempDir) -> Vec<String> {
 #[tokio::test]
 async fn dropping_the_last_handle_leaves_one_file_with_everything_in_it() {
     let (directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let clone = store.clone();
     drop(store);
     let id = clone.create(new_config()).await.unwrap().id;
@@ -573,7 +595,7 @@ async fn dropping_the_last_handle_leaves_one_file_with_everything_in_it() {
 #[tokio::test]
 async fn closing_leaves_one_file_whoever_still_holds_a_handle() {
     let (directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
     let clone = store.clone();
     let at = head(&clone).await;
@@ -593,7 +615,7 @@ async fn closing_leaves_one_file_whoever_still_holds_a_handle() {
 #[tokio::test]
 async fn a_store_that_another_still_has_open_holds_everything_in_its_file_too() {
     let (_directory, path) = place();
-    let (store, other) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    let (store, other) = (open(&path), open(&path));
     let id = store.create(new_config()).await.unwrap().id;
     store.close();
     assert_eq!(fs::metadata(beside(&path, "-wal")).unwrap().len(), 0);
@@ -605,20 +627,20 @@ async fn a_store_that_another_still_has_open_holds_everything_in_its_file_too() 
 #[tokio::test]
 async fn closing_under_a_reader_ends_and_loses_nothing() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let raw = Connection::open(&path).unwrap();
     raw.execute_batch("BEGIN; SELECT count(*) FROM web_configs").unwrap();
     let id = store.create(new_config()).await.unwrap().id;
     store.close();
     assert_ne!(fs::metadata(beside(&path, "-wal")).unwrap().len(), 0, "the reader needs it");
-    assert!(SqliteStore::open(&path).unwrap().load(id).await.unwrap().value.is_some());
+    assert!(open(&path).load(id).await.unwrap().value.is_some());
     drop(raw);
 }
 
 #[tokio::test]
 async fn a_change_that_nobody_waits_for_any_more_is_whole() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
     for _ in 0..50 {
         let mut change = Box::pin(store.regenerate(id, secret()));
@@ -640,7 +662,7 @@ async fn a_change_that_nobody_waits_for_any_more_is_whole() {
 fn many_threads_open_one_new_file_at_once() {
     let (_directory, path) = place();
     let opened: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| SqliteStore::open(&path).unwrap())).collect();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| open(&path))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -653,6 +675,6 @@ fn many_threads_open_one_new_file_at_once() {
 #[test]
 fn debug_shows_the_path_and_little_else() {
     let (_directory, path) = place();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = open(&path);
     assert_eq!(format!("{store:?}"), format!("SqliteStore {{ path: {path:?}, .. }}"));
 }

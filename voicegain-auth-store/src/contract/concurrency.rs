@@ -4,11 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinSet;
 use voicegain_auth_core::store::{
-    Change, ChangeFeed as _, LogEntry, LogRead, Revision, SecretStore as _, StoreError,
+    Change, ChangeFeed as _, LogEntry, LogRead, Revision, Scope, SecretStore as _, StoreError,
 };
-use voicegain_auth_core::{Generation, NewWebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    AccountId, ContextId, Generation, NewWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+};
 
-use super::fixture::{Fixture, head, load, log_after, new_config, new_id, secret, snapshot, soon, store};
+use super::fixture::{
+    Fixture, head, id_of, load, log_after, new_config, new_config_of, new_id, put, secret, snapshot, soon,
+    store,
+};
 
 const WRITERS: usize = 4;
 
@@ -68,24 +73,54 @@ pub async fn w7_of_concurrent_creates_one_succeeds<F: Fixture>() {
     assert_eq!(log_after(&store, begin).await.len(), 1);
 }
 
-/// What one writer was told about its changes.
-type Acknowledged = Vec<(Revision, WebConfigId, Change)>;
+/// What a writer was told about one of its changes, and how many web configs it ended if it was a bulk end.
+struct Acknowledged {
+    revision: Revision,
+    change: Change,
+    ended: Option<u64>,
+}
+
+/// The contexts of the web configs that are changed at once.
+const CONTEXTS: [&str; 2] = ["context", "other"];
+
+fn scope(number: usize) -> Scope {
+    match CONTEXTS.get(number % 3) {
+        Some(context) => Scope::Context("account".parse().unwrap(), context.parse().unwrap()),
+        None => Scope::Account("account".parse().unwrap()),
+    }
+}
 
 /// Changes of all kinds, to a few web configs that other writers change as well.
-async fn change_a_lot<F: Fixture>(store: F::Store, ids: Arc<[WebConfigId]>, writer: usize) -> Acknowledged {
+async fn change_a_lot<F: Fixture>(
+    store: F::Store,
+    ids: Arc<[WebConfigId]>,
+    writer: usize,
+) -> Vec<Acknowledged> {
     let mut acknowledged = Vec::new();
-    for round in 0..40 {
-        let id = ids[(writer + round * 3) % ids.len()];
+    for round in 0..50 {
+        let number = (writer + round * 3) % ids.len();
+        let id = ids[number];
         let put =
-            |config: voicegain_auth_core::WebConfig| (config.revision, id, Change::Put(config.generation));
-        let result = match (writer + round) % 4 {
-            0 => store.create(NewWebConfig { revive: true, ..new_config(id) }).await.map(put),
-            1 => store.regenerate(id, secret()).await.map(|regenerated| put(regenerated.config)),
-            2 => store.update(id, WebConfigPatch::default()).await.map(put),
-            _ => {
+            |config: WebConfig| Acknowledged { revision: config.revision, change: put(&config), ended: None };
+        let result = match (writer + round) % 9 {
+            0..=2 => {
+                let new = new_config_of("account", CONTEXTS[(number + round) % 2], id);
+                store.create(NewWebConfig { revive: true, ..new }).await.map(put)
+            }
+            3 | 4 => store.regenerate(id, secret()).await.map(|regenerated| put(regenerated.config)),
+            5 => store.update(id, WebConfigPatch::default()).await.map(put),
+            6 => {
                 // The generation is known to the log alone.
-                let deleted = store.delete(id).await;
-                deleted.map(|revision| (revision, id, Change::Deleted(Generation::new(0))))
+                let change = Change::Deleted { id, generation: Generation::new(0) };
+                store.delete(id).await.map(|revision| Acknowledged { revision, change, ended: None })
+            }
+            _ => {
+                let scope = scope(writer + round);
+                store.end(scope.clone()).await.map(|ended| Acknowledged {
+                    revision: ended.revision,
+                    change: Change::Ended(scope),
+                    ended: Some(ended.web_configs),
+                })
             }
         };
         match result {
@@ -99,7 +134,7 @@ async fn change_a_lot<F: Fixture>(store: F::Store, ids: Arc<[WebConfigId]>, writ
     acknowledged
 }
 
-async fn spawn_writers<F: Fixture>(place: &F, ids: &Arc<[WebConfigId]>) -> JoinSet<Acknowledged> {
+async fn spawn_writers<F: Fixture>(place: &F, ids: &Arc<[WebConfigId]>) -> JoinSet<Vec<Acknowledged>> {
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         writers.spawn(change_a_lot::<F>(place.open().await, Arc::clone(ids), writer));
@@ -140,19 +175,34 @@ pub async fn c3_revisions_become_visible_in_order<F: Fixture>() {
     assert_eq!(seen, log, "a follower missed something");
     assert!(log.windows(2).all(|pair| pair[0].position.revision < pair[1].position.revision));
 
-    acknowledged.sort_by_key(|(revision, ..)| *revision);
+    acknowledged.sort_by_key(|acknowledged| acknowledged.revision);
     assert_eq!(acknowledged.len(), log.len());
-    let mut last = BTreeMap::new();
-    for ((revision, id, change), entry) in acknowledged.into_iter().zip(&log) {
-        assert_eq!((revision, id), (entry.position.revision, entry.id));
-        let before = last.insert(id, entry.change);
-        match (change, entry.change, before) {
-            (Change::Deleted(_), Change::Deleted(generation), Some(Change::Put(before))) => {
-                assert_eq!(generation, before);
+    let mut living = BTreeMap::<WebConfigId, (Generation, AccountId, ContextId)>::new();
+    let mut all_ended = 0;
+    for (told, entry) in acknowledged.into_iter().zip(&log) {
+        assert_eq!(told.revision, entry.position.revision);
+        match &entry.change {
+            Change::Deleted { id, generation } => {
+                assert_eq!(id_of(&told.change), Some(*id));
+                let (before, ..) = living.remove(id).unwrap();
+                assert_eq!(*generation, before);
+                continue;
             }
-            (change, logged, _) => assert_eq!(change, logged),
+            Change::Put { id, generation, account_id, context_id } => {
+                living.insert(*id, (*generation, account_id.clone(), context_id.clone()));
+            }
+            Change::Ended(scope) => {
+                let before = living.len();
+                living.retain(|_, (_, account, context)| !scope.covers(account, context));
+                let ended = u64::try_from(before - living.len()).unwrap();
+                assert_eq!(told.ended, Some(ended), "{scope:?} at {}", told.revision);
+                all_ended += ended;
+            }
+            other => panic!("{other:?}"),
         }
+        assert_eq!(told.change, entry.change);
     }
+    assert!(all_ended > 0, "no bulk end met anything that lived");
 }
 
 /// Rule C3: what a read answers is what the log says up to the head in the same answer, whatever happens
@@ -176,6 +226,13 @@ pub async fn c3_snapshots_are_whole<F: Fixture>() {
                     seen.push((loaded.head, *id, config.map(|config| (config.revision, config.generation))));
                     tokio::task::yield_now().await;
                 }
+                let page = reader.load_page(None, 100).await.unwrap();
+                for id in ids.iter() {
+                    let config =
+                        page.value.iter().map(|stored| &stored.config).find(|config| config.id == *id);
+                    let config = config.map(|config| (config.revision, config.generation));
+                    seen.push((page.head, *id, config));
+                }
                 let page = reader.living(None, 100).await.unwrap();
                 for id in ids.iter() {
                     let living = page.living.iter().find(|living| living.id == *id);
@@ -198,11 +255,21 @@ pub async fn c3_snapshots_are_whole<F: Fixture>() {
     let log = log_after(&store, begin).await;
     assert!(seen.is_sorted_by_key(|(head, ..)| *head), "one handle's head went back");
     for (head, id, found) in seen {
-        let last = log.iter().rev().find(|entry| entry.id == id && entry.position.revision <= head);
-        let expected = last.and_then(|entry| match entry.change {
-            Change::Put(generation) => Some((entry.position.revision, generation)),
-            _ => None,
-        });
+        let mut expected = None;
+        for entry in log.iter().take_while(|entry| entry.position.revision <= head) {
+            match &entry.change {
+                Change::Put { id: changed, generation, account_id, context_id } if *changed == id => {
+                    let lives_in = (account_id, context_id);
+                    expected = Some((entry.position.revision, *generation, lives_in));
+                }
+                Change::Deleted { id: changed, .. } if *changed == id => expected = None,
+                Change::Ended(scope) => {
+                    expected = expected.filter(|(.., (account, context))| !scope.covers(account, context));
+                }
+                _ => {}
+            }
+        }
+        let expected = expected.map(|(revision, generation, _)| (revision, generation));
         assert_eq!(found, expected, "{id} at {head}");
     }
 }

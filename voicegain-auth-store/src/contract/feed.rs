@@ -5,9 +5,11 @@ use std::task::Poll;
 use voicegain_auth_core::store::{
     Change, ChangeFeed, EntryId, LogPosition, LogRead, Revision, SecretStore as _,
 };
-use voicegain_auth_core::{Generation, NewWebConfig, WebConfigPatch};
+use voicegain_auth_core::{Generation, NewWebConfig, WebConfigId, WebConfigPatch};
 
-use super::fixture::{Fixture, head, load, log_after, new_config, new_id, secret, soon, store};
+use super::fixture::{
+    Fixture, head, id_of, load, log_after, new_config, new_config_of, new_id, secret, soon, store,
+};
 
 async fn assert_gone(store: &impl ChangeFeed, after: LogPosition) {
     assert_eq!(store.read_log(after, 100).await.unwrap(), LogRead::Gone, "{after:?}");
@@ -55,24 +57,31 @@ pub async fn c4_the_log_says_what_happened<F: Fixture>() {
     let (_place, store) = store::<F>().await;
     let begin = head(&store).await;
     let (a, b) = (new_id(), new_id());
-    let put = |number| Change::Put(Generation::new(number));
+    let put = |id: WebConfigId, number: u64, context: &str| Change::Put {
+        id,
+        generation: Generation::new(number),
+        account_id: "account".parse().unwrap(),
+        context_id: context.parse().unwrap(),
+    };
+    let deleted = |id, number| Change::Deleted { id, generation: Generation::new(number) };
     let mut expected = Vec::new();
-    expected.push((a, put(1), store.create(new_config(a)).await.unwrap().revision));
-    expected.push((b, put(1), store.create(new_config(b)).await.unwrap().revision));
-    expected.push((a, put(2), store.regenerate(a, secret()).await.unwrap().config.revision));
-    expected.push((a, put(2), store.update(a, WebConfigPatch::default()).await.unwrap().revision));
-    expected.push((a, Change::Deleted(Generation::new(2)), store.delete(a).await.unwrap()));
-    let revived = NewWebConfig { revive: true, ..new_config(a) };
-    expected.push((a, put(3), store.create(revived).await.unwrap().revision));
+    expected.push((put(a, 1, "context"), store.create(new_config(a)).await.unwrap().revision));
+    let other = new_config_of("account", "other", b);
+    expected.push((put(b, 1, "other"), store.create(other).await.unwrap().revision));
+    expected.push((put(a, 2, "context"), store.regenerate(a, secret()).await.unwrap().config.revision));
+    expected.push((put(a, 2, "context"), store.update(a, WebConfigPatch::default()).await.unwrap().revision));
+    expected.push((deleted(a, 2), store.delete(a).await.unwrap()));
+    let revived = NewWebConfig { revive: true, ..new_config_of("account", "elsewhere", a) };
+    expected.push((put(a, 3, "elsewhere"), store.create(revived).await.unwrap().revision));
 
     let log = log_after(&store, begin).await;
-    let found: Vec<_> = log.iter().map(|entry| (entry.id, entry.change, entry.position.revision)).collect();
+    let found: Vec<_> = log.iter().map(|entry| (entry.change.clone(), entry.position.revision)).collect();
     assert_eq!(found, expected);
     assert!(log.is_sorted_by_key(|entry| entry.position.revision));
     assert_eq!(log.last().unwrap().position, head(&store).await);
     // A record and the listing name the very entry of the last change, so that a lost branch is told apart.
     for living in store.living(None, 100).await.unwrap().living {
-        let last = log.iter().rfind(|entry| entry.id == living.id).unwrap();
+        let last = log.iter().rfind(|entry| id_of(&entry.change) == Some(living.id)).unwrap();
         assert_eq!(living.position, last.position);
         let stored = store.load(living.id).await.unwrap().value.unwrap();
         assert_eq!(stored.position(), last.position);
@@ -173,6 +182,45 @@ pub async fn c4_what_was_compacted_is_gone<F: Fixture>() {
             kept + 10,
             "only the log is compacted"
         );
+    }
+}
+
+/// Rule C4: what counts as a proof answers as the log does, and knows what any handle has acknowledged.
+pub async fn c4_a_proof_answers_as_the_log_does<F: Fixture>() {
+    let (place, store) = store::<F>().await;
+    let other = place.open().await;
+    let begin = head(&store).await;
+    let nothing = LogRead::Entries { entries: Vec::new(), more: false };
+    assert_eq!(store.prove(begin, 100).await.unwrap(), nothing);
+    for round in 0..5 {
+        let before = head(&store).await;
+        let changes = [&store, &other][round % 2];
+        changes.create(new_config(new_id())).await.unwrap();
+        for proves in [&store, &other] {
+            let LogRead::Entries { entries, more: false } = proves.prove(before, 100).await.unwrap() else {
+                panic!("round {round}");
+            };
+            assert_eq!(entries.len(), 1, "round {round}");
+            assert_eq!(entries[0].position, head(&store).await);
+            assert_eq!(proves.prove(entries[0].position, 100).await.unwrap(), nothing);
+        }
+    }
+    let log = log_after(&store, begin).await;
+    for limit in [1, 2, 4, 5, 6, usize::MAX] {
+        let LogRead::Entries { entries, more } = store.prove(begin, limit).await.unwrap() else {
+            panic!("gone");
+        };
+        assert_eq!(entries, log[..limit.min(5)], "limit {limit}");
+        assert_eq!(more, limit < 5, "limit {limit}");
+    }
+    let head = head(&store).await;
+    for gone in [
+        LogPosition { revision: head.revision, entry: begin.entry },
+        LogPosition { revision: head.revision, entry: EntryId::generate().unwrap() },
+        LogPosition { revision: begin.revision, entry: head.entry },
+        LogPosition { revision: Revision::new(head.revision.get() + 1), entry: head.entry },
+    ] {
+        assert_eq!(store.prove(gone, 100).await.unwrap(), LogRead::Gone, "{gone:?}");
     }
 }
 

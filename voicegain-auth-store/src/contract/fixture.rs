@@ -2,9 +2,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use voicegain_auth_core::store::{
-    ChangeFeed, LogEntry, LogPosition, LogRead, SecretStore, Snapshot, StoreError,
+    Change, ChangeFeed, LogEntry, LogPosition, LogRead, SecretStore, Snapshot, StoreError,
 };
-use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfigId};
+use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId};
 
 /// How the tests get at a store.
 pub trait Fixture: Send + Sync + Sized + 'static {
@@ -60,6 +60,33 @@ pub(super) fn new_config(id: WebConfigId) -> NewWebConfig {
         allowed_origins: vec!["https://example.com".to_owned()],
         secret: secret(),
         revive: false,
+    }
+}
+
+/// In an account and a context other than those of [`new_config`].
+pub(super) fn new_config_of(account: &str, context: &str, id: WebConfigId) -> NewWebConfig {
+    NewWebConfig {
+        account_id: account.parse().unwrap(),
+        context_id: context.parse().unwrap(),
+        ..new_config(id)
+    }
+}
+
+/// What the log says of a web config that was created, revived, regenerated or edited.
+pub(super) fn put(config: &WebConfig) -> Change {
+    Change::Put {
+        id: config.id,
+        generation: config.generation,
+        account_id: config.account_id.clone(),
+        context_id: config.context_id.clone(),
+    }
+}
+
+/// Which web config a log entry names, unless it speaks of a whole scope.
+pub(super) fn id_of(change: &Change) -> Option<WebConfigId> {
+    match change {
+        Change::Put { id, .. } | Change::Deleted { id, .. } => Some(*id),
+        _ => None,
     }
 }
 

@@ -28,6 +28,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! A store that seals its secrets is to pass them twice, once as a plain one, and those of
+//! [`sealed_store_contract!`](crate::sealed_store_contract) besides.
+//!
 //! The tests need tokio's features `macros` and `rt-multi-thread`.
 
 // This is test code, even though it is compiled into the library for others to use.
@@ -41,15 +44,21 @@
 
 mod changes;
 mod concurrency;
+mod ends;
 mod feed;
 mod fixture;
 mod reads;
+#[cfg(feature = "_sealing")]
+mod sealed;
 
 pub use changes::*;
 pub use concurrency::*;
+pub use ends::*;
 pub use feed::*;
 pub use fixture::Fixture;
 pub use reads::*;
+#[cfg(feature = "_sealing")]
+pub use sealed::*;
 
 /// Makes one test of each case of the contract, for one [`Fixture`].
 #[macro_export]
@@ -72,6 +81,7 @@ macro_rules! store_contract {
             load_answers_the_heads_revision,
             list_filters_and_pages,
             living_pages_with_the_head,
+            c3_load_page_answers_secrets_with_the_head,
             nothing_shows_a_secret,
             c3_another_handle_sees_what_was_acknowledged,
             c4_an_empty_store_has_a_head,
@@ -79,6 +89,15 @@ macro_rules! store_contract {
             c4_the_log_pages,
             c4_an_entry_under_another_id_is_gone,
             c4_what_was_compacted_is_gone,
+            c4_a_proof_answers_as_the_log_does,
+            c1_the_end_of_a_context_ends_what_lives_there,
+            c1_the_end_of_an_account_ends_all_of_its_contexts,
+            c1_what_is_created_after_an_end_lives,
+            m1_nothing_changes_what_has_ended,
+            w7_an_ended_id_comes_back_only_by_revive,
+            w7_an_end_keeps_what_is_remembered_of_the_deleted,
+            an_end_counts_what_it_ends,
+            c4_an_end_is_one_log_entry,
             changed_resolves_when_behind,
             changed_wakes_for_this_handle,
             changed_wakes_for_another_handle,

@@ -1,8 +1,8 @@
-use voicegain_auth_core::store::{ChangeFeed as _, ListQuery, SecretStore as _, StoreError};
-use voicegain_auth_core::{NewWebConfig, Secret, WebConfig, WebConfigId};
+use voicegain_auth_core::store::{ChangeFeed as _, ListQuery, Living, Scope, SecretStore as _, StoreError};
+use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId};
 
 use super::fixture::{
-    Fixture, head, ids_in_order, load, new_config, new_id, not_found, secret, snapshot, store,
+    Fixture, head, ids_in_order, load, new_config, new_config_of, new_id, not_found, secret, snapshot, store,
 };
 
 /// Rule C3: the head in the answer is the log's, whether or not the web config is there.
@@ -73,15 +73,22 @@ pub async fn living_pages_with_the_head<F: Fixture>() {
     let empty = store.living(None, 10).await.unwrap();
     assert!(empty.living.is_empty() && !empty.more);
     let ids = ids_in_order(7);
-    for id in ids.iter().rev() {
-        store.create(new_config(*id)).await.unwrap();
+    for (number, id) in ids.iter().enumerate().rev() {
+        let (account, context) = (["a", "b"][number % 2], ["x", "y", "z"][number % 3]);
+        store.create(new_config_of(account, context, *id)).await.unwrap();
     }
     store.delete(ids[2]).await.unwrap();
     store.regenerate(ids[4], secret()).await.unwrap();
     let mut expected = Vec::new();
     for id in &ids {
         if let Some(stored) = load(&store, *id).await {
-            expected.push((*id, stored.config.revision, stored.config.generation));
+            expected.push(Living {
+                id: *id,
+                position: stored.position(),
+                generation: stored.config.generation,
+                account_id: stored.config.account_id,
+                context_id: stored.config.context_id,
+            });
         }
     }
     assert_eq!(expected.len(), 6);
@@ -93,9 +100,7 @@ pub async fn living_pages_with_the_head<F: Fixture>() {
             assert_eq!(page.head, head);
             assert!(page.living.len() <= limit);
             after = page.living.last().map(|living| living.id).or(after);
-            found.extend(
-                page.living.iter().map(|living| (living.id, living.position.revision, living.generation)),
-            );
+            found.extend(page.living);
             assert_eq!(page.more, found.len() < expected.len(), "limit {limit}");
             if !page.more {
                 break;
@@ -105,6 +110,46 @@ pub async fn living_pages_with_the_head<F: Fixture>() {
     }
     let nothing = store.living(None, 0).await.unwrap();
     assert!(nothing.living.is_empty() && nothing.more);
+}
+
+/// All that live, with their secrets, page by page, and only the last page is short.
+pub async fn c3_load_page_answers_secrets_with_the_head<F: Fixture>() {
+    let (_place, store) = store::<F>().await;
+    let empty = store.load_page(None, 10).await.unwrap();
+    assert!(empty.value.is_empty());
+    assert_eq!(empty.head, head(&store).await.revision);
+    let ids = ids_in_order(9);
+    for (number, id) in ids.iter().enumerate().rev() {
+        let context = ["kept", "ended"][number % 2];
+        store.create(new_config_of("account", context, *id)).await.unwrap();
+    }
+    store.delete(ids[2]).await.unwrap();
+    store.end(Scope::Context("account".parse().unwrap(), "ended".parse().unwrap())).await.unwrap();
+    store.regenerate(ids[4], secret()).await.unwrap();
+    let revived = NewWebConfig { revive: true, ..new_config_of("account", "ended", ids[7]) };
+    store.create(revived).await.unwrap();
+    let mut expected = Vec::new();
+    for number in [0, 4, 6, 7, 8] {
+        expected.push(load(&store, ids[number]).await.unwrap());
+    }
+    let head = head(&store).await.revision;
+    let shown = |stored: &StoredWebConfig| (stored.config.clone(), stored.secret.clone(), stored.entry);
+    let expected: Vec<_> = expected.iter().map(shown).collect();
+    for limit in [1, 2, 4, 5, 6, usize::MAX] {
+        let (mut found, mut after): (Vec<_>, Option<WebConfigId>) = (Vec::new(), None);
+        loop {
+            let page = store.load_page(after, limit).await.unwrap();
+            assert_eq!(page.head, head);
+            found.extend(page.value.iter().map(shown));
+            after = page.value.last().map(|stored| stored.config.id);
+            assert!(page.value.len() == limit || found.len() == expected.len(), "limit {limit}");
+            if page.value.len() < limit {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "limit {limit}");
+    }
+    assert!(store.load_page(None, 0).await.unwrap().value.is_empty());
 }
 
 /// Neither what the store answers nor its errors show a secret.
@@ -118,6 +163,7 @@ pub async fn nothing_shows_a_secret<F: Fixture>() {
     shown += &format!("{refused:?} {}", refused.chain());
     shown += &format!("{:?}", store.regenerate(new.id, marked()).await);
     shown += &format!("{:?}", snapshot(&store, new.id).await);
+    shown += &format!("{:?}", store.load_page(None, 10).await);
     store.delete(new.id).await.unwrap();
     let late = store.regenerate(new.id, marked()).await;
     shown += &format!("{late:?}");

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{ErrorCode, ffi};
 use voicegain_auth_core::store::{BoxError, StoreError};
 
+use crate::sealing::{SealError, SealingMismatch};
+
 /// Why a store could not be opened. Whatever the file held, it still holds.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,6 +66,15 @@ pub enum OpenError {
         found: i64,
         /// The newest version known here.
         supported: i64,
+    },
+    /// The file and the sealing that it was to be opened with do not fit together.
+    #[error("{} and the sealing it was to be opened with do not fit together", .path.display())]
+    Sealing {
+        /// What was to be opened.
+        path: PathBuf,
+        /// Why not, and what to do.
+        #[source]
+        source: SealingMismatch,
     },
     /// The file is damaged.
     #[error("{} is damaged: keep a copy of it, then restore a backup", .path.display())]
@@ -197,6 +208,12 @@ impl From<Failed> for StoreError {
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         Self(error)
+    }
+}
+
+impl From<SealError> for Failed {
+    fn from(error: SealError) -> Self {
+        Self(error.into())
     }
 }
 

@@ -17,9 +17,11 @@ mod error;
 mod files;
 mod open;
 mod options;
+mod place;
 mod reads;
 mod rows;
 mod schema;
+mod sealed;
 mod store;
 mod worker;
 

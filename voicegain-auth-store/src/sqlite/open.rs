@@ -10,7 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::OpenError;
 use super::files::{self, Files};
 use super::options::SqliteOptions;
-use super::{rows, schema};
+use super::sealed::Wanted;
+use super::{checkpoint, rows, schema};
+use crate::sealing::Sealing;
 
 /// Keeps the threads of one process from opening the same path at once, see [`files::find_or_create`].
 static OPENING: Mutex<()> = Mutex::new(());
@@ -22,7 +24,8 @@ pub(super) struct Opened {
     pub(super) files: Files,
 }
 
-pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenError> {
+pub(super) fn open(path: &Path, sealing: &Sealing, options: &SqliteOptions) -> Result<Opened, OpenError> {
+    let wanted = Wanted { sealing, seal_existing: options.seal_existing };
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     // The working directory may change later.
     let path = &std::path::absolute(path).map_err(|error| OpenError::io(path, error))?;
@@ -38,9 +41,12 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenE
     }
     schema::recognise(&writer, path)?;
     check(&writer, path)?;
+    schema::is_settled(&writer, path, wanted)?;
     files::close_to_others(path)?;
     use_write_ahead_log(&writer, path, options.busy_timeout)?;
-    schema::migrate(&mut writer, path)?;
+    if schema::settle(&mut writer, path, wanted)? {
+        checkpoint::after_sealing(&writer, path);
+    }
 
     let reader = connect(path, options).map_err(failed)?;
     reader.pragma_update(None, "query_only", true).map_err(failed)?;
@@ -108,7 +114,7 @@ mod tests {
     fn both_connections_are_set_up() {
         let directory = tempfile::TempDir::new().unwrap();
         let Opened { writer, reader, .. } =
-            open(&directory.path().join("store.db"), &SqliteOptions::new()).unwrap();
+            open(&directory.path().join("store.db"), &Sealing::Plain, &SqliteOptions::new()).unwrap();
         for connection in [&writer, &reader] {
             let number = |pragma: &str| {
                 connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap()

@@ -3,14 +3,16 @@ use std::time::Duration;
 
 use super::error::OpenError;
 use super::store::SqliteStore;
+use crate::sealing::Sealing;
 
-/// How a store is opened. [`SqliteStore::open`] uses the defaults.
+/// How a store is opened, besides its [`Sealing`]. [`SqliteStore::open`] uses the defaults.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct SqliteOptions {
     pub(super) busy_timeout: Duration,
     pub(super) poll_interval: Duration,
     pub(super) log_capacity: u32,
+    pub(super) seal_existing: bool,
 }
 
 impl SqliteOptions {
@@ -20,6 +22,7 @@ impl SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(50),
             log_capacity: 100_000,
+            seal_existing: false,
         }
     }
 
@@ -46,13 +49,22 @@ impl SqliteOptions {
         self
     }
 
+    /// Whether a plain store that is opened with master keys becomes a sealed one (default: no, it is not opened
+    /// then). All of its secrets are sealed in one transaction, and the file is written anew without the plain
+    /// ones. Other processes that have it open have to be restarted with the keys. Backups stay as they are, and
+    /// so may the disk's own traces of the old file: to be safe from those, regenerate.
+    pub const fn seal_existing(mut self, seal: bool) -> Self {
+        self.seal_existing = seal;
+        self
+    }
+
     /// Opens the store in this file, and creates the file if it is not there. Blocks while it reads the whole
     /// file for damage; from async code, call it before serving or on a thread that may block.
     ///
     /// # Errors
     /// See [`OpenError`]. Whatever the file held, it still holds.
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<SqliteStore, OpenError> {
-        SqliteStore::with_options(path.as_ref(), self)
+    pub fn open(&self, path: impl AsRef<Path>, sealing: Sealing) -> Result<SqliteStore, OpenError> {
+        SqliteStore::with_options(path.as_ref(), sealing, self)
     }
 }
 

@@ -8,6 +8,7 @@ use voicegain_auth_core::{StoredWebConfig, WebConfig};
 
 use super::error::Outcome;
 use super::files::Files;
+use super::place::Place;
 use super::rows::{self, LOG_ENTRY, STORED_WEB_CONFIG, WEB_CONFIG};
 
 fn read<T>(
@@ -30,14 +31,34 @@ pub(super) fn head(connection: &mut Connection, files: &Files) -> Outcome<Revisi
 
 pub(super) fn load(
     connection: &mut Connection,
-    files: &Files,
+    place: &Place,
     id: WebConfigId,
 ) -> Outcome<Snapshot<Option<StoredWebConfig>>> {
-    read(connection, files, |transaction, head| {
-        let sql = format!("SELECT {STORED_WEB_CONFIG} FROM web_configs WHERE id = ?1");
+    read(connection, &place.files, |transaction, head| {
+        let sql = format!("SELECT {STORED_WEB_CONFIG} FROM living_web_configs WHERE id = ?1");
         let mut statement = transaction.prepare_cached(&sql)?;
         let mut found = statement.query([id.as_bytes()])?;
-        let value = found.next()?.map(rows::stored_web_config).transpose()?;
+        let stored = |row| rows::stored_web_config(row, &place.sealing);
+        let value = found.next()?.map(stored).transpose()?;
+        Ok(Snapshot { value, head: head.revision })
+    })
+}
+
+pub(super) fn load_page(
+    connection: &mut Connection,
+    place: &Place,
+    after: Option<WebConfigId>,
+    limit: usize,
+) -> Outcome<Snapshot<Vec<StoredWebConfig>>> {
+    read(connection, &place.files, |transaction, head| {
+        let sql =
+            format!("SELECT {STORED_WEB_CONFIG} FROM living_web_configs WHERE id > ?1 ORDER BY id LIMIT ?2");
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut found = statement.query((rows::after(after.as_ref()), rows::at_most(limit)))?;
+        let mut value = Vec::new();
+        while let Some(row) = found.next()? {
+            value.push(rows::stored_web_config(row, &place.sealing)?);
+        }
         Ok(Snapshot { value, head: head.revision })
     })
 }
@@ -49,7 +70,7 @@ pub(super) fn list(connection: &mut Connection, files: &Files, query: &ListQuery
         let after = query.after.as_ref().map(WebConfigId::as_bytes);
         let limit = rows::at_most(query.limit);
 
-        let mut sql = format!("SELECT {WEB_CONFIG} FROM web_configs WHERE TRUE");
+        let mut sql = format!("SELECT {WEB_CONFIG} FROM living_web_configs WHERE TRUE");
         let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
         if let Some(account) = &account {
             sql.push_str(" AND account_id = :account");
@@ -83,11 +104,11 @@ pub(super) fn living(
 ) -> Outcome<LivingPage> {
     read(connection, files, |transaction, head| {
         let mut statement = transaction.prepare_cached(
-            "SELECT revision, entry, id, generation FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2",
+            "SELECT revision, entry, id, generation, account_id, context_id FROM living_web_configs \
+             WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
-        // The empty blob comes before all others.
-        let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
-        let mut found = statement.query((after, rows::at_most(limit.saturating_add(1))))?;
+        let limit_and_one = rows::at_most(limit.saturating_add(1));
+        let mut found = statement.query((rows::after(after.as_ref()), limit_and_one))?;
         let mut page = LivingPage { head, living: Vec::new(), more: false };
         while let Some(row) = found.next()? {
             if page.living.len() == limit {
@@ -98,6 +119,8 @@ pub(super) fn living(
                 position: rows::position(row)?,
                 id: rows::id(row, 2)?,
                 generation: rows::generation(row, 3)?,
+                account_id: rows::parsed(row, 4)?,
+                context_id: rows::parsed(row, 5)?,
             });
         }
         Ok(page)

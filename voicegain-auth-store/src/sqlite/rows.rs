@@ -1,28 +1,29 @@
 //! Between rows and records.
 
+use std::str::FromStr;
+
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use voicegain_auth_core::Secret;
-use voicegain_auth_core::WebConfigId;
-use voicegain_auth_core::store::{Change, EntryId, LogEntry, LogPosition, Revision};
-use voicegain_auth_core::{Generation, StoredWebConfig, WebConfig};
+use voicegain_auth_core::store::{Change, EntryId, LogEntry, LogPosition, Revision, Scope};
+use voicegain_auth_core::{Generation, InvalidOpaqueId, StoredWebConfig, WebConfig, WebConfigId};
+use zeroize::Zeroizing;
 
 use super::error::{Cause, Failed, Outcome};
 use super::schema::VERSION;
+use crate::sealing::{Binding, SealedSecret, Sealing};
 
 /// The columns that [`web_config`] reads.
 pub(super) const WEB_CONFIG: &str =
     "id, account_id, context_id, name, allowed_origins, generation, revision, created_at, secret_created_at";
-/// The columns that [`stored_web_config`] reads.
+/// The columns that [`stored_web_config`] and [`sealed_secret`] read.
 pub(super) const STORED_WEB_CONFIG: &str = "id, account_id, context_id, name, allowed_origins, generation, \
-     revision, created_at, secret_created_at, secret_format, secret, entry";
+     revision, created_at, secret_created_at, secret_format, key_id, secret, entry";
 /// The columns that [`log_entry`] reads.
-pub(super) const LOG_ENTRY: &str = "revision, entry, id, kind, generation";
-
-/// The only `secret_format` so far: the secret as it is.
-pub(super) const PLAIN: i64 = 0;
+pub(super) const LOG_ENTRY: &str = "revision, entry, id, kind, generation, account_id, context_id";
 
 pub(super) const PUT: &str = "put";
 pub(super) const DELETED: &str = "deleted";
+pub(super) const ENDED: &str = "ended";
 
 /// A number for SQLite, whose integers are signed.
 pub(super) fn to_sql(number: u64) -> Outcome<i64> {
@@ -32,6 +33,12 @@ pub(super) fn to_sql(number: u64) -> Outcome<i64> {
 /// How many rows to ask for.
 pub(super) fn at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// What the ids of a page come after.
+pub(super) fn after(id: Option<&WebConfigId>) -> &[u8] {
+    // The empty blob comes before all others.
+    id.map_or(&[], |id| id.as_bytes())
 }
 
 fn number(row: &Row<'_>, column: usize) -> Outcome<u64> {
@@ -50,14 +57,22 @@ pub(super) fn id(row: &Row<'_>, column: usize) -> Outcome<WebConfigId> {
     Ok(WebConfigId::from_bytes(row.get(column)?))
 }
 
+fn text<'row>(row: &'row Row<'_>, column: usize) -> Outcome<&'row str> {
+    row.get_ref(column)?.as_str().map_err(Failed::damaged)
+}
+
+/// An account or context id.
+pub(super) fn parsed<T: FromStr<Err = InvalidOpaqueId>>(row: &Row<'_>, column: usize) -> Outcome<T> {
+    text(row, column)?.parse().map_err(Failed::damaged)
+}
+
 pub(super) fn web_config(row: &Row<'_>) -> Outcome<WebConfig> {
-    let text = |column: usize| row.get_ref(column)?.as_str().map_err(Failed::damaged);
     Ok(WebConfig {
         id: id(row, 0)?,
-        account_id: text(1)?.parse().map_err(Failed::damaged)?,
-        context_id: text(2)?.parse().map_err(Failed::damaged)?,
-        name: text(3)?.to_owned(),
-        allowed_origins: serde_json::from_str(text(4)?).map_err(Failed::damaged)?,
+        account_id: parsed(row, 1)?,
+        context_id: parsed(row, 2)?,
+        name: text(row, 3)?.to_owned(),
+        allowed_origins: serde_json::from_str(text(row, 4)?).map_err(Failed::damaged)?,
         generation: generation(row, 5)?,
         revision: revision(row, 6)?,
         created_at: number(row, 7)?,
@@ -65,14 +80,16 @@ pub(super) fn web_config(row: &Row<'_>) -> Outcome<WebConfig> {
     })
 }
 
-pub(super) fn stored_web_config(row: &Row<'_>) -> Outcome<StoredWebConfig> {
+pub(super) fn stored_web_config(row: &Row<'_>, sealing: &Sealing) -> Outcome<StoredWebConfig> {
     let config = web_config(row)?;
-    if row.get::<_, i64>(9)? != PLAIN {
-        return Err(Failed::damaged("a secret is in a format that is not known here"));
-    }
-    let secret = row.get_ref(10)?.as_blob().map_err(Failed::damaged)?;
-    let secret = Secret::from_bytes(secret).map_err(Failed::damaged)?;
-    Ok(StoredWebConfig { config, secret, entry: EntryId::from_bytes(row.get(11)?) })
+    let secret = sealing.open(&sealed_secret(row)?, &Binding::of(&config))?;
+    Ok(StoredWebConfig { config, secret, entry: EntryId::from_bytes(row.get(12)?) })
+}
+
+pub(super) fn sealed_secret(row: &Row<'_>) -> Outcome<SealedSecret> {
+    let bytes = row.get_ref(11)?.as_blob().map_err(Failed::damaged)?;
+    let bytes = Zeroizing::new(bytes.to_vec());
+    Ok(SealedSecret { format: row.get(9)?, key_id: row.get(10)?, bytes })
 }
 
 pub(super) fn position(row: &Row<'_>) -> Outcome<LogPosition> {
@@ -80,13 +97,19 @@ pub(super) fn position(row: &Row<'_>) -> Outcome<LogPosition> {
 }
 
 pub(super) fn log_entry(row: &Row<'_>) -> Outcome<LogEntry> {
-    let generation = generation(row, 4)?;
-    let change = match row.get_ref(3)?.as_str().map_err(Failed::damaged)? {
-        PUT => Change::Put(generation),
-        DELETED => Change::Deleted(generation),
+    let change = match text(row, 3)? {
+        PUT => Change::Put {
+            id: id(row, 2)?,
+            generation: generation(row, 4)?,
+            account_id: parsed(row, 5)?,
+            context_id: parsed(row, 6)?,
+        },
+        DELETED => Change::Deleted { id: id(row, 2)?, generation: generation(row, 4)? },
+        ENDED if row.get_ref(6)? == ValueRef::Null => Change::Ended(Scope::Account(parsed(row, 5)?)),
+        ENDED => Change::Ended(Scope::Context(parsed(row, 5)?, parsed(row, 6)?)),
         _ => return Err(Failed::damaged("a log entry is of a kind that is not known here")),
     };
-    Ok(LogEntry { position: position(row)?, id: id(row, 2)?, change })
+    Ok(LogEntry { position: position(row)?, change })
 }
 
 /// The log's head. Every transaction begins with it, and so also with a look at the schema's version: a newer

@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::watch;
-use voicegain_auth_core::Secret;
-use voicegain_auth_core::WebConfigId;
 use voicegain_auth_core::store::{
-    ChangeFeed, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, SecretStore, Snapshot,
-    StoreError,
+    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
+    SecretStore, Snapshot, StoreError,
 };
-use voicegain_auth_core::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
 
 use super::error::{OpenError, Outcome};
-use super::files::Files;
 use super::open::{self, Opened};
 use super::options::SqliteOptions;
+use super::place::Place;
 use super::worker::{self, Closed, Head, Worker};
-use super::{changes, checkpoint, reads};
+use super::{changes, checkpoint, reads, sealed};
+use crate::sealing::{Resealed, Sealing};
 
 /// How long the end of a store may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -35,8 +34,7 @@ struct Shared {
     reader: Worker,
     writer: Worker,
     head: watch::Receiver<Head>,
-    files: Arc<Files>,
-    log_capacity: u32,
+    place: Arc<Place>,
     closed: Closed,
 }
 
@@ -45,12 +43,16 @@ impl SqliteStore {
     ///
     /// # Errors
     /// See [`OpenError`]. Whatever the file held, it still holds.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        SqliteOptions::new().open(path)
+    pub fn open(path: impl AsRef<Path>, sealing: Sealing) -> Result<Self, OpenError> {
+        SqliteOptions::new().open(path, sealing)
     }
 
-    pub(super) fn with_options(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let Opened { writer, reader, files } = open::open(path, options)?;
+    pub(super) fn with_options(
+        path: &Path,
+        sealing: Sealing,
+        options: &SqliteOptions,
+    ) -> Result<Self, OpenError> {
+        let Opened { writer, reader, files } = open::open(path, &sealing, options)?;
         let files = Arc::new(files);
         let failed = |error| OpenError::io(path, error);
         let (reader, head, closed) =
@@ -60,14 +62,15 @@ impl SqliteStore {
             move |connection: &mut Connection| checkpoint::before_closing(connection, &files)
         };
         let writer = worker::spawn_writer(writer, &reader, last).map_err(failed)?;
-        let shared = Shared { reader, writer, head, files, log_capacity: options.log_capacity, closed };
+        let place = Arc::new(Place { files, sealing, log_capacity: options.log_capacity });
+        let shared = Shared { reader, writer, head, place, closed };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The file, as an absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.shared.files.path()
+        self.shared.place.files.path()
     }
 
     /// Closes the file once everything asked for before is done, so that all of the data is in the one file
@@ -80,21 +83,31 @@ impl SqliteStore {
         self.shared.close();
     }
 
+    /// Seals anew, under the first master key, what is sealed under another one: of the web configs after
+    /// `after`, in the order of their ids, as many as `limit` at most. No revision is used up and nothing is logged,
+    /// since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if a secret cannot be opened, which is then named in the cause, or if the store is a
+    /// plain one; otherwise as for every change. Nothing of this page is sealed anew then.
+    pub async fn reseal(&self, after: Option<WebConfigId>, limit: usize) -> Result<Resealed, StoreError> {
+        self.change(move |connection, place| sealed::reseal(connection, place, after, limit)).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&mut Connection, &Files) -> Outcome<T> + Send + 'static,
+        read: impl FnOnce(&mut Connection, &Place) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let files = Arc::clone(&self.shared.files);
-        self.shared.reader.run(move |connection| read(connection, &files)).await
+        let place = Arc::clone(&self.shared.place);
+        self.shared.reader.run(move |connection| read(connection, &place)).await
     }
 
     async fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut Connection, &Files, u32) -> Outcome<T> + Send + 'static,
+        change: impl FnOnce(&mut Connection, &Place) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let files = Arc::clone(&self.shared.files);
-        let log_capacity = self.shared.log_capacity;
-        self.shared.writer.run(move |connection| change(connection, &files, log_capacity)).await
+        let place = Arc::clone(&self.shared.place);
+        self.shared.writer.run(move |connection| change(connection, &place)).await
     }
 }
 
@@ -103,7 +116,7 @@ impl Shared {
         self.writer.close();
         self.reader.close();
         if !self.closed.wait(CLOSE_LIMIT) {
-            let file = self.files.path().display();
+            let file = self.place.files.path().display();
             tracing::warn!(%file, "the database file is still being closed; keep the -wal file beside it");
         }
     }
@@ -118,49 +131,55 @@ impl Drop for Shared {
 
 impl SecretStore for SqliteStore {
     async fn load(&self, id: WebConfigId) -> Result<Snapshot<Option<StoredWebConfig>>, StoreError> {
-        self.read(move |connection, files| reads::load(connection, files, id)).await
+        self.read(move |connection, place| reads::load(connection, place, id)).await
+    }
+
+    async fn load_page(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+        self.read(move |connection, place| reads::load_page(connection, place, after, limit)).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
-        self.read(move |connection, files| reads::list(connection, files, &query)).await
+        self.read(move |connection, place| reads::list(connection, &place.files, &query)).await
     }
 
     async fn create(&self, new: NewWebConfig) -> Result<WebConfig, StoreError> {
-        self.change(move |connection, files, log_capacity| {
-            changes::create(connection, files, log_capacity, &new)
-        })
-        .await
+        self.change(move |connection, place| changes::create(connection, place, &new)).await
     }
 
     async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
-        self.change(move |connection, files, log_capacity| {
-            changes::regenerate(connection, files, log_capacity, id, &secret)
-        })
-        .await
+        self.change(move |connection, place| changes::regenerate(connection, place, id, &secret)).await
     }
 
     async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {
-        self.change(move |connection, files, log_capacity| {
-            changes::update(connection, files, log_capacity, id, patch)
-        })
-        .await
+        self.change(move |connection, place| changes::update(connection, place, id, patch)).await
     }
 
     async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
-        self.change(move |connection, files, log_capacity| {
-            changes::delete(connection, files, log_capacity, id)
-        })
-        .await
+        self.change(move |connection, place| changes::delete(connection, place, id)).await
+    }
+
+    async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
+        self.change(move |connection, place| changes::end(connection, place, scope)).await
     }
 }
 
 impl ChangeFeed for SqliteStore {
     async fn living(&self, after: Option<WebConfigId>, limit: usize) -> Result<LivingPage, StoreError> {
-        self.read(move |connection, files| reads::living(connection, files, after, limit)).await
+        self.read(move |connection, place| reads::living(connection, &place.files, after, limit)).await
     }
 
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
-        self.read(move |connection, files| reads::log(connection, files, after, limit)).await
+        self.read(move |connection, place| reads::log(connection, &place.files, after, limit)).await
+    }
+
+    /// The same as [`read_log`](ChangeFeed::read_log): no other server could answer for this file, and that the path
+    /// still names it is looked at each time.
+    async fn prove(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.read_log(after, limit).await
     }
 
     async fn changed(&self, seen: Revision) {
@@ -169,7 +188,11 @@ impl ChangeFeed for SqliteStore {
         let mut head = self.shared.head.clone();
         head.mark_unchanged();
         // A head that went back is worth a look as well, and so is one that cannot be read.
-        if self.read(reads::head).await.is_ok_and(|now| now == seen) {
+        if self
+            .read(|connection, place| reads::head(connection, &place.files))
+            .await
+            .is_ok_and(|now| now == seen)
+        {
             while head.changed().await.is_ok() && *head.borrow_and_update() == Some(seen) {}
         }
     }

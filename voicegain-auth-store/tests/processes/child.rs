@@ -6,6 +6,7 @@ use std::path::Path;
 
 use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _, StoreError};
 use voicegain_auth_core::{NewWebConfig, Secret, WebConfigId};
+use voicegain_auth_store::sealing::Sealing;
 use voicegain_auth_store::sqlite::{OpenError, SqliteStore};
 
 use super::{block_on, database, digest, load, new_config, open, secret, shared_id};
@@ -19,7 +20,7 @@ pub(super) fn run(name: &str, place: &Path) {
         "until-unknown" => until_unknown(place),
         "full-disk" => full_disk(place),
         "read-only-file-system" => read_only_file_system(place),
-        "open" => say(&match SqliteStore::open(database(place)) {
+        "open" => say(&match SqliteStore::open(database(place), Sealing::Plain) {
             Ok(_) => "opened".to_owned(),
             Err(OpenError::NotWritable { .. }) => "not writable".to_owned(),
             Err(OpenError::OpenToOthers { .. }) => "open to others".to_owned(),
@@ -132,7 +133,7 @@ fn full_disk(place: &Path) {
     let filler = fs::OpenOptions::new().create(true).append(true).open(place.join("filler"));
     let mut filler = filler.unwrap();
     while filler.write(&[1; 512]).is_ok_and(|written| written > 0) {}
-    let refused = SqliteStore::open(place.join("second.db")).unwrap_err();
+    let refused = SqliteStore::open(place.join("second.db"), Sealing::Plain).unwrap_err();
     assert!(matches!(refused, OpenError::DiskFull { .. }), "{refused:?}");
     assert!(refused.to_string().contains("free some space"), "{refused}");
 
@@ -142,7 +143,7 @@ fn full_disk(place: &Path) {
     let config = block_on(store.create(new.clone())).unwrap();
     acknowledged.push((config.id, new.secret));
     all_there(&store, &acknowledged);
-    let second = SqliteStore::open(place.join("second.db")).unwrap();
+    let second = SqliteStore::open(place.join("second.db"), Sealing::Plain).unwrap();
     drop((store, second));
     all_there(&open(place), &acknowledged);
     say("recovered");
@@ -160,7 +161,7 @@ fn read_only_file_system(place: &Path) {
     };
     remount("remount,bind,ro");
     for name in ["store.db", "new.db"] {
-        let refused = SqliteStore::open(place.join(name)).unwrap_err();
+        let refused = SqliteStore::open(place.join(name), Sealing::Plain).unwrap_err();
         assert!(matches!(refused, OpenError::NotWritable { .. }), "{name}: {refused:?}");
         assert!(refused.to_string().contains("needs write access"), "{refused}");
     }

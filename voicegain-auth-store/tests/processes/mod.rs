@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use sha2::{Digest as _, Sha256};
 use voicegain_auth_core::store::SecretStore as _;
 use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfigId};
+use voicegain_auth_store::sealing::Sealing;
 use voicegain_auth_store::sqlite::SqliteStore;
 
 /// Why a case was not run, if it was not.
@@ -126,7 +127,7 @@ fn database(place: &Path) -> PathBuf {
 }
 
 fn open(place: &Path) -> SqliteStore {
-    SqliteStore::open(database(place)).unwrap()
+    SqliteStore::open(database(place), Sealing::Plain).unwrap()
 }
 
 fn secret() -> Secret {

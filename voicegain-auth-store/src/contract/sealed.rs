@@ -1,0 +1,402 @@
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use voicegain_auth_core::store::{BoxError, ChangeFeed, ListQuery, SecretStore, StoreError};
+use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfigId};
+
+use super::fixture::{head, ids_in_order, load, log_after, new_config, new_id, secret, soon};
+use crate::sealing::{MasterKeys, Resealed, Sealing, SealingMismatch};
+
+/// How the tests get at a store that seals its secrets, and at what it keeps of them.
+pub trait SealedFixture: Send + Sync + Sized + 'static {
+    /// The store.
+    type Store: SecretStore + ChangeFeed;
+
+    /// A secret as the store keeps it, with all that belongs to it. It can be put into another place's store too.
+    type Raw: Clone + Send + Sync + 'static;
+
+    /// Makes a place for an empty store. It is removed on drop.
+    fn new() -> impl Future<Output = Self> + Send;
+
+    /// Opens the store at this place, as another process would. If it does not fit, the error's chain of sources
+    /// holds the [`SealingMismatch`].
+    fn open_with(&self, sealing: Sealing) -> impl Future<Output = Result<Self::Store, BoxError>> + Send;
+
+    /// Whether what the store keeps holds these bytes anywhere.
+    fn holds_bytes(&self, bytes: &[u8]) -> impl Future<Output = bool> + Send;
+
+    /// What the store keeps of a secret.
+    fn raw_secret(&self, id: WebConfigId) -> impl Future<Output = Self::Raw> + Send;
+
+    /// Puts that into a record, as someone could who can write to the store's disk. Nothing else changes.
+    fn put_raw_secret(&self, id: WebConfigId, raw: Self::Raw) -> impl Future<Output = ()> + Send;
+
+    /// Calls the store's `reseal`.
+    fn reseal(
+        store: &Self::Store,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Resealed, StoreError>> + Send;
+}
+
+/// Makes one test of each case that concerns sealed secrets, for one
+/// [`SealedFixture`](crate::contract::SealedFixture).
+#[macro_export]
+macro_rules! sealed_store_contract {
+    ($fixture:ty) => {
+        $crate::store_contract! { @tests $fixture:
+            sealed_secrets_do_not_lie_in_the_store,
+            sealed_a_secret_of_another_web_config_does_not_count,
+            sealed_a_secret_of_another_generation_does_not_count,
+            sealed_a_plain_secret_that_is_put_in_does_not_count,
+            v6_sealed_an_unknown_key_is_not_available,
+            sealed_a_wrong_key_does_not_open_the_store,
+            sealed_a_missing_key_does_not_open_the_store,
+            sealed_plain_and_sealed_stores_are_not_mixed_up,
+            sealed_a_key_that_is_replaced_while_running_is_remembered,
+            sealed_keys_change_while_two_handles_are_open,
+            sealed_sealing_anew_pages_and_changes_nothing_else,
+            m1_sealed_sealing_anew_loses_no_regenerate,
+        }
+    };
+}
+
+/// A set of keys, each 32 times its byte.
+fn keys(keys: &[(&str, u8)]) -> MasterKeys {
+    let line = |(id, byte): &(&str, u8)| format!("{id}:{}\n", BASE64_STANDARD.encode([*byte; 32]));
+    MasterKeys::parse(&keys.iter().map(line).collect::<String>()).unwrap()
+}
+
+async fn opened<F: SealedFixture>(place: &F, these: &[(&str, u8)]) -> F::Store {
+    place.open_with(keys(these).into()).await.unwrap()
+}
+
+/// What a store says that does not open.
+async fn refused<F: SealedFixture>(place: &F, sealing: Sealing) -> SealingMismatch {
+    let Err(error) = place.open_with(sealing).await else { panic!("the store was opened") };
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
+    while let Some(error) = cause {
+        if let Some(mismatch) = error.downcast_ref::<SealingMismatch>() {
+            return mismatch.clone();
+        }
+        cause = error.source();
+    }
+    panic!("{error}");
+}
+
+fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>, why: &str) {
+    match result {
+        Err(error @ StoreError::Unavailable(_)) => assert!(error.chain().contains(why), "{}", error.chain()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn marked(mark: &str) -> Secret {
+    Secret::from_bytes(mark.repeat(4).as_bytes()).unwrap()
+}
+
+/// Neither living nor superseded nor deleted ones, and a plain store shows that the search finds what is there.
+pub async fn sealed_secrets_do_not_lie_in_the_store<F: SealedFixture>() {
+    let place = F::new().await;
+    let store = opened(&place, &[("a", 1)]).await;
+    let marks = ["mark-one-1", "mark-two-2", "mark-three-3"];
+    let new =
+        NewWebConfig { secret: marked(marks[0]), name: "a-name-to-find".to_owned(), ..new_config(new_id()) };
+    store.create(new.clone()).await.unwrap();
+    store.regenerate(new.id, marked(marks[1])).await.unwrap();
+    let gone = NewWebConfig { secret: marked(marks[2]), ..new_config(new_id()) };
+    store.create(gone.clone()).await.unwrap();
+    store.delete(gone.id).await.unwrap();
+    for mark in marks {
+        assert!(!place.holds_bytes(mark.as_bytes()).await, "{mark}");
+    }
+    assert!(place.holds_bytes(b"a-name-to-find").await, "the control");
+    assert_eq!(load(&store, new.id).await.unwrap().secret, marked(marks[1]));
+
+    let plain_place = F::new().await;
+    let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
+    plain.create(new).await.unwrap();
+    assert!(plain_place.holds_bytes(marks[0].as_bytes()).await, "the control");
+}
+
+/// Put into another record, it is no secret, of whichever account that is; put back, it is one again.
+pub async fn sealed_a_secret_of_another_web_config_does_not_count<F: SealedFixture>() {
+    let place = F::new().await;
+    let store = opened(&place, &[("a", 1)]).await;
+    let (mine, theirs) = (new_config(new_id()), new_config(new_id()));
+    store.create(mine.clone()).await.unwrap();
+    store.create(theirs.clone()).await.unwrap();
+    let (raw, before) = (place.raw_secret(mine.id).await, place.raw_secret(theirs.id).await);
+    place.put_raw_secret(theirs.id, raw).await;
+    unavailable(store.load(theirs.id).await, "does not open under the master key a");
+    unavailable(store.load_page(None, 10).await, "does not open under the master key a");
+    assert_eq!(load(&store, mine.id).await.unwrap().secret, mine.secret);
+    place.put_raw_secret(theirs.id, before).await;
+    assert_eq!(load(&store, theirs.id).await.unwrap().secret, theirs.secret);
+}
+
+/// Rule V3: a superseded secret that is put back into its record does not count again.
+pub async fn sealed_a_secret_of_another_generation_does_not_count<F: SealedFixture>() {
+    let place = F::new().await;
+    let store = opened(&place, &[("a", 1)]).await;
+    let id = store.create(new_config(new_id())).await.unwrap().id;
+    let superseded = place.raw_secret(id).await;
+    let new = secret();
+    store.regenerate(id, new.clone()).await.unwrap();
+    let current = place.raw_secret(id).await;
+    place.put_raw_secret(id, superseded).await;
+    unavailable(store.load(id).await, "does not open under the master key a");
+    // The next Regenerate makes it good.
+    place.put_raw_secret(id, current).await;
+    assert_eq!(load(&store, id).await.unwrap().secret, new);
+    assert_eq!(store.regenerate(id, secret()).await.unwrap().config.generation, Generation::new(3));
+}
+
+/// Or whoever can write to the store could sign with a secret of their own.
+pub async fn sealed_a_plain_secret_that_is_put_in_does_not_count<F: SealedFixture>() {
+    let place = F::new().await;
+    let store = opened(&place, &[("a", 1)]).await;
+    let new = new_config(new_id());
+    store.create(new.clone()).await.unwrap();
+    let plain_place = F::new().await;
+    let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
+    plain.create(NewWebConfig { secret: marked("my-own-secret"), ..new.clone() }).await.unwrap();
+    place.put_raw_secret(new.id, plain_place.raw_secret(new.id).await).await;
+    unavailable(store.load(new.id).await, "not sealed");
+}
+
+/// Rule V6: a record under a key that this process has not is not available, says which key it is, and stops
+/// nothing else; once the key is there, so is the record.
+pub async fn v6_sealed_an_unknown_key_is_not_available<F: SealedFixture>() {
+    let place = F::new().await;
+    let behind = keys(&[("a", 1)]);
+    let store = place.open_with(behind.clone().into()).await.unwrap();
+    let known = new_config(new_id());
+    store.create(known.clone()).await.unwrap();
+    let ahead = opened(&place, &[("b", 2), ("a", 1)]).await;
+    let new = new_config(new_id());
+    ahead.create(new.clone()).await.unwrap();
+    assert_eq!(load(&ahead, known.id).await.unwrap().secret, known.secret);
+
+    unavailable(store.load(new.id).await, "under the master key b, which");
+    unavailable(store.load_page(None, 10).await, "under the master key b, which");
+    unavailable(F::reseal(&store, None, 10).await, "under the master key b, which");
+    assert_eq!(load(&store, known.id).await.unwrap().secret, known.secret);
+    assert_eq!(store.list(ListQuery { limit: 10, ..ListQuery::default() }).await.unwrap().len(), 2);
+    assert_eq!(store.living(None, 10).await.unwrap().living.len(), 2);
+    behind.replace(&keys(&[("a", 1), ("b", 2)])).unwrap();
+    assert_eq!(load(&store, new.id).await.unwrap().secret, new.secret);
+}
+
+/// The same id for another key is an error, also beside a key that is right.
+pub async fn sealed_a_wrong_key_does_not_open_the_store<F: SealedFixture>() {
+    let place = F::new().await;
+    let new = new_config(new_id());
+    opened(&place, &[("a", 1)]).await.create(new.clone()).await.unwrap();
+    opened(&place, &[("b", 2), ("a", 1)]).await;
+    let wrong = |key_id: &str| SealingMismatch::WrongKey { key_id: key_id.to_owned() };
+    assert_eq!(refused(&place, keys(&[("a", 9)]).into()).await, wrong("a"));
+    assert_eq!(refused(&place, keys(&[("b", 9), ("a", 1)]).into()).await, wrong("b"));
+    assert_eq!(refused(&place, keys(&[("a", 1), ("b", 9)]).into()).await, wrong("b"));
+    let store = opened(&place, &[("a", 1)]).await;
+    assert_eq!(load(&store, new.id).await.unwrap().secret, new.secret);
+}
+
+/// Nor is a store opened with keys that it has never been sealed under, be it empty.
+pub async fn sealed_a_missing_key_does_not_open_the_store<F: SealedFixture>() {
+    let place = F::new().await;
+    opened(&place, &[("a", 1)]).await;
+    let missing = SealingMismatch::MissingKey { key_ids: vec!["a".to_owned()] };
+    assert_eq!(refused(&place, keys(&[("b", 2)]).into()).await, missing);
+    assert_eq!(refused(&place, keys(&[("b", 1)]).into()).await, missing, "a key goes by its id");
+    // A key that only opens has not sealed anything.
+    opened(&place, &[("a", 1), ("b", 2)]).await;
+    assert_eq!(refused(&place, keys(&[("b", 2)]).into()).await, missing);
+    opened(&place, &[("b", 2), ("a", 1)]).await;
+    opened(&place, &[("b", 2)]).await;
+}
+
+/// A sealed store is not opened as a plain one, nor the other way round, and neither is changed by the attempt.
+pub async fn sealed_plain_and_sealed_stores_are_not_mixed_up<F: SealedFixture>() {
+    let (sealed_place, plain_place) = (F::new().await, F::new().await);
+    let new = new_config(new_id());
+    let sealed = opened(&sealed_place, &[("a", 1)]).await;
+    let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
+    sealed.create(new.clone()).await.unwrap();
+    plain.create(new.clone()).await.unwrap();
+    let key_ids = vec!["a".to_owned()];
+    assert_eq!(refused(&sealed_place, Sealing::Plain).await, SealingMismatch::StoreIsSealed { key_ids });
+    assert_eq!(refused(&plain_place, keys(&[("a", 1)]).into()).await, SealingMismatch::StoreIsPlain);
+    for (place, store, sealing) in
+        [(&sealed_place, sealed, keys(&[("a", 1)]).into()), (&plain_place, plain, Sealing::Plain)]
+    {
+        assert_eq!(load(&store, new.id).await.unwrap().secret, new.secret);
+        let again = place.open_with(sealing).await.unwrap();
+        assert_eq!(load(&again, new.id).await.unwrap().secret, new.secret);
+    }
+    let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
+    unavailable(F::reseal(&plain, None, 10).await, "the store is plain");
+}
+
+/// A key that begins to seal while the store is open is known from its first secret on: another key under its
+/// id neither opens the store nor seals anything.
+pub async fn sealed_a_key_that_is_replaced_while_running_is_remembered<F: SealedFixture>() {
+    let place = F::new().await;
+    let (right, wrong) = (keys(&[("a", 1)]), keys(&[("a", 1)]));
+    let (store, misled) = (
+        place.open_with(right.clone().into()).await.unwrap(),
+        place.open_with(wrong.clone().into()).await.unwrap(),
+    );
+    right.replace(&keys(&[("b", 2), ("a", 1)])).unwrap();
+    wrong.replace(&keys(&[("b", 9), ("a", 1)])).unwrap();
+    let new = new_config(new_id());
+    store.create(new.clone()).await.unwrap();
+    let mismatch = SealingMismatch::WrongKey { key_id: "b".to_owned() };
+    assert_eq!(refused(&place, keys(&[("b", 9), ("a", 1)]).into()).await, mismatch);
+
+    let before = head(&store).await;
+    let why = "the master key b is not the one";
+    unavailable(misled.create(new_config(new_id())).await, why);
+    unavailable(misled.regenerate(new.id, secret()).await, why);
+    assert_eq!(head(&store).await, before, "nothing was changed");
+    assert_eq!(load(&store, new.id).await.unwrap().secret, new.secret);
+}
+
+/// The keys change step by step while two processes work, and in the end the old one is not needed any more.
+pub async fn sealed_keys_change_while_two_handles_are_open<F: SealedFixture>() {
+    let place = F::new().await;
+    let held = [keys(&[("old", 1)]), keys(&[("old", 1)])];
+    let mut stores = Vec::new();
+    for keys in &held {
+        stores.push(place.open_with(keys.clone().into()).await.unwrap());
+    }
+    let ids = ids_in_order(6);
+    let mut secrets = Vec::new();
+    for id in &ids {
+        let new = new_config(*id);
+        secrets.push(new.secret.clone());
+        stores[0].create(new).await.unwrap();
+    }
+    let (old_first, new_first) = (keys(&[("old", 1), ("new", 2)]), keys(&[("new", 2), ("old", 1)]));
+    // Each step reaches one process before the other, and after each both work.
+    for (step, (process, next)) in
+        [(0, &old_first), (1, &old_first), (0, &new_first), (1, &new_first)].into_iter().enumerate()
+    {
+        held[process].replace(next).unwrap();
+        for writer in [0, 1] {
+            let number = (step + writer) % ids.len();
+            secrets[number] = secret();
+            stores[writer].regenerate(ids[number], secrets[number].clone()).await.unwrap();
+            for store in &stores {
+                for (id, secret) in ids.iter().zip(&secrets) {
+                    assert_eq!(load(store, *id).await.unwrap().secret, *secret, "step {step}");
+                }
+            }
+        }
+    }
+    let resealed = F::reseal(&stores[1], None, 100).await.unwrap();
+    assert!(resealed.resealed > 0 && !resealed.more, "{resealed:?}");
+    let new = keys(&[("new", 2)]);
+    for keys in &held {
+        keys.replace(&new).unwrap();
+    }
+    stores.push(place.open_with(new.into()).await.unwrap());
+    for store in &stores {
+        for (id, secret) in ids.iter().zip(&secrets) {
+            assert_eq!(load(store, *id).await.unwrap().secret, *secret);
+        }
+        assert_eq!(store.load_page(None, 100).await.unwrap().value.len(), ids.len());
+    }
+    stores[2].regenerate(ids[0], secret()).await.unwrap();
+}
+
+/// Page by page, each secret once; no revision is used up and nothing is logged.
+pub async fn sealed_sealing_anew_pages_and_changes_nothing_else<F: SealedFixture>() {
+    let place = F::new().await;
+    let old = opened(&place, &[("old", 1)]).await;
+    let ids = ids_in_order(5);
+    for id in ids.iter().rev() {
+        old.create(new_config(*id)).await.unwrap();
+    }
+    let deleted = old.create(new_config(new_id())).await.unwrap().id;
+    old.delete(deleted).await.unwrap();
+    let store = opened(&place, &[("new", 2), ("old", 1)]).await;
+    store.regenerate(ids[3], secret()).await.unwrap();
+    let before: Vec<_> = load_all(&store, &ids).await;
+    let at = head(&store).await;
+
+    let (mut after, mut counts) = (None, Vec::new());
+    loop {
+        let page = F::reseal(&store, after, 2).await.unwrap();
+        after = page.last;
+        counts.push(page.resealed);
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(counts, [2, 1, 1], "one was under the new key already");
+    assert_eq!(head(&store).await, at);
+    assert!(log_after(&store, at).await.is_empty());
+    for store in [&store, &opened(&place, &[("new", 2)]).await] {
+        assert_eq!(load_all(store, &ids).await, before);
+    }
+    assert_eq!(F::reseal(&store, None, 100).await.unwrap().resealed, 0);
+    // Whoever has the old key alone has nothing any more.
+    unavailable(old.load(ids[0]).await, "under the master key new, which");
+    let empty = F::new().await;
+    let resealed = F::reseal(&opened(&empty, &[("a", 1)]).await, None, 2).await.unwrap();
+    assert_eq!(resealed, Resealed { last: None, resealed: 0, more: false });
+}
+
+async fn load_all(
+    store: &impl SecretStore,
+    ids: &[WebConfigId],
+) -> Vec<(voicegain_auth_core::WebConfig, Secret, voicegain_auth_core::store::LogPosition)> {
+    let mut all = Vec::new();
+    for id in ids {
+        let stored = load(store, *id).await.unwrap();
+        let position = stored.position();
+        all.push((stored.config, stored.secret, position));
+    }
+    all
+}
+
+/// Rule M1: a secret that is sealed anew never takes the place of a newer one.
+pub async fn m1_sealed_sealing_anew_loses_no_regenerate<F: SealedFixture>() {
+    let place = F::new().await;
+    // What one of them writes is always for the other to seal anew.
+    let old_first = opened(&place, &[("old", 1), ("new", 2)]).await;
+    let id = old_first.create(new_config(new_id())).await.unwrap().id;
+    let new_first = Arc::new(opened(&place, &[("new", 2), ("old", 1)]).await);
+    let done = Arc::new(AtomicBool::new(false));
+    let resealing = tokio::spawn({
+        let (store, done) = (Arc::clone(&new_first), Arc::clone(&done));
+        async move {
+            let mut resealed = 0;
+            while !done.load(Ordering::SeqCst) {
+                resealed += F::reseal(&store, None, 100).await.unwrap().resealed;
+                tokio::task::yield_now().await;
+            }
+            resealed
+        }
+    });
+    for number in 2..=40 {
+        let new = secret();
+        let config = soon(old_first.regenerate(id, new.clone())).await.unwrap().config;
+        assert_eq!(config.generation, Generation::new(number));
+        let stored = load(&old_first, id).await.unwrap();
+        assert_eq!((stored.config, stored.secret), (config, new), "generation {number}");
+        tokio::task::yield_now().await;
+    }
+    done.store(true, Ordering::SeqCst);
+    let resealed = soon(resealing).await.unwrap();
+    assert!(resealed > 0, "nothing was sealed anew meanwhile");
+    let before = load(&old_first, id).await.unwrap();
+    F::reseal(&new_first, None, 100).await.unwrap();
+    let alone = opened(&place, &[("new", 2)]).await;
+    assert_eq!(load(&alone, id).await.unwrap().secret, before.secret);
+}

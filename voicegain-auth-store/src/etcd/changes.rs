@@ -1,0 +1,229 @@
+//! What each change looks at and does.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use etcd_client::{Compare, CompareOp, GetResponse, TxnOp};
+use voicegain_auth_core::store::{Change, LogPosition, Regenerated, Revision, StoreError};
+use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch};
+
+use super::commit::{Decision, Prepared, Request};
+use super::error::Outcome;
+use super::keys::Keys;
+use super::listing;
+use super::markers::Markers;
+use super::meta::{self, Meta};
+use super::record::Record;
+use super::store::Shared;
+use super::values::{self, EndedValue, IndexValue};
+use super::view::{Get, Reader, View};
+use crate::sealing::{Binding, SealedSecret};
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What the record was when it was read; resealing moves that and nothing else.
+fn unchanged(keys: &Keys, id: WebConfigId, mod_revision: i64) -> Compare {
+    Compare::mod_revision(keys.config(id), CompareOp::Equal, mod_revision)
+}
+
+fn put(config: &WebConfig) -> Change {
+    Change::Put {
+        id: config.id,
+        generation: config.generation,
+        account_id: config.account_id.clone(),
+        context_id: config.context_id.clone(),
+    }
+}
+
+fn put_record(keys: &Keys, record: &Record) -> Result<TxnOp, StoreError> {
+    Ok(TxnOp::put(keys.config(record.config.id), record.write()?, None))
+}
+
+fn index(keys: &Keys, config: &WebConfig) -> String {
+    keys.index(&config.account_id, &config.context_id, config.id)
+}
+
+/// What the store is to keep of a secret, and what it has to remember besides, if its key is a new one.
+fn seal(
+    shared: &Shared,
+    meta: &GetResponse,
+    secret: &Secret,
+    config: &WebConfig,
+) -> Outcome<(SealedSecret, Option<(Compare, TxnOp)>)> {
+    let sealed = shared.sealing.seal(secret, &Binding::of(config)).map_err(StoreError::from)?;
+    let key = meta::admit_write(&shared.keys, meta, &shared.sealing, &sealed)?;
+    Ok((sealed, key))
+}
+
+/// What a change of a web config begins with.
+struct Before<'a> {
+    view: View,
+    markers: Markers<'a>,
+    meta: GetResponse,
+    /// The record, if it lives.
+    record: Option<Record>,
+}
+
+impl<'a> Before<'a> {
+    async fn read(reader: Reader<'a>, id: WebConfigId) -> Outcome<Self> {
+        let keys = reader.keys;
+        let gets = [Get::one(keys.config(id)), Markers::get(keys), Meta::get(keys)];
+        let (view, [config, markers, meta]) = reader.begin(gets).await?;
+        let mut markers = Markers::read(keys, &markers)?;
+        let record = Record::of(id, config.kvs().first())?;
+        markers.complete(reader, &view, &record).await?;
+        let record = record.filter(|record| markers.lives(record));
+        Ok(Self { view, markers, meta, record })
+    }
+}
+
+pub(super) struct Create(pub(super) NewWebConfig);
+
+impl Request for Create {
+    type Answer = WebConfig;
+
+    async fn prepare(&self, shared: &Shared, reader: Reader<'_>) -> Outcome<Decision<WebConfig>> {
+        let (keys, new) = (reader.keys, &self.0);
+        let gets = [
+            Get::one(keys.config(new.id)),
+            Get::one(keys.ended(new.id)),
+            Markers::get(keys),
+            Meta::get(keys),
+        ];
+        let (view, [config, ended, markers, meta]) = reader.begin(gets).await?;
+        let mut markers = Markers::read(keys, &markers)?;
+        let before = Record::of(new.id, config.kvs().first())?;
+        markers.complete(reader, &view, &before).await?;
+        if before.as_ref().is_some_and(|record| markers.lives(record)) {
+            return Ok(Decision::Refuse(view, StoreError::AlreadyExists));
+        }
+        let deleted = ended.kvs().first().map(|kv| values::decode::<EndedValue>(kv.value())).transpose()?;
+        let deleted = deleted.map(|ended| Generation::new(ended.generation));
+        let last = before.as_ref().map(|record| record.config.generation).max(deleted);
+        let generation = match last {
+            None => Generation::FIRST,
+            Some(last) if new.revive => last.next(),
+            Some(_) => return Ok(Decision::Refuse(view, StoreError::Deleted)),
+        };
+        let position = view.next()?;
+        let now = unix_seconds();
+        let config = WebConfig {
+            id: new.id,
+            account_id: new.account_id.clone(),
+            context_id: new.context_id.clone(),
+            name: new.name.clone(),
+            allowed_origins: new.allowed_origins.clone(),
+            generation,
+            revision: position.revision,
+            created_at: now,
+            secret_created_at: now,
+        };
+        let (secret, key) = seal(shared, &meta, &new.secret, &config)?;
+        let record =
+            Record { config, entry: position.entry, born: position.revision, secret, mod_revision: 0 };
+        let born = values::encode(&IndexValue { born: position.revision.get() })?;
+        let place = index(keys, &record.config);
+        let mut ops = vec![put_record(keys, &record)?, TxnOp::put(place.clone(), born, None)];
+        if deleted.is_some() {
+            ops.push(TxnOp::delete(keys.ended(new.id), None));
+        }
+        let old_place = before.as_ref().map(|record| index(keys, &record.config));
+        if let Some(old_place) = old_place.filter(|old_place| *old_place != place) {
+            ops.push(TxnOp::delete(old_place, None));
+        }
+        let read_at = before.as_ref().map_or(0, |record| record.mod_revision);
+        let mut compares = vec![unchanged(keys, new.id, read_at)];
+        if let Some((absent, put)) = key {
+            compares.push(absent);
+            ops.push(put);
+        }
+        let change = put(&record.config);
+        Ok(Decision::Make(Prepared { view, position, change, compares, ops, answer: record.config }))
+    }
+}
+
+/// A record as a change of its web config leaves it.
+fn changed(record: &Record, position: LogPosition) -> Record {
+    let mut record = record.clone();
+    record.config.revision = position.revision;
+    record.entry = position.entry;
+    record
+}
+
+pub(super) struct Regenerate(pub(super) WebConfigId, pub(super) Secret);
+
+impl Request for Regenerate {
+    type Answer = Regenerated;
+
+    async fn prepare(&self, shared: &Shared, reader: Reader<'_>) -> Outcome<Decision<Regenerated>> {
+        let (keys, Self(id, secret)) = (reader.keys, self);
+        let Before { view, mut markers, meta, record } = Before::read(reader, *id).await?;
+        let Some(before) = record else { return Ok(Decision::Refuse(view, StoreError::NotFound)) };
+        let position = view.next()?;
+        let mut record = changed(&before, position);
+        record.config.generation = before.config.generation.next();
+        record.config.secret_created_at = unix_seconds();
+        let (secret, key) = seal(shared, &meta, secret, &record.config)?;
+        record.secret = secret;
+        let context = keys.context(&before.config.account_id, &before.config.context_id);
+        let mut ids = listing::ids(reader, &view, &context, None).await?;
+        ids.retain(|other| other != id);
+        let others = listing::records(reader, &view, &mut markers, &ids).await?;
+        let others = others.into_iter().map(|record| record.config).collect();
+        let mut compares = vec![unchanged(keys, *id, before.mod_revision)];
+        let (mut ops, change) = (vec![put_record(keys, &record)?], put(&record.config));
+        if let Some((absent, put)) = key {
+            compares.push(absent);
+            ops.push(put);
+        }
+        let answer = Regenerated { config: record.config, others };
+        Ok(Decision::Make(Prepared { view, position, change, compares, ops, answer }))
+    }
+}
+
+pub(super) struct Update(pub(super) WebConfigId, pub(super) WebConfigPatch);
+
+impl Request for Update {
+    type Answer = WebConfig;
+
+    async fn prepare(&self, _: &Shared, reader: Reader<'_>) -> Outcome<Decision<WebConfig>> {
+        let (keys, Self(id, patch)) = (reader.keys, self);
+        let Before { view, record, .. } = Before::read(reader, *id).await?;
+        let Some(before) = record else { return Ok(Decision::Refuse(view, StoreError::NotFound)) };
+        let position = view.next()?;
+        let mut record = changed(&before, position);
+        if let Some(name) = &patch.name {
+            record.config.name.clone_from(name);
+        }
+        if let Some(allowed_origins) = &patch.allowed_origins {
+            record.config.allowed_origins.clone_from(allowed_origins);
+        }
+        let compares = vec![unchanged(keys, *id, before.mod_revision)];
+        let (ops, change) = (vec![put_record(keys, &record)?], put(&record.config));
+        Ok(Decision::Make(Prepared { view, position, change, compares, ops, answer: record.config }))
+    }
+}
+
+pub(super) struct Delete(pub(super) WebConfigId);
+
+impl Request for Delete {
+    type Answer = Revision;
+
+    async fn prepare(&self, _: &Shared, reader: Reader<'_>) -> Outcome<Decision<Revision>> {
+        let (keys, Self(id)) = (reader.keys, self);
+        let Before { view, record, .. } = Before::read(reader, *id).await?;
+        let Some(before) = record else { return Ok(Decision::Refuse(view, StoreError::NotFound)) };
+        let position = view.next()?;
+        let generation = before.config.generation;
+        let ended = values::encode(&EndedValue { generation: generation.get() })?;
+        let ops = vec![
+            TxnOp::delete(keys.config(*id), None),
+            TxnOp::delete(index(keys, &before.config), None),
+            TxnOp::put(keys.ended(*id), ended, None),
+        ];
+        let compares = vec![unchanged(keys, *id, before.mod_revision)];
+        let change = Change::Deleted { id: *id, generation };
+        Ok(Decision::Make(Prepared { view, position, change, compares, ops, answer: position.revision }))
+    }
+}

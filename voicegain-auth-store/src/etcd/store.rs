@@ -1,0 +1,213 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::task::AbortHandle;
+use voicegain_auth_core::store::{
+    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
+    SecretStore, Snapshot, StoreError,
+};
+use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
+
+use super::changes::{Create, Delete, Regenerate, Update};
+use super::commit::{self, Request};
+use super::connection::Connection;
+use super::error::{Cause, OpenError};
+use super::feed::{self, Hint};
+use super::keys::Keys;
+use super::options::EtcdOptions;
+use super::reads::Road;
+use super::view::Reader;
+use super::{ends, listing, reads, reseal};
+use crate::sealing::{Resealed, Sealing};
+
+/// How long a read may take, however many members have to be asked.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+/// The same for whole pages.
+const PAGE_LIMIT: Duration = Duration::from_secs(10);
+
+/// A store in an etcd cluster. Clones share its connection; see [the module](super).
+///
+/// It works on the runtime that it was opened on, so that other runtimes may use it, and what has begun is
+/// finished even if whoever asked for it has gone.
+#[derive(Clone)]
+pub struct EtcdStore {
+    runtime: Handle,
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) connection: Arc<Connection>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) sealing: Sealing,
+    pub(super) log_capacity: u32,
+    /// Held by the change that is being made.
+    pub(super) turn: Mutex<()>,
+    hints: Arc<watch::Sender<Hint>>,
+    watching: AbortHandle,
+}
+
+impl Shared {
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.connection, &self.keys, READ_LIMIT)
+    }
+
+    pub(super) fn page_reader(&self) -> Reader<'_> {
+        Reader::new(&self.connection, &self.keys, PAGE_LIMIT)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+impl EtcdStore {
+    /// Opens the store at this [URL](super) with the defaults of [`EtcdOptions`], see [`EtcdOptions::open`].
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(url: &str, sealing: Sealing) -> Result<Self, OpenError> {
+        EtcdOptions::new().open(url, sealing).await
+    }
+
+    pub(super) fn start(
+        runtime: Handle,
+        connection: Connection,
+        keys: Keys,
+        sealing: Sealing,
+        log_capacity: u32,
+    ) -> Self {
+        let (connection, keys) = (Arc::new(connection), Arc::new(keys));
+        let hints = Arc::new(watch::Sender::new(Hint::default()));
+        let watch = feed::run(Arc::clone(&connection), Arc::clone(&keys), Arc::clone(&hints));
+        let watching = runtime.spawn(watch).abort_handle();
+        let turn = Mutex::new(());
+        let shared = Shared { connection, keys, sealing, log_capacity, turn, hints, watching };
+        Self { runtime, shared: Arc::new(shared) }
+    }
+
+    /// What all keys of the store begin with, without the slash that follows.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.shared.keys.prefix()
+    }
+
+    /// Seals anew, under the first master key, those of the next so many web configs whose secrets are under
+    /// another one. It is no change: revisions, generations and tokens stay as they are.
+    ///
+    /// Call it only once every process has the new key, and again with [`Resealed::last`] while there are
+    /// [`more`](Resealed::more).
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], for a secret that this process cannot open too; [`StoreError::Damaged`].
+    /// After [`StoreError::OutcomeUnknown`] it is safe to call it again.
+    pub async fn reseal(&self, after: Option<WebConfigId>, limit: usize) -> Result<Resealed, StoreError> {
+        let work = reseal::reseal(Arc::clone(&self.shared), after, limit);
+        self.run(work, StoreError::outcome_unknown).await
+    }
+
+    /// Does the work on the store's own runtime.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        ended: fn(Cause) -> StoreError,
+    ) -> Result<T, StoreError> {
+        self.runtime.spawn(work).await.unwrap_or_else(|_| Err(ended(Cause::Ended)))
+    }
+
+    async fn read<T, R>(&self, read: impl FnOnce(Arc<Shared>) -> R + Send) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        R: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.run(read(Arc::clone(&self.shared)), StoreError::unavailable).await
+    }
+
+    async fn change<R: Request>(&self, request: R) -> Result<R::Answer, StoreError> {
+        self.run(commit::make(Arc::clone(&self.shared), request), StoreError::outcome_unknown).await
+    }
+
+    async fn log(&self, road: Road, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.read(async move |shared| reads::log(shared.reader(), road, after, limit).await).await
+    }
+}
+
+impl SecretStore for EtcdStore {
+    async fn load(&self, id: WebConfigId) -> Result<Snapshot<Option<StoredWebConfig>>, StoreError> {
+        self.read(async move |shared| reads::load(shared.reader(), &shared.sealing, id).await).await
+    }
+
+    async fn load_page(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+        self.read(async move |shared| {
+            listing::load_page(shared.page_reader(), &shared.sealing, after, limit).await
+        })
+        .await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
+        self.read(async move |shared| listing::list(shared.page_reader(), &query).await).await
+    }
+
+    async fn create(&self, new: NewWebConfig) -> Result<WebConfig, StoreError> {
+        self.change(Create(new)).await
+    }
+
+    async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
+        self.change(Regenerate(id, secret)).await
+    }
+
+    async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {
+        self.change(Update(id, patch)).await
+    }
+
+    async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
+        self.change(Delete(id)).await
+    }
+
+    async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
+        self.run(ends::end(Arc::clone(&self.shared), scope), StoreError::outcome_unknown).await
+    }
+}
+
+impl ChangeFeed for EtcdStore {
+    async fn living(&self, after: Option<WebConfigId>, limit: usize) -> Result<LivingPage, StoreError> {
+        self.read(async move |shared| listing::living(shared.page_reader(), after, limit).await).await
+    }
+
+    async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.log(Road::Quick, after, limit).await
+    }
+
+    async fn prove(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.log(Road::Proved, after, limit).await
+    }
+
+    async fn changed(&self, seen: Revision) {
+        let mut hints = self.shared.hints.subscribe();
+        let alarms = hints.borrow_and_update().alarms;
+        // The sender lives as long as `self`, so this ends only for a reason to look.
+        let _ = hints.wait_for(|hint| hint.head > seen || hint.alarms != alarms).await;
+    }
+
+    /// 100 milliseconds, the least that is allowed across a network (rule C7).
+    fn proof_interval(&self) -> Duration {
+        Duration::from_millis(100)
+    }
+}
+
+impl fmt::Debug for EtcdStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdStore")
+            .field("endpoints", &self.shared.connection.endpoints())
+            .field("prefix", &self.prefix())
+            .finish_non_exhaustive()
+    }
+}

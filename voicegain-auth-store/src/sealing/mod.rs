@@ -1,0 +1,29 @@
+//! Secrets at rest, sealed under master keys that the store itself never holds.
+//!
+//! Every store is opened with a [`Sealing`]: [`Sealing::Keys`] seals each secret before it is written, so that
+//! neither the store's files nor its backups give one away; [`Sealing::Plain`] has to be asked for by name. A
+//! sealed secret is bound to its web config, account, context and generation: put into another record, or an
+//! older one put back into its place, it does not open.
+//!
+//! The cipher is XChaCha20-Poly1305 with a random nonce for each secret.
+//!
+//! # Changing the master key
+//!
+//! 1. Give every process both keys, the old one first: `read_file` or [`MasterKeys::reload_file`].
+//! 2. Give every process both keys, the new one first: from now on it seals.
+//! 3. Seal anew what is still under the old key: `reseal` of the store, page by page.
+//! 4. Give every process the new key alone.
+
+mod aead;
+mod error;
+mod file;
+mod keys;
+mod known;
+mod sealed;
+
+pub(crate) use error::SealError;
+pub use error::{InvalidLine, MasterKeyError, SealingMismatch};
+pub use keys::MasterKeys;
+pub(crate) use known::Kind;
+pub(crate) use sealed::{Binding, SealedSecret};
+pub use sealed::{Resealed, Sealing};

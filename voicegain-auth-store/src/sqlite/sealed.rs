@@ -1,0 +1,223 @@
+//! What the file says of how its secrets are sealed, and the secrets that go into it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use voicegain_auth_core::store::StoreError;
+use voicegain_auth_core::{Secret, WebConfig, WebConfigId};
+
+use super::changes;
+use super::error::{OpenError, Outcome};
+use super::place::Place;
+use super::rows;
+use crate::sealing::{Binding, Kind, Resealed, SealedSecret, Sealing, SealingMismatch};
+
+/// How many secrets are sealed anew in one transaction at most: the others who change the file wait for it.
+const MOST_AT_ONCE: usize = 1_000;
+
+/// The file's key ids and their check values.
+type Known = Vec<(String, Vec<u8>)>;
+
+fn known(connection: &Connection) -> rusqlite::Result<Known> {
+    let mut statement =
+        connection.prepare_cached("SELECT key_id, check_value FROM master_keys ORDER BY key_id")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn kind_text(connection: &Connection) -> rusqlite::Result<String> {
+    connection.prepare_cached("SELECT kind FROM sealing")?.query_row([], |row| row.get(0))
+}
+
+/// Why a file cannot be opened, for what has no path at hand.
+pub(super) enum Refused {
+    Sqlite(rusqlite::Error),
+    Mismatch(SealingMismatch),
+    Unreadable(StoreError),
+}
+
+impl Refused {
+    pub(super) fn at(self, path: &Path) -> OpenError {
+        match self {
+            Self::Sqlite(error) => OpenError::sqlite(path, error),
+            Self::Mismatch(source) => OpenError::Sealing { path: path.to_owned(), source },
+            Self::Unreadable(error) => OpenError::first_read(path, error),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Refused {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<SealingMismatch> for Refused {
+    fn from(mismatch: SealingMismatch) -> Self {
+        Self::Mismatch(mismatch)
+    }
+}
+
+/// How a store is to be opened.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) sealing: &'a Sealing,
+    /// Whether a plain file becomes a sealed one.
+    pub(super) seal_existing: bool,
+}
+
+impl Wanted<'_> {
+    fn converts(&self, kind: Kind) -> bool {
+        self.seal_existing && (kind, self.sealing.kind()) == (Kind::Plain, Kind::Sealed)
+    }
+
+    /// Whether a file of an older version, which can only be plain, may be opened.
+    pub(super) fn admits_plain(&self) -> Result<(), Refused> {
+        if self.converts(Kind::Plain) {
+            return Ok(());
+        }
+        let known: &Known = &Vec::new();
+        self.sealing.admit(Kind::Plain, known)?;
+        Ok(())
+    }
+
+    /// Whether a file of the newest version may be opened, and nothing in it needs changing.
+    pub(super) fn is_settled(&self, connection: &Connection) -> Result<bool, Refused> {
+        let kind = Kind::parse(&kind_text(connection)?)?;
+        if self.converts(kind) {
+            return Ok(false);
+        }
+        Ok(self.sealing.admit(kind, &known(connection)?)?.is_none())
+    }
+
+    /// Makes a new file one of the wanted kind, and one of an older version the plain one that it was.
+    pub(super) fn begin(&self, transaction: &Transaction<'_>, is_new: bool) -> Result<(), Refused> {
+        let kind = if is_new { self.sealing.kind() } else { Kind::Plain };
+        transaction.execute("INSERT INTO sealing (one, kind) VALUES (1, ?1)", [kind.as_str()])?;
+        Ok(())
+    }
+
+    /// Does in a file of the newest version what is left to do; whether its secrets were sealed.
+    pub(super) fn settle(&self, transaction: &Transaction<'_>) -> Result<bool, Refused> {
+        let mut kind = Kind::parse(&kind_text(transaction)?)?;
+        let converts = self.converts(kind);
+        if converts {
+            seal_all(transaction, self.sealing).map_err(|failed| Refused::Unreadable(failed.into()))?;
+            kind = Kind::Sealed;
+            transaction.execute("UPDATE sealing SET kind = ?1", [kind.as_str()])?;
+        }
+        if let Some((key_id, check)) = self.sealing.admit(kind, &known(transaction)?)? {
+            remember(transaction, &key_id, &check)?;
+        }
+        Ok(converts)
+    }
+}
+
+fn remember(transaction: &Transaction<'_>, key_id: &str, check: &[u8]) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO master_keys (key_id, check_value) VALUES (?1, ?2)")?
+        .execute((key_id, check))?;
+    Ok(())
+}
+
+/// Seals every secret of a plain file, those of ended web configs too.
+fn seal_all(transaction: &Transaction<'_>, sealing: &Sealing) -> Outcome<()> {
+    let mut after = None;
+    loop {
+        let page = page(transaction, after, MOST_AT_ONCE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        for (config, plain) in &page {
+            let secret = Sealing::Plain.open(plain, &Binding::of(config))?;
+            put(transaction, config, &sealing.seal(&secret, &Binding::of(config))?)?;
+        }
+    }
+}
+
+/// Web configs, living or not, with their secrets as they are kept, in the order of ids.
+fn page(
+    transaction: &Transaction<'_>,
+    after: Option<WebConfigId>,
+    limit: usize,
+) -> Outcome<Vec<(WebConfig, SealedSecret)>> {
+    let sql =
+        format!("SELECT {} FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2", rows::STORED_WEB_CONFIG);
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let mut found = statement.query((rows::after(after.as_ref()), rows::at_most(limit)))?;
+    let mut page = Vec::new();
+    while let Some(row) = found.next()? {
+        page.push((rows::web_config(row)?, rows::sealed_secret(row)?));
+    }
+    Ok(page)
+}
+
+/// Writes the same secret, sealed in another way, into the record it was read from.
+fn put(transaction: &Transaction<'_>, config: &WebConfig, sealed: &SealedSecret) -> Outcome<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE web_configs SET secret_format = ?3, key_id = ?4, secret = ?5 WHERE id = ?1 AND revision = ?2",
+        )?
+        .execute((
+            config.id.as_bytes(),
+            rows::to_sql(config.revision.get())?,
+            sealed.format,
+            &sealed.key_id,
+            sealed.bytes.as_slice(),
+        ))?;
+    Ok(())
+}
+
+/// What the file is to keep of a secret.
+pub(super) fn seal(
+    transaction: &Transaction<'_>,
+    sealing: &Sealing,
+    secret: &Secret,
+    config: &WebConfig,
+) -> Outcome<SealedSecret> {
+    let sealed = sealing.seal(secret, &Binding::of(config))?;
+    admit_write(transaction, sealing, &sealed)?;
+    Ok(sealed)
+}
+
+/// The keys may have been replaced, and the file may have become a sealed one, since it was opened.
+fn admit_write(transaction: &Transaction<'_>, sealing: &Sealing, sealed: &SealedSecret) -> Outcome<()> {
+    let kind = Kind::parse(&kind_text(transaction)?).map_err(StoreError::damaged)?;
+    let check: Option<Vec<u8>> = match &sealed.key_id {
+        None => None,
+        Some(key_id) => transaction
+            .prepare_cached("SELECT check_value FROM master_keys WHERE key_id = ?1")?
+            .query_row([key_id], |row| row.get(0))
+            .optional()?,
+    };
+    let new = sealing.admit_write(kind, sealed, check.as_deref())?;
+    if let (Some(key_id), Some(check)) = (&sealed.key_id, new) {
+        remember(transaction, key_id, &check)?;
+    }
+    Ok(())
+}
+
+/// Seals anew what is under another key than the first, living or not. No other change can come between: it
+/// happens in one transaction.
+pub(super) fn reseal(
+    connection: &mut Connection,
+    place: &Place,
+    after: Option<WebConfigId>,
+    limit: usize,
+) -> Outcome<Resealed> {
+    let limit = limit.clamp(1, MOST_AT_ONCE);
+    let transaction = changes::begin(connection)?;
+    // Before anything else, a look at the schema's version.
+    rows::head(&transaction)?;
+    let mut page = page(&transaction, after, limit.saturating_add(1))?;
+    let more = page.len() > limit;
+    page.truncate(limit);
+    let mut resealed = 0;
+    for (config, sealed) in &page {
+        if let Some(anew) = place.sealing.reseal(sealed, &Binding::of(config))? {
+            admit_write(&transaction, &place.sealing, &anew)?;
+            put(&transaction, config, &anew)?;
+            resealed += 1;
+        }
+    }
+    changes::commit(transaction, place)?;
+    Ok(Resealed { last: page.last().map(|(config, _)| config.id), resealed, more })
+}

@@ -1,0 +1,8 @@
+//! The store contract on etcd, and what is particular to a store there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod contract;
+mod many;
+mod opening;
+mod place;
+mod sharing;

@@ -1,0 +1,96 @@
+//! More than fits into one answer.
+
+use etcd_client::{Txn, TxnOp};
+use serde_json::json;
+use voicegain_auth_core::store::{ChangeFeed as _, ListQuery, Scope, SecretStore as _};
+use voicegain_auth_core::{NewWebConfig, WebConfigId};
+
+use crate::place::{Place, new_config};
+
+const COUNT: usize = 2_500;
+
+/// Copies of a web config under new ids, written past the store. Those of account `b` are the odd ones.
+async fn fill(place: &Place, pattern: WebConfigId) -> Vec<WebConfigId> {
+    let record = place.read(&format!("configs/{pattern}")).await;
+    let born = record["born"].clone();
+    let mut ids: Vec<_> = (0..COUNT).map(|_| WebConfigId::generate().unwrap()).collect();
+    ids.sort();
+    let mut client = place.client().await;
+    for (number, ids) in ids.chunks(50).enumerate() {
+        let account = ["a", "b"][number % 2];
+        let mut record = record.clone();
+        record["account"] = json!(account);
+        let puts: Vec<_> = ids
+            .iter()
+            .flat_map(|id| {
+                let index = format!("{}/contexts/{account}/context/{id}", place.prefix);
+                let value = json!({ "v": 1, "born": born });
+                [
+                    TxnOp::put(format!("{}/configs/{id}", place.prefix), record.to_string(), None),
+                    TxnOp::put(index, value.to_string(), None),
+                ]
+            })
+            .collect();
+        client.txn(Txn::new().and_then(puts)).await.unwrap();
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c1_an_end_counts_and_hides_whatever_there_is() {
+    let place = Place::new(1_000).await;
+    let store = place.open_plain().await;
+    let new = NewWebConfig { account_id: "a".parse().unwrap(), ..new_config() };
+    let pattern = store.create(new).await.unwrap().id;
+    fill(&place, pattern).await;
+    assert_eq!(store.living(None, usize::MAX).await.unwrap().living.len(), COUNT + 1);
+    let page = store.living(None, 2_100).await.unwrap();
+    assert!(page.living.len() == 2_100 && page.more);
+    let of_a = ListQuery { account_id: Some("a".parse().unwrap()), limit: usize::MAX, ..Default::default() };
+    assert_eq!(store.list(of_a.clone()).await.unwrap().len(), COUNT / 2 + 1);
+
+    let ended = store.end(Scope::Account("a".parse().unwrap())).await.unwrap();
+    assert_eq!(ended.web_configs, u64::try_from(COUNT / 2 + 1).unwrap());
+    assert!(store.list(of_a).await.unwrap().is_empty());
+    // Whole pages of what has ended are passed over.
+    let page = store.living(None, 1).await.unwrap();
+    assert!(page.living.len() == 1 && page.more);
+    assert_eq!(store.living(None, usize::MAX).await.unwrap().living.len(), COUNT / 2);
+    assert_eq!(store.load_page(None, 2_000).await.unwrap().value.len(), COUNT / 2);
+    let again = store.end(Scope::Account("a".parse().unwrap())).await.unwrap();
+    assert_eq!(again.web_configs, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c1_more_markers_than_one_answer_takes_all_count() {
+    let place = Place::new(1_000).await;
+    let store = place.open_plain().await;
+    let name = |number: usize| format!("account-{number}");
+    let mut ids = Vec::new();
+    for number in 0..160 {
+        let new = NewWebConfig { account_id: name(number).parse().unwrap(), ..new_config() };
+        ids.push(store.create(new).await.unwrap().id);
+        let account = name(number).parse().unwrap();
+        let scope = match number % 4 {
+            // Those that stay; the others' markers come before and after theirs.
+            0 => continue,
+            1 => Scope::Context(account, "context".parse().unwrap()),
+            _ => Scope::Account(account),
+        };
+        assert_eq!(store.end(scope).await.unwrap().web_configs, 1, "{number}");
+    }
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(store.load(*id).await.unwrap().value.is_some(), number % 4 == 0, "{number}");
+    }
+    let living: Vec<_> = store.living(None, 1_000).await.unwrap().living;
+    assert_eq!(living.len(), 40);
+    // Each of these begins with fewer markers known than there are.
+    for number in [3, 4] {
+        let query =
+            ListQuery { account_id: Some(name(number).parse().unwrap()), limit: 10, ..Default::default() };
+        assert_eq!(store.list(query).await.unwrap().len(), usize::from(number == 4));
+    }
+    let revived = NewWebConfig { id: ids[159], revive: true, ..new_config() };
+    assert_eq!(store.create(revived).await.unwrap().generation.get(), 2);
+    assert!(store.load(ids[159]).await.unwrap().value.is_some());
+}

@@ -1,0 +1,24 @@
+use etcd_client::{AlarmAction, AlarmType, Client};
+use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _, StoreError};
+
+use crate::cluster::{cluster, head, is_proof_of_nothing, new_config, open, secret};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v6_without_space_changes_say_what_to_do_and_reading_goes_on() {
+    let cluster = cluster(1);
+    let store = open(&cluster.addresses()).await;
+    let created = store.create(new_config()).await.unwrap();
+    let at = head(&store).await;
+    let mut client = Client::connect(cluster.endpoints(), None).await.unwrap();
+    client.alarm(AlarmAction::Activate, AlarmType::Nospace, None).await.unwrap();
+
+    let error = store.regenerate(created.id, secret()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(error.chain().contains("etcdctl alarm disarm"), "{}", error.chain());
+    assert_eq!(store.load(created.id).await.unwrap().value.unwrap().config, created);
+    assert!(is_proof_of_nothing(&store.prove(at, 10).await.unwrap()), "proofs need no space");
+    assert!(matches!(store.delete(new_config().id).await, Err(StoreError::NotFound)));
+
+    cluster.etcdctl(&["alarm", "disarm"]).unwrap();
+    store.regenerate(created.id, secret()).await.unwrap();
+}

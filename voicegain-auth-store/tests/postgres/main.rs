@@ -1,0 +1,5 @@
+//! The store contract on PostgreSQL, and what is particular to a store there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod contract;
+mod place;
