@@ -153,7 +153,8 @@ pub(crate) enum Verdict {
 /// A listing under way.
 #[derive(Debug, Clone)]
 struct Listing {
-    /// The log's head when it began; the log is followed from there afterwards.
+    /// The lowest head of its pages, which is where it began unless a later page came from a server that lags: the log is
+    /// followed from there afterwards.
     start: LogPosition,
     after: Option<WebConfigId>,
     /// The newest head of its pages: the log must lead there, or a page was of another branch.
@@ -249,6 +250,9 @@ impl Freshness {
         listing.after = page.living.last().map(|living| living.id);
         if page.head.revision >= listing.newest.revision {
             listing.newest = page.head;
+        }
+        if page.head.revision < listing.start.revision {
+            listing.start = page.head;
         }
         if !page.more {
             self.applied = Some(listing.start);

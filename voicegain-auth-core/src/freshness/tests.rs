@@ -168,6 +168,19 @@ fn c4_a_listing_counts_only_if_the_log_leads_to_where_it_has_been() {
 }
 
 #[test]
+fn c7_a_page_from_a_server_that_lags_is_followed_up_from_where_that_was() {
+    let mut machine = Freshness::new();
+    machine.listed(&page(12, &[(1, 5, 2)], true));
+    // Web config 2 was created at 11, and 3 deleted at 12: this page knows of neither.
+    machine.listed(&page(10, &[(3, 9, 1)], false));
+    assert_eq!(machine.plan(), Plan::Follow { after: position(10) });
+    assert!(machine.clone().prove(at(100)).is_none(), "the log has not led to where the first page was");
+    machine.apply(&[put(11, 2, 1), deleted(12, 3, 1)]);
+    assert!(machine.prove(at(100)).is_some());
+    assert!(lives(&machine, 1) && lives(&machine, 2) && !lives(&machine, 3));
+}
+
+#[test]
 fn c4_a_listing_that_breaks_off_leaves_nothing_behind() {
     let mut machine = Freshness::new();
     assert!(!machine.failed());
