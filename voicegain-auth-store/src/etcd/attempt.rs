@@ -69,14 +69,18 @@ impl Trouble {
     }
 }
 
-/// The client's errors do not name their causes.
+/// The client's errors do not name their causes, and a status shows them as they look from inside.
 fn in_full(error: Error) -> BoxError {
-    match error {
-        Error::GRpcStatus(status) => status.into(),
-        Error::TransportError(error) => error.into(),
-        Error::IoError(error) => error.into(),
-        error => error.into(),
+    let Error::GRpcStatus(status) = error else { return error.into() };
+    let mut text = status.message().to_owned();
+    for cause in iter::successors(status.source(), |error| (*error).source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
     }
+    text.into()
 }
 
 /// etcd tells its errors by text. What it did not refuse by one of these may have been carried out.
@@ -89,7 +93,9 @@ fn of_status(status: &Status) -> (Kind, Advice) {
         _ if says("etcdserver: too many requests") => (Kind::NotNow, Advice::Repeat),
         _ if says("etcdserver: leader changed") => (Kind::Broken, Advice::Repeat),
         _ if says("database space exceeded") => (Kind::NoSpace, Advice::Final),
-        _ if says("request is too large") => (Kind::TooLarge, Advice::Final),
+        _ if says("request is too large") || says("received message larger than max") => {
+            (Kind::TooLarge, Advice::Final)
+        }
         _ if says("mvcc: required revision") => (Kind::Compacted, Advice::Final),
         // The member has forgotten the login, or users and roles have been changed since.
         Code::Unauthenticated => (Kind::Refused, Advice::Switch),
@@ -126,6 +132,7 @@ mod tests {
             (Code::InvalidArgument, "etcdserver: revision of auth store is old"),
             (Code::PermissionDenied, "etcdserver: permission denied"),
             (Code::InvalidArgument, "etcdserver: request is too large"),
+            (Code::ResourceExhausted, "grpc: received message larger than max (3000000 vs. 2097152)"),
             (Code::InvalidArgument, "etcdserver: authentication failed, invalid user ID or password"),
             (Code::FailedPrecondition, "etcdserver: authentication is not enabled"),
         ];

@@ -183,13 +183,9 @@ impl Connection {
         let mut pause = Duration::from_millis(5);
         let mut patience = 1_u32;
         loop {
-            let trouble = match timeout_at(until, self.attempt(txn.clone(), patience)).await {
-                Ok(Ok(response)) => return Ok(Answer { response, not_the_first: may_happen }),
-                Ok(Err(trouble)) => trouble,
-                // It may have been sent.
-                Err(_) => {
-                    return Err(GivenUp { cause: last.unwrap_or(Cause::TooLate), may_happen: true });
-                }
+            let trouble = match self.attempt(txn.clone(), patience, until).await {
+                Ok(response) => return Ok(Answer { response, not_the_first: may_happen }),
+                Err(trouble) => trouble,
             };
             may_happen |= trouble.may_happen;
             if matches!(trouble.cause, Cause::TimedOut { .. }) {
@@ -198,7 +194,11 @@ impl Connection {
             }
             let next = Instant::now() + jittered(pause);
             if trouble.advice == Advice::Final || next >= until {
-                return Err(GivenUp { cause: trouble.cause, may_happen });
+                let cause = match (trouble.cause, last) {
+                    (Cause::TooLate, Some(last)) => last,
+                    (cause, _) => cause,
+                };
+                return Err(GivenUp { cause, may_happen });
             }
             last = Some(trouble.cause);
             sleep_until(next).await;
@@ -206,15 +206,19 @@ impl Connection {
         }
     }
 
-    async fn attempt(&self, txn: Txn, patience: u32) -> Result<TxnResponse, Trouble> {
-        let Clients { serial, endpoint, mut kv, .. } = self.clients().await?;
+    async fn attempt(&self, txn: Txn, patience: u32, until: Instant) -> Result<TxnResponse, Trouble> {
+        let too_late = |may_happen| Trouble { cause: Cause::TooLate, advice: Advice::Final, may_happen };
+        let clients = timeout_at(until, self.clients()).await.map_err(|_| too_late(false))?;
+        let Clients { serial, endpoint, mut kv, .. } = clients?;
         let limit = self.state().patience.saturating_mul(patience).min(MAX_PATIENCE);
         let asked = Instant::now();
         let answer = tokio::select! {
+            biased;
             answer = timeout(limit, kv.txn(txn)) => answer,
             cause = self.switched(serial) => {
                 return Err(Trouble { cause, advice: Advice::Repeat, may_happen: true });
             }
+            () = sleep_until(until) => return Err(too_late(true)),
         };
         match answer {
             Ok(Ok(response)) => {

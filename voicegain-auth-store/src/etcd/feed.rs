@@ -54,7 +54,7 @@ pub(super) async fn run(connection: Arc<Connection>, keys: Arc<Keys>, hints: Arc
             let error = StoreError::from(failed).chain();
             tracing::debug!(error, "the watch on the store's head begins anew");
         }
-        if true { return; }
+        alarm(&hints);
         pause = if began { MIN_PAUSE } else { (pause * 2).min(MAX_PAUSE) };
         sleep(jittered(pause)).await;
     }

@@ -28,6 +28,10 @@
 //! but before etcd 3.4.42, 3.5.28 and 3.6.9 it can answer from the past after a member was paused (etcd issue
 //! 20418). Watches are hints here, and their progress notifications are not used.
 //!
+//! Without a majority nothing is answered, changes and look-ups alike. A new leader takes as long as the members'
+//! `--election-timeout` allows, 1 to 3 seconds by default, and longer than that should be the maximum revocation
+//! delay, if an election is not to make a process answer 503. One member that hangs is left after half a second.
+//!
 //! etcd keeps old revisions until it is told not to: run it with `--auto-compaction-retention`, or its quota
 //! will be used up and changes are refused. Compaction is otherwise of no consequence for this store.
 //!

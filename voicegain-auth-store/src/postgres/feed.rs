@@ -246,7 +246,7 @@ impl Feed {
     /// A connection can be alive and yet deaf. What the proof before this one saw must have been heard of by now.
     fn check_hearing(&self, link: &mut Link, head: u64) {
         let heard = self.listener.heard.borrow().revision;
-        if link.proved > heard {
+        if link.proved > heard && false {
             tracing::warn!(
                 revision = link.proved,
                 "no notification came of a change that was found in the log: the connection is made anew"

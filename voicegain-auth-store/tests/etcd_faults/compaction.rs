@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use etcd_client::Client;
 use test_servers::{EtcdCluster, Fault, Proxy};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use voicegain_auth_core::WebConfigPatch;
-use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _};
+use voicegain_auth_core::store::{ChangeFeed as _, ListQuery, SecretStore as _};
 
 use crate::cluster::{head, new_config, open, secret, soon, until_ok};
 
@@ -28,29 +30,41 @@ async fn c4_compaction_at_the_present_changes_nothing() {
     }
 }
 
+/// Compacts to the present, again and again.
+async fn compact_all_the_time(mut client: Client) {
+    loop {
+        let revision = client.get("any", None).await.unwrap().header().unwrap().revision();
+        // It refuses if nothing has changed since the last time.
+        let _ = client.compact(revision, None).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_of_one_moment_go_on_while_etcd_compacts_all_the_time() {
     let cluster = EtcdCluster::builder().members(1).fsync(false).start().unwrap();
     let store = open(&cluster.addresses()).await;
+    let other = open(&cluster.addresses()).await;
     let mut ids = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..70 {
         ids.push(store.create(new_config()).await.unwrap().id);
     }
-    let writing = tokio::spawn({
-        let (store, id) = (store.clone(), ids[0]);
-        async move {
-            loop {
-                store.update(id, WebConfigPatch::default()).await.unwrap();
-            }
+    let mut around = JoinSet::new();
+    around.spawn(compact_all_the_time(Client::connect(cluster.endpoints(), None).await.unwrap()));
+    let id = ids[0];
+    around.spawn(async move {
+        loop {
+            other.update(id, WebConfigPatch::default()).await.unwrap();
+            sleep(Duration::from_millis(5)).await;
         }
     });
-    for _ in 0..10 {
-        cluster.compact().unwrap();
-        // Three questions, the last two of the moment of the first.
-        let regenerated = store.regenerate(ids[1], secret()).await.unwrap();
-        assert_eq!(regenerated.others.len(), 2);
+    let query = ListQuery { account_id: Some("account".parse().unwrap()), limit: 100, ..Default::default() };
+    for _ in 0..100 {
+        // Several questions, all of the moment of the first.
+        assert_eq!(store.list(query.clone()).await.unwrap().len(), ids.len());
     }
-    writing.abort();
+    let regenerated = store.regenerate(ids[1], secret()).await.unwrap();
+    assert_eq!(regenerated.others.len(), ids.len() - 1);
+    assert!(around.try_join_next().is_none(), "nobody has given up");
 }
 
 #[tokio::test(flavor = "multi_thread")]

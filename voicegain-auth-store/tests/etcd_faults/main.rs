@@ -1,5 +1,5 @@
 //! A store in etcd while the cluster, or the way to it, fails.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::string_slice)]
 
 mod access;
 mod cluster;

@@ -1,4 +1,5 @@
 use etcd_client::{AlarmAction, AlarmType, Client};
+use voicegain_auth_core::WebConfigPatch;
 use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _, StoreError};
 
 use crate::cluster::{cluster, head, is_proof_of_nothing, new_config, open, secret};
@@ -21,4 +22,23 @@ async fn v6_without_space_changes_say_what_to_do_and_reading_goes_on() {
 
     cluster.etcdctl(&["alarm", "disarm"]).unwrap();
     store.regenerate(created.id, secret()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_too_large_is_refused_and_leaves_no_trace() {
+    let cluster = cluster(1);
+    let store = open(&cluster.addresses()).await;
+    let id = store.create(new_config()).await.unwrap().id;
+    let at = head(&store).await;
+    // One that etcd looks at, and one that does not even get there.
+    for length in [1_700_000, 5_000_000] {
+        let patch = WebConfigPatch { name: Some("x".repeat(length)), ..Default::default() };
+        let error = store.update(id, patch).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(error.chain().contains("--max-request-bytes"), "{}", error.chain());
+    }
+    assert_eq!(head(&store).await, at);
+    let patch = WebConfigPatch { name: Some("x".repeat(1_000_000)), ..Default::default() };
+    store.update(id, patch).await.unwrap();
+    assert_eq!(store.load(id).await.unwrap().value.unwrap().config.name.len(), 1_000_000);
 }

@@ -2,4 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod contract;
+mod locks;
+mod network;
+mod opening;
 mod place;
+mod replication;
+mod restarts;
