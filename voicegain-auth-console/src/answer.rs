@@ -62,9 +62,24 @@ pub(crate) struct Page<'a> {
     pub(crate) next: Option<String>,
 }
 
+/// How many web configs a bulk end has ended.
 #[derive(Serialize)]
+pub(crate) struct Ended {
+    pub(crate) ended: u64,
+}
+
+/// How many secrets were sealed anew.
+#[derive(Serialize)]
+pub(crate) struct Resealed {
+    pub(crate) resealed: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
     pub(crate) status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof_age_seconds: Option<f64>,
 }
 
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {

@@ -1,6 +1,9 @@
 //! One function for each thing that can be done.
 
+use std::str::FromStr;
+
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
 use axum::response::Response;
 use base64::Engine as _;
@@ -9,14 +12,15 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use voicegain_auth_core::store::ListQuery;
-use voicegain_auth_core::{CreateRequest, Issuer, Secret, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::store::{ListQuery, Scope, StoreError};
+use voicegain_auth_core::{CreateRequest, IssueError, Issuer, Secret, WebConfigId, WebConfigPatch};
 use zeroize::Zeroizing;
 
-use crate::answer::{Created, Page, Record, Regenerated, Status, json};
+use crate::answer::{Created, Ended, Page, Record, Regenerated, Resealed, json};
 use crate::fields::Fields;
 use crate::parameters;
 use crate::refusal::Refusal;
+use crate::reseal::Reseal;
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -128,28 +132,82 @@ pub(crate) async fn regenerate(
     Ok(json(StatusCode::OK, &regenerated))
 }
 
-/// `GET /healthz`
-pub(crate) async fn health() -> Response {
-    json(StatusCode::OK, &Status { status: "ok" })
+/// `POST /api/accounts/{account}/end`
+pub(crate) async fn end_account(
+    State(issuer): State<Issuer>,
+    path: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    let Path(account) = path.map_err(|_| no_text("accountId"))?;
+    let scope = Scope::Account(in_path("accountId", &account)?);
+    end(&issuer, scope, query.as_deref(), request).await
 }
 
-/// `GET /readyz`. What the store said stays in the log: this needs no token.
-pub(crate) async fn readiness(State(issuer): State<Issuer>) -> Answer {
-    let status = issuer.cache().status();
-    if status.ready {
-        return Ok(json(StatusCode::OK, &Status { status: "ready" }));
+/// `POST /api/contexts/{account}/{context}/end`
+pub(crate) async fn end_context(
+    State(issuer): State<Issuer>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    let Path((account, context)) = path.map_err(|_| no_text("accountId` or `contextId"))?;
+    let scope = Scope::Context(in_path("accountId", &account)?, in_path("contextId", &context)?);
+    end(&issuer, scope, query.as_deref(), request).await
+}
+
+async fn end(issuer: &Issuer, scope: Scope, query: Option<&str>, request: Request) -> Answer {
+    parameters::none(query)?;
+    Fields::read(&body(request).await?, &[])?;
+    let ended = issuer.end(scope.clone()).await.map_err(|error| match error {
+        IssueError::Store(StoreError::OutcomeUnknown(source)) => {
+            let error = StoreError::OutcomeUnknown(source);
+            tracing::error!(error = error.chain(), "the outcome of a bulk end is unknown");
+            Refusal::unavailable("Outcome unknown, look at the list; what is still there has not ended.")
+        }
+        error => error.into(),
+    })?;
+    let web_configs = ended.web_configs;
+    match &scope {
+        Scope::Account(account) => tracing::info!(%account, web_configs, "an account was ended"),
+        Scope::Context(account, context) => {
+            tracing::info!(%account, %context, web_configs, "a context was ended");
+        }
     }
-    let bound = status.max_revocation_delay;
-    let detail = match status.proof_age {
-        None => "The store's change log has not been read yet, so no request can be decided; see the log."
-            .to_owned(),
-        Some(age) => format!(
-            "The last proof of freshness is {} s old and {} s are allowed, so no request can be decided; see the log.",
-            age.as_secs(),
-            bound.as_secs()
-        ),
-    };
-    Err(Refusal::unavailable(detail))
+    Ok(json(StatusCode::OK, &Ended { ended: web_configs }))
+}
+
+/// `POST /api/master-keys/reseal`
+pub(crate) async fn reseal(
+    State(reseal): State<Option<Reseal>>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    parameters::none(query.as_deref())?;
+    Fields::read(&body(request).await?, &[])?;
+    let reseal = reseal.ok_or_else(Refusal::not_sealed)?;
+    match reseal.run().await {
+        Ok(resealed) => {
+            tracing::info!(resealed, "secrets were sealed anew");
+            Ok(json(StatusCode::OK, &Resealed { resealed }))
+        }
+        Err(error) => {
+            tracing::error!(error = error.chain(), "secrets could not be sealed anew");
+            Err(Refusal::unavailable("Not every secret was sealed anew; see the log, and ask again."))
+        }
+    }
+}
+
+fn no_text(name: &str) -> Refusal {
+    Refusal::invalid_parameter(format!("`{name}` in the path: it is no UTF-8 text; percent-encode it anew."))
+}
+
+/// What a segment of the path stands for.
+fn in_path<T: FromStr>(name: &str, text: &str) -> Result<T, Refusal>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error| Refusal::invalid_parameter(format!("`{name}` in the path: {error}.")))
 }
 
 /// The web config that the path names. A text that is no id names none.

@@ -6,8 +6,11 @@ mod fields;
 mod handlers;
 mod host;
 mod parameters;
+mod probes;
 mod refusal;
+mod reseal;
 mod router;
+mod utc;
 
 pub use admin_token::{AdminToken, InvalidAdminToken};
 pub use router::{AdminApi, AdminApiBuilder};

@@ -1,6 +1,7 @@
 //! What the admin API says no with, in the shape of rule E.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -14,11 +15,13 @@ pub(crate) struct Refusal {
     status: StatusCode,
     reason: &'static str,
     detail: Cow<'static, str>,
+    /// Since when it is so, as time since the Unix epoch.
+    since: Option<Duration>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason, detail: detail.into() }
+        Self { status, reason, detail: detail.into(), since: None }
     }
 
     pub(crate) fn foreign_host() -> Self {
@@ -62,6 +65,15 @@ impl Refusal {
     pub(crate) fn body_too_large() -> Self {
         let detail = "The body is larger than 64 KiB; send less.";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
+    }
+
+    pub(crate) fn not_sealed() -> Self {
+        let detail = "The store of this process does not seal its secrets, so there is nothing to seal anew.";
+        Self::new(StatusCode::CONFLICT, "not_sealed", detail)
+    }
+
+    pub(crate) fn not_ready(detail: String, since: Option<Duration>) -> Self {
+        Self { since, ..Self::unavailable(detail) }
     }
 
     pub(crate) fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -108,7 +120,10 @@ impl From<StoreError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": { "reason": self.reason, "detail": self.detail } });
+        let mut body = serde_json::json!({ "error": { "reason": self.reason, "detail": self.detail } });
+        if let (Some(since), Some(members)) = (self.since, body.as_object_mut()) {
+            members.insert("notReadySince".to_owned(), since.as_secs().into());
+        }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

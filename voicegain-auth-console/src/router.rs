@@ -1,20 +1,22 @@
 use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderValue};
-use voicegain_auth_core::Issuer;
+use voicegain_auth_core::{Issuer, StoreError};
 
 use crate::admin_token::AdminToken;
-use crate::handlers;
 use crate::host::Hosts;
 use crate::refusal::Refusal;
+use crate::reseal::Reseal;
+use crate::{handlers, probes};
 
 /// The admin API.
 #[derive(Debug)]
@@ -24,16 +26,35 @@ pub struct AdminApi;
 impl AdminApi {
     /// Begins to set up the API over an issuer, whose store it reads and changes, and the token that opens it.
     pub fn builder(issuer: Issuer, admin_token: AdminToken) -> AdminApiBuilder {
-        AdminApiBuilder { issuer, admin_token, hosts: Hosts::default() }
+        AdminApiBuilder { served: Served { issuer, reseal: None }, admin_token, hosts: Hosts::default() }
     }
 }
 
 /// Sets up the admin API.
 #[must_use = "a builder does nothing until it is built"]
 pub struct AdminApiBuilder {
-    issuer: Issuer,
+    served: Served,
     admin_token: AdminToken,
     hosts: Hosts,
+}
+
+/// What the handlers work with.
+#[derive(Clone)]
+struct Served {
+    issuer: Issuer,
+    reseal: Option<Reseal>,
+}
+
+impl FromRef<Served> for Issuer {
+    fn from_ref(served: &Served) -> Self {
+        served.issuer.clone()
+    }
+}
+
+impl FromRef<Served> for Option<Reseal> {
+    fn from_ref(served: &Served) -> Self {
+        served.reseal.clone()
+    }
 }
 
 impl AdminApiBuilder {
@@ -49,24 +70,39 @@ impl AdminApiBuilder {
         self
     }
 
+    /// What `POST /api/master-keys/reseal` does: seals every secret of the store anew under the first master key, and
+    /// answers how many it was. Without it the store counts as one that does not seal, and the answer is 409.
+    pub fn reseal<F, R>(mut self, reseal: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<u64, StoreError>> + Send + 'static,
+    {
+        self.served.reseal = Some(Reseal::new(reseal));
+        self
+    }
+
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
-        let web_configs = Router::new()
+        let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))
             .route("/web-configs/{id}/regenerate", post(handlers::regenerate))
+            .route("/accounts/{account}/end", post(handlers::end_account))
+            .route("/contexts/{account}/{context}/end", post(handlers::end_context))
+            .route("/master-keys/reseal", post(handlers::reseal))
             .fallback(no_such_path)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(from_fn_with_state(Arc::new(self.admin_token), check_token));
         Router::new()
-            .route("/healthz", get(handlers::health))
-            .route("/readyz", get(handlers::readiness))
+            .route("/healthz", get(probes::health))
+            .route("/readyz", get(probes::readiness))
+            .route("/metrics", get(probes::metrics))
             .fallback(no_such_path)
             .method_not_allowed_fallback(method_not_allowed)
-            .nest("/api", web_configs)
+            .nest("/api", api)
             .layer(from_fn_with_state(Arc::new(self.hosts), check_host))
             .layer(map_response(keep_out_of_caches))
-            .with_state(self.issuer)
+            .with_state(self.served)
     }
 }
 

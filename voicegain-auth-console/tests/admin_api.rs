@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use voicegain_auth_console::{AdminApi, AdminToken};
-use voicegain_auth_core::{Issuer, MemoryStore, SecretCache};
+use voicegain_auth_core::{Issuer, MemoryStore, SecretCache, StoreError};
 
 const TOKEN: &str = "the-admin-token-of-these-tests";
 const LIST: &str = "/api/web-configs";
@@ -225,6 +225,15 @@ async fn every_wrong_field_is_named() {
         ("allowedOrigins", change(r#"{"allowedOrigins":{}}"#)),
         ("x", ("POST", format!("{LIST}/{id}/regenerate"), r#"{"x":1}"#.to_owned())),
         ("x", ("DELETE", format!("{LIST}/{id}"), r#"{"x":1}"#.to_owned())),
+        ("x", ("POST", "/api/accounts/a/end".to_owned(), r#"{"x":1}"#.to_owned())),
+        ("x", ("POST", "/api/contexts/a/c/end?x=1".to_owned(), String::new())),
+        ("accountId", ("POST", "/api/accounts/a%20b/end".to_owned(), String::new())),
+        ("accountId", ("POST", "/api/accounts/%ff/end".to_owned(), String::new())),
+        ("accountId", ("POST", format!("/api/accounts/{}/end", "a".repeat(129)), String::new())),
+        ("accountId", ("POST", "/api/contexts/%C3%A9/c/end".to_owned(), String::new())),
+        ("contextId", ("POST", "/api/contexts/a/%0A/end".to_owned(), String::new())),
+        ("contextId", ("POST", "/api/contexts/a/%ff/end".to_owned(), String::new())),
+        ("x", ("POST", "/api/master-keys/reseal?x=1".to_owned(), String::new())),
         ("x", ("GET", format!("{LIST}/{id}?x=1"), String::new())),
         ("limit", get("limit=0")),
         ("limit", get("limit=1001")),
@@ -315,6 +324,9 @@ async fn nothing_but_the_probes_works_without_the_admin_token() {
         ("PATCH", format!("{LIST}/{id}")),
         ("DELETE", format!("{LIST}/{id}")),
         ("POST", format!("{LIST}/{id}/regenerate")),
+        ("POST", "/api/accounts/a/end".to_owned()),
+        ("POST", "/api/contexts/a/c/end".to_owned()),
+        ("POST", "/api/master-keys/reseal".to_owned()),
         ("GET", "/api/nothing".to_owned()),
         ("PUT", LIST.to_owned()),
     ] {
@@ -339,7 +351,7 @@ async fn nothing_but_the_probes_works_without_the_admin_token() {
             assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer realm="));
         }
     }
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/healthz", "/readyz", "/metrics"] {
         let request = Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
         assert_eq!(api.send(request).await.status, 200, "{path}");
     }
@@ -354,7 +366,7 @@ async fn a_foreign_host_is_refused_on_every_path() {
             Request::get(path).header("host", host).header("authorization", format!("Bearer {TOKEN}"));
         request.body(Body::empty()).unwrap()
     };
-    for path in [LIST, "/healthz", "/readyz", "/", "/api/nothing"] {
+    for path in [LIST, "/healthz", "/readyz", "/metrics", "/", "/api/nothing"] {
         for host in ["evil.test", "localhost.evil.test", "127.0.0.1.evil.test:8081", ""] {
             let (status, reason, _) = api.send(get(path, host)).await.refusal();
             assert_eq!((status, reason.as_str()), (400, "invalid_request"), "{host} {path}");
@@ -365,7 +377,7 @@ async fn a_foreign_host_is_refused_on_every_path() {
     for host in
         ["localhost:8081", "127.0.0.1", "[::1]:8081", "192.0.2.1:8081", "admin.example", "ADMIN.example:1"]
     {
-        for path in [LIST, "/healthz", "/readyz"] {
+        for path in [LIST, "/healthz", "/readyz", "/metrics"] {
             assert_eq!(api.send(get(path, host)).await.status, 200, "{host} {path}");
         }
     }
@@ -387,6 +399,10 @@ async fn unknown_paths_and_methods() {
         ("GET", format!("{LIST}/{ID}/regenerate"), &["POST"]),
         ("POST", "/healthz".to_owned(), &["GET"]),
         ("DELETE", "/readyz".to_owned(), &["GET"]),
+        ("POST", "/metrics".to_owned(), &["GET"]),
+        ("GET", "/api/accounts/a/end".to_owned(), &["POST"]),
+        ("DELETE", "/api/contexts/a/c/end".to_owned(), &["POST"]),
+        ("GET", "/api/master-keys/reseal".to_owned(), &["POST"]),
     ] {
         let answer = api.call(method, &path, "").await;
         let (status, reason, _) = answer.refusal();
@@ -429,6 +445,8 @@ async fn m1_no_read_returns_a_secret_or_a_token() {
         ("PATCH", format!("{LIST}/{ID}"), "{}"),
         ("POST", LIST.to_owned(), "{}"),
         ("GET", "/readyz".to_owned(), ""),
+        ("GET", "/metrics".to_owned(), ""),
+        ("POST", "/api/accounts/a/end".to_owned(), ""),
     ] {
         let answer = api.call(method, &path, body).await;
         assert!(!answer.text.contains(SECRET), "{method} {path}");
@@ -439,18 +457,173 @@ async fn m1_no_read_returns_a_secret_or_a_token() {
     }
 }
 
+/// The web configs that still live, by their names in the list.
+async fn living(api: &Api) -> Vec<String> {
+    let page = api.call("GET", LIST, "").await.json();
+    let configs = page["webConfigs"].as_array().unwrap().iter();
+    let place = |config: &Value| {
+        format!("{}/{}", config["accountId"].as_str().unwrap(), config["contextId"].as_str().unwrap())
+    };
+    let mut living: Vec<_> = configs.map(place).collect();
+    living.sort();
+    living
+}
+
 #[tokio::test]
-async fn v6_readiness_says_when_nothing_can_be_decided() {
-    // The feed of a cache on a runtime that has ended never reads anything.
+async fn m1_a_context_or_an_account_ends_as_a_whole() {
+    let api = Api::new().await;
+    for (account, context) in
+        [("a", "c"), ("a", "c"), ("a", "d"), ("a", "c/x"), ("b", "c"), ("b", "d"), ("a2", "c")]
+    {
+        api.create(account, context).await;
+    }
+    let ended = api.call("POST", "/api/contexts/a/c/end", "").await;
+    assert_eq!((ended.status.as_u16(), ended.json()), (200, json!({"ended": 2})));
+    assert_eq!(ended.headers["content-type"], "application/json");
+    assert_eq!(living(&api).await, ["a/c/x", "a/d", "a2/c", "b/c", "b/d"]);
+    let again = api.call("POST", "/api/contexts/a/c/end", "{}").await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, json!({"ended": 0})), "nothing lives there");
+    assert_eq!(
+        api.call("POST", "/api/contexts/a/c%2Fx/end", "").await.json(),
+        json!({"ended": 1}),
+        "decoded"
+    );
+    assert_eq!(api.call("POST", "/api/accounts/b/end", "").await.json(), json!({"ended": 2}));
+    assert_eq!(api.call("POST", "/api/accounts/nobody/end", "").await.json(), json!({"ended": 0}));
+    assert_eq!(living(&api).await, ["a/d", "a2/c"]);
+
+    // What is created there later lives, and what has ended stays so unless it is revived.
+    api.create("a", "c").await;
+    assert_eq!(living(&api).await, ["a/c", "a/d", "a2/c"]);
+    for path in ["/api/accounts//end", "/api/contexts/a//end"] {
+        assert_eq!(api.call("POST", path, "").await.refusal().0, 400, "{path}");
+    }
+    for path in
+        ["/api/accounts/end", "/api/contexts/a/end", "/api/accounts/a/c/end", "/api/contexts/a/c/d/end"]
+    {
+        assert_eq!(api.call("POST", path, "").await.refusal().0, 404, "{path}");
+    }
+    assert_eq!(living(&api).await.len(), 3, "and nothing has ended by them");
+}
+
+#[tokio::test]
+async fn m1_what_has_ended_is_as_if_deleted() {
+    let api = Api::new().await;
+    assert_eq!(api.import(json!({"secret": SECRET, "id": ID})).await.status, 201);
+    assert_eq!(api.call("POST", "/api/accounts/a/end", "").await.json(), json!({"ended": 1}));
+    let path = format!("{LIST}/{ID}");
+    for (method, path) in [
+        ("GET", path.clone()),
+        ("PATCH", path.clone()),
+        ("DELETE", path.clone()),
+        ("POST", path + "/regenerate"),
+    ] {
+        assert_eq!(api.call(method, &path, "").await.refusal().0, 404, "{method} after the end");
+    }
+    let (status, reason, _) = api.import(json!({"secret": SECRET, "id": ID})).await.refusal();
+    assert_eq!((status, reason.as_str()), (409, "deleted"));
+    let revived = api.import(json!({"secret": SECRET, "id": ID, "revive": true})).await;
+    assert_eq!((revived.status.as_u16(), &revived.json()["generation"]), (201, &json!(2)));
+}
+
+/// A router whose store seals anew what this says.
+async fn resealing(resealed: impl Fn() -> Result<u64, StoreError> + Send + Sync + 'static) -> Api {
+    let api = Api::new().await;
+    let builder = AdminApi::builder(api.issuer.clone(), AdminToken::new(TOKEN).unwrap());
+    let router = builder.reseal(move || std::future::ready(resealed())).build();
+    Api { router, ..api }
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_anew_if_the_store_seals() {
+    let reseal = "/api/master-keys/reseal";
+    let sealed = resealing(|| Ok(7)).await.call("POST", reseal, "").await;
+    assert_eq!((sealed.status.as_u16(), sealed.json()), (200, json!({"resealed": 7})));
+    let failed =
+        resealing(|| Err(StoreError::unavailable("a password"))).await.call("POST", reseal, "{}").await;
+    let (status, reason, detail) = failed.refusal();
+    assert_eq!((status, reason.as_str()), (503, "temporarily_unavailable"));
+    assert!(detail.contains("ask again") && !detail.contains("password"), "{detail}");
+    let (status, reason, detail) = Api::new().await.call("POST", reseal, "").await.refusal();
+    assert_eq!((status, reason.as_str()), (409, "not_sealed"));
+    assert!(detail.contains("does not seal"), "{detail}");
+}
+
+/// Names and values, after the format has been checked.
+fn samples(text: &str) -> Vec<(String, f64)> {
+    assert!(text.ends_with('\n'));
+    let lines: Vec<_> = text.lines().collect();
+    let sample = |three: &[&str]| {
+        let (name, value) = three[2].split_once(' ').unwrap();
+        assert!(three[0].starts_with(&format!("# HELP {name} ")) && three[0].ends_with('.'), "{three:?}");
+        assert_eq!(three[1], format!("# TYPE {name} gauge"));
+        let name = name.strip_prefix("voicegain_auth_").unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    };
+    lines.chunks(3).map(sample).collect()
+}
+
+#[tokio::test]
+async fn metrics_are_what_prometheus_reads() {
+    let api = Api::new().await;
+    api.create("secret-account", "secret-context").await;
+    let answer = api.call("GET", "/metrics", "").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!answer.text.contains("secret-"), "{}", answer.text);
+    let samples = samples(&answer.text);
+    let names: Vec<_> = samples.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "ready",
+            "proof_age_seconds",
+            "max_revocation_delay_seconds",
+            "living_web_configs",
+            "cached_web_configs",
+            "log_revision"
+        ]
+    );
+    let value = |name: &str| samples.iter().find(|(other, _)| other == name).unwrap().1;
+    assert_eq!((value("ready"), value("max_revocation_delay_seconds")), (1.0, 30.0));
+    assert!((0.0..=30.0).contains(&value("proof_age_seconds")), "{}", answer.text);
+    assert_eq!(value("living_web_configs"), 1.0, "{}", answer.text);
+    assert!(value("log_revision") >= 1.0, "{}", answer.text);
+}
+
+/// Over a cache on a runtime that has ended: its feed never reads anything.
+fn without_a_feed() -> Router {
     let ended = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let handle = ended.handle().clone();
     ended.shutdown_background();
     let cache = SecretCache::builder(MemoryStore::new().unwrap()).runtime(handle).build().unwrap();
     let issuer = Issuer::new(cache, "https://api.voicegain.ai/v1").unwrap();
-    let router = AdminApi::builder(issuer, AdminToken::new(TOKEN).unwrap()).build();
-    let api = Api { router, ..Api::new().await };
-    let (status, reason, _) = api.call("GET", "/readyz", "").await.refusal();
-    assert_eq!((status, reason.as_str()), (503, "temporarily_unavailable"));
+    AdminApi::builder(issuer, AdminToken::new(TOKEN).unwrap()).build()
+}
+
+#[tokio::test]
+async fn v6_readiness_says_since_when_and_why_nothing_can_be_decided() {
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let before = now();
+    let api = Api { router: without_a_feed(), ..Api::new().await };
+    let answer = api.call("GET", "/readyz", "").await;
+    let body = answer.json();
+    assert_eq!(answer.status, 503);
+    assert_eq!(body["error"]["reason"], "temporarily_unavailable");
+    let since = body["notReadySince"].as_u64().unwrap();
+    assert!((before..=now()).contains(&since), "{since}");
+    let detail = body["error"]["detail"].as_str().unwrap();
+    assert!(detail.contains("could not be read yet") && detail.contains(" since 20"), "{detail}");
+    assert!(detail.ends_with("Z; see the log."), "{detail}");
+    assert!(answer.headers.contains_key("retry-after"));
     assert_eq!(api.call("GET", "/healthz", "").await.status, 200);
-    assert!(api.issuer.cache().status().ready);
+
+    let metrics = api.call("GET", "/metrics", "").await;
+    let samples = samples(&metrics.text);
+    assert_eq!(samples[0], ("ready".to_owned(), 0.0));
+    assert_eq!(samples[1], ("proof_age_seconds".to_owned(), f64::INFINITY), "an alert on its age goes off");
+
+    assert!(api.issuer.cache().status().ready, "the control");
+    let ready = Api::new().await.call("GET", "/readyz", "").await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &json!("ready")));
+    assert!(ready.json()["proofAgeSeconds"].as_f64().unwrap() >= 0.0);
 }

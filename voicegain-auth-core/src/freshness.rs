@@ -157,8 +157,8 @@ struct Listing {
     /// followed from there afterwards.
     start: LogPosition,
     after: Option<WebConfigId>,
-    /// The newest head of its pages: the log must lead there, or a page was of another branch.
-    newest: LogPosition,
+    /// The heads of its pages: the log must lead past each, or a page was of another branch.
+    heads: Vec<LogPosition>,
 }
 
 #[derive(Debug, Clone)]
@@ -167,8 +167,8 @@ pub(crate) struct Freshness {
     /// The last log entry known; `None` until the living web configs have been listed.
     applied: Option<LogPosition>,
     listing: Option<Listing>,
-    /// The newest head that the listing has seen and the log has not led to yet.
-    unconfirmed: Option<LogPosition>,
+    /// The heads that the listing has seen and the log has not led to yet.
+    unconfirmed: Vec<LogPosition>,
     known: HashMap<WebConfigId, Known>,
     /// How many of them live in this epoch.
     living: usize,
@@ -182,7 +182,7 @@ impl Freshness {
             epoch: 1,
             applied: None,
             listing: None,
-            unconfirmed: None,
+            unconfirmed: Vec::new(),
             known: HashMap::new(),
             living: 0,
             owners: Owners::default(),
@@ -246,17 +246,19 @@ impl Freshness {
             self.list(living);
         }
         let listing =
-            self.listing.get_or_insert(Listing { start: page.head, after: None, newest: page.head });
+            self.listing.get_or_insert(Listing { start: page.head, after: None, heads: Vec::new() });
         listing.after = page.living.last().map(|living| living.id);
-        if page.head.revision >= listing.newest.revision {
-            listing.newest = page.head;
+        if !listing.heads.contains(&page.head) {
+            listing.heads.push(page.head);
         }
         if page.head.revision < listing.start.revision {
             listing.start = page.head;
         }
         if !page.more {
-            self.applied = Some(listing.start);
-            self.unconfirmed = Some(listing.newest).filter(|newest| *newest != listing.start);
+            let start = listing.start;
+            self.applied = Some(start);
+            self.unconfirmed = std::mem::take(&mut listing.heads);
+            self.unconfirmed.retain(|head| *head != start);
             self.listing = None;
         }
     }
@@ -292,7 +294,7 @@ impl Freshness {
         let mut changed = Vec::with_capacity(entries.len());
         for LogEntry { position, change } in entries {
             self.applied = Some(*position);
-            self.unconfirmed = self.unconfirmed.filter(|newest| newest != position);
+            self.unconfirmed.retain(|head| head != position);
             match change {
                 Change::Put { id, generation, account_id, context_id } => {
                     self.lives(*id, *position, *generation, account_id, context_id);
@@ -312,12 +314,13 @@ impl Freshness {
         changed
     }
 
-    /// Everything of this scope that lives has ended. Walks all that is known: a bulk end is rare, and an index of every
+    /// Everything of this scope that lives has ended, but for what is known from after this entry already. Walks all that is known: a bulk end is rare, and an index of every
     /// context's web configs would be carried by every process for it.
     fn end(&mut self, position: LogPosition, scope: &Scope, changed: &mut Vec<WebConfigId>) {
         let owners = self.owners.covered_by(scope);
         for (id, known) in &mut self.known {
-            if known.epoch == self.epoch && known.living && owners.contains(&known.owner) {
+            let lived = known.epoch == self.epoch && known.living && known.position.revision < position.revision;
+            if lived && owners.contains(&known.owner) {
                 known.position = position;
                 known.living = false;
                 known.ended = true;
@@ -330,7 +333,7 @@ impl Freshness {
     /// Takes it that the log's head is the last entry applied, as of a read asked for at `asked`. No proof comes of it if
     /// the log has not led to where the listing had been: then everything must be [distrusted](Self::distrust).
     pub(crate) fn prove(&mut self, asked: Reading) -> Option<Proof> {
-        if self.unconfirmed.is_some() {
+        if !self.unconfirmed.is_empty() {
             return None;
         }
         self.proof = Some(Proof { asked });
@@ -342,7 +345,7 @@ impl Freshness {
         self.epoch = self.epoch.saturating_add(1);
         self.applied = None;
         self.listing = None;
-        self.unconfirmed = None;
+        self.unconfirmed.clear();
         self.living = 0;
         self.proof = None;
     }

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use voicegain_auth_actix::Auth;
 use voicegain_gateway_core::cli::Args;
 use voicegain_gateway_core::setup::{Setup, SetupError};
-use voicegain_gateway_core::{logging, server, shutdown};
+use voicegain_gateway_core::{logging, server, signals};
 
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,10 +39,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, runtime: Runtime) -> Result<(), SetupError> {
-    let entered = runtime.enter();
-    let setup = Setup::new(args)?;
-    let shutdown = shutdown::on_signal().map_err(SetupError::Signals)?;
-    drop(entered);
+    let (setup, shutdown) = runtime.block_on(async {
+        let setup = Setup::new(args).await?;
+        let shutdown = signals::listen(setup.key_file.clone()).map_err(SetupError::Signals)?;
+        Ok::<_, SetupError>((setup, shutdown))
+    })?;
     let listen = |error| SetupError::Listen("--listen", args.listen, error);
     setup.announce().map_err(listen)?;
     let Setup { gateway, admin, listener, admin_listener, store, .. } = setup;
@@ -61,7 +62,7 @@ fn run(args: &Args, runtime: Runtime) -> Result<(), SetupError> {
         let server = HttpServer::new(app)
             .client_request_timeout(HEAD_TIMEOUT)
             .disable_signals()
-            .shutdown_timeout(shutdown::GRACE.as_secs())
+            .shutdown_timeout(signals::GRACE.as_secs())
             .listen_auto_h2c(listener)?
             .run();
         let handle = server.handle();

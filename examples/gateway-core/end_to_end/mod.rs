@@ -1,5 +1,10 @@
 //! A gateway's binary from its start to its end, as programs and people use it. Both gateways pass the same tests; the
-//! binary is `super::BINARY`.
+//! binary is `BINARY`.
+
+mod exchanges;
+mod master_keys;
+#[cfg(any(feature = "postgres", feature = "etcd"))]
+mod servers;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,6 +13,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use super::BINARY;
 
 /// Keeps a broken test from hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,17 +34,15 @@ impl Gateway {
     }
 
     pub fn with_store(url: &str, args: &[&str]) -> Self {
-        Self::launch(Command::new(super::BINARY), url, args)
+        Self::launch(Command::new(BINARY), url, args, Stdio::null())
     }
 
-    fn launch(mut command: Command, url: &str, args: &[&str]) -> Self {
-        let mut process = command
+    fn launch(mut command: Command, url: &str, args: &[&str], log: Stdio) -> Self {
+        let mut process = without_variables(&mut command)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", url])
             .args(args)
-            .env_remove("VOICEGAIN_ADMIN_TOKEN")
-            .env_remove("VOICEGAIN_ADMIN_TOKEN_FILE")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -96,11 +101,48 @@ impl Gateway {
     }
 }
 
+/// A gateway that does not know what the environment of the tests says.
+fn without_variables(command: &mut Command) -> &mut Command {
+    for name in ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS"] {
+        command.env_remove(format!("VOICEGAIN_{name}"));
+    }
+    command
+}
+
+/// What a gateway that does not start says.
+fn failure(args: &[&str]) -> String {
+    failure_with(args, &[])
+}
+
+fn failure_with(args: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(BINARY);
+    without_variables(&mut command)
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(args)
+        .envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{args:?}: {text}");
+    assert!(!text.contains("hush"), "{args:?}: {text}");
+    text
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Asks until the answer is good.
+fn wait_until(what: &str, good: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if good() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{what} does not come");
 }
 
 pub struct Answer {
@@ -260,31 +302,6 @@ fn sigterm_lets_a_request_under_way_finish() {
     assert!(gateway.process.wait().unwrap().success());
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn sighup_ends_like_sigterm() {
-    // The tests themselves may run under nohup.
-    let mut env = Command::new("env");
-    env.args(["--default-signal=HUP", super::BINARY]);
-    let mut gateway = Gateway::launch(env, "memory:", &[]);
-    gateway.signal("-HUP");
-    assert!(gateway.process.wait().unwrap().success());
-}
-
-/// Only Linux says that a signal is ignored.
-#[cfg(target_os = "linux")]
-#[test]
-fn nohup_keeps_sighup_away() {
-    let mut nohup = Command::new("nohup");
-    nohup.arg(super::BINARY).stdin(Stdio::null());
-    let mut gateway = Gateway::launch(nohup, "memory:", &[]);
-    gateway.signal("-HUP");
-    assert_eq!(gateway.admin("GET", "/readyz", None).0, 200);
-    // Had the first signal counted, this second one would end it at once, without success.
-    gateway.terminate();
-    assert!(gateway.process.wait().unwrap().success());
-}
-
 #[test]
 fn after_sigterm_the_store_is_one_file_with_everything_in_it() {
     let place = tempfile::TempDir::new().unwrap();
@@ -300,41 +317,43 @@ fn after_sigterm_the_store_is_one_file_with_everything_in_it() {
         for beside in ["-wal", "-shm"] {
             assert!(!place.path().join(format!("{file}{beside}")).exists(), "{file}{beside}");
         }
-        std::fs::copy(place.path().join(&file), place.path().join(&copy)).unwrap();
+        for end in ["", ".key"] {
+            let path = |name: &str| place.path().join(format!("{name}{end}"));
+            std::fs::copy(path(&file), path(&copy)).unwrap();
+        }
         let gateway = Gateway::with_store(&store(&copy), &[]);
         assert_eq!(gateway.get("/v1/hello", &token, &[]).status, 200, "{copy}");
     }
 }
 
 #[test]
-fn c8_an_exchange_under_way_ends_with_its_token() {
-    let (url, requests) = upstream();
-    let gateway = Gateway::start(&["--upstream", &url]);
-
-    // An upload.
-    let (id, token) = gateway.create();
-    let mut client = connect(gateway.api);
-    let bearer = format!("Bearer {token}");
-    let headers = [("authorization", bearer.as_str()), ("content-length", "10")];
-    client.write_all((head("POST", "/v1/up", &headers) + "12345").as_bytes()).unwrap();
-    let (_, mut stream) = requests.recv_timeout(PATIENCE).unwrap();
-    gateway.regenerate(&id);
-    assert!(read_head(&mut client).starts_with("http/1.1 503"));
-    stream.read_to_end(&mut Vec::new()).unwrap_or_default();
-
-    // A stream of events.
-    let (id, token) = gateway.create();
-    let mut client = connect(gateway.api);
-    let bearer = format!("Bearer {token}");
-    client.write_all(head("GET", "/v1/events", &[("authorization", &bearer)]).as_bytes()).unwrap();
-    let (_, mut stream) = requests.recv_timeout(PATIENCE).unwrap();
-    stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").unwrap();
-    assert!(read_head(&mut client).starts_with("http/1.1 200"));
-    gateway.regenerate(&id);
-    let mut rest = Vec::new();
-    let _ = client.read_to_end(&mut rest);
-    let rest = String::from_utf8(rest).unwrap();
-    assert!(rest.contains("first") && !rest.ends_with("0\r\n\r\n"), "cut off, not finished: {rest:?}");
+fn m1_a_bulk_end_ends_tokens_at_once_and_no_others() {
+    let place = tempfile::TempDir::new().unwrap();
+    let url = format!("sqlite://{}", place.path().join("store.db").display());
+    let gateway = Gateway::with_store(&url, &["--preload", "--max-cached", "3"]);
+    let create = |account: &str, context: &str| {
+        let new = json!({"accountId": account, "contextId": context, "name": "test"});
+        let (status, created) = gateway.admin("POST", "/api/web-configs", Some(new));
+        assert_eq!(status, 201, "{created}");
+        created["jwt"].as_str().unwrap().to_owned()
+    };
+    let tokens =
+        [("a", "c"), ("a", "c"), ("a", "d"), ("b", "c")].map(|(account, context)| create(account, context));
+    let statuses = || tokens.each_ref().map(|token| gateway.get("/v1/x", token, &[]).status);
+    assert_eq!(statuses(), [200; 4]);
+    assert_eq!(gateway.admin("POST", "/api/contexts/a/c/end", None), (200, json!({"ended": 2})));
+    assert_eq!(statuses(), [401, 401, 200, 200]);
+    let later = create("a", "c");
+    assert_eq!(gateway.get("/v1/x", &later, &[]).status, 200, "what is created there later lives");
+    assert_eq!(gateway.admin("POST", "/api/accounts/a/end", None), (200, json!({"ended": 2})));
+    assert_eq!(statuses(), [401, 401, 401, 200]);
+    assert_eq!(gateway.get("/v1/x", &later, &[]).status, 401);
+    assert_eq!(
+        call(gateway.admin, "POST", "/api/accounts/b/end", &[], b"").status,
+        401,
+        "the token is asked for"
+    );
+    assert_eq!(statuses()[3], 200);
 }
 
 #[test]
@@ -415,7 +434,11 @@ fn e_limits_have_answers() {
 #[test]
 fn what_cannot_work_is_said_at_the_start() {
     for (args, said) in [
-        (["--store", "postgres://user:hush@host/db"], "knows sqlite://FILE and memory:"),
+        (
+            ["--store", "redis://user:hush@host/db"],
+            "--store redis:…: this gateway knows sqlite://FILE, postgres://",
+        ),
+        (["--store", "sqlite:hush.db"], "this gateway knows sqlite://FILE"),
         (["--store", "sqlite://"], "write a file's name"),
         (["--upstream", "https://api.example"], "--upstream"),
         (["--base-path", "v1"], "base path"),
@@ -423,19 +446,52 @@ fn what_cannot_work_is_said_at_the_start() {
         (["--leeway", "10m"], "--leeway must"),
         (["--max-revocation-delay", "1s"], "--max-revocation-delay must"),
         (["--token-sources", "smoke"], "smoke"),
-        (["--store", "foo.db"], "--store foo.db: this gateway knows sqlite://FILE and memory:"),
+        (["--store", "foo.db"], "--store foo.db: this gateway knows sqlite://FILE, postgres://"),
+        (["--max-cached", "0"], "--max-cached must be at least 1"),
         (["--admin-host", "bad host!"], "--admin-host"),
         (["--admin-token", ""], "at least 16 characters"),
         (["--admin-token", "hush-hush-hush-"], "at least 16 characters"),
         (["--admin-token", "hush hush hush hush"], "visible ASCII"),
     ] {
-        let ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         let memory = if args[0] == "--store" { &[] as &[&str] } else { &["--store", "memory:"] };
-        let output = Command::new(super::BINARY).args(ports).args(memory).args(args).output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && text.contains(said), "{args:?}: {text}");
-        assert!(!text.contains("hush"), "{text}");
+        let text = failure(&[memory, &args].concat());
+        assert!(text.contains(said), "{args:?}: {text}");
     }
+}
+
+#[cfg(not(feature = "etcd"))]
+#[test]
+fn a_store_that_is_not_built_in_says_how_to_build_it() {
+    let said = failure(&["--store", "etcd://user:hush@host:2379/prefix"]);
+    let program = std::path::Path::new(BINARY).file_name().unwrap().to_str().unwrap();
+    let command = format!("`cargo build --release -p {program} --features etcd`");
+    assert!(said.contains(&command) && said.contains("needs protoc"), "{said}");
+}
+
+#[cfg(feature = "etcd")]
+#[test]
+fn etcd_needs_keys_and_a_prefix() {
+    let said = failure(&["--store", "etcd://user:hush@127.0.0.1:1/prefix"]);
+    assert!(said.contains("--master-key-file FILE") && said.contains("--plain-secrets"), "{said}");
+    let said = failure(&["--store", "etcd://user:hush@127.0.0.1:1", "--plain-secrets"]);
+    assert!(said.contains("there is no prefix after the endpoints"), "{said}");
+    let said = failure(&["--store", "etcd://user:hush@127.0.0.1:1/prefix", "--plain-secrets"]);
+    assert!(said.contains("no etcd member of") && said.contains("127.0.0.1:1"), "{said}");
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn postgres_needs_keys_and_a_server() {
+    for scheme in ["postgres", "postgresql"] {
+        let url = format!("{scheme}://user:hush@127.0.0.1:1/db");
+        let said = failure(&["--store", &url]);
+        assert!(said.contains("--master-key-file FILE") && said.contains("--plain-secrets"), "{said}");
+        let said = failure(&["--store", &url, "--plain-secrets"]);
+        assert!(said.contains("127.0.0.1:1") && said.contains("cannot be reached"), "{said}");
+    }
+    let said =
+        failure_with(&["--plain-secrets"], &[("VOICEGAIN_STORE", "postgres://user:hush@127.0.0.1:1/db?x=1")]);
+    assert!(said.contains("a parameter that is not known here"), "{said}");
 }
 
 #[test]
@@ -457,16 +513,9 @@ fn what_is_wrong_with_an_admin_token_names_where_it_is_from() {
         ("hush", vec![], "VOICEGAIN_ADMIN_TOKEN: an admin token has at least 16".to_owned()),
         ("hush", vec!["--admin-token-file", &short], "environment variable VOICEGAIN_ADMIN_TOKEN".to_owned()),
     ] {
-        let output = Command::new(super::BINARY)
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", "memory:"])
-            .args(&args)
-            .env("VOICEGAIN_ADMIN_TOKEN", variable)
-            .env_remove("VOICEGAIN_ADMIN_TOKEN_FILE")
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && text.contains(&said), "{args:?}: {text}");
-        assert!(!text.contains("hush"), "{text}");
+        let args = [&["--store", "memory:"], args.as_slice()].concat();
+        let text = failure_with(&args, &[("VOICEGAIN_ADMIN_TOKEN", variable)]);
+        assert!(text.contains(&said), "{args:?}: {text}");
     }
 }
 
@@ -476,7 +525,7 @@ fn a_port_in_use_names_its_flag() {
     let taken = taken.local_addr().unwrap().to_string();
     for (flag, other) in [("--listen", "--admin-listen"), ("--admin-listen", "--listen")] {
         let args = [flag, &taken, other, "127.0.0.1:0", "--store", "memory:"];
-        let output = Command::new(super::BINARY).args(args).output().unwrap();
+        let output = Command::new(BINARY).args(args).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         let said = format!("choose another address with {flag}\n");
         assert!(!output.status.success() && text.contains(&taken) && text.ends_with(&said), "{text}");
@@ -487,7 +536,7 @@ fn a_port_in_use_names_its_flag() {
 fn nobody_has_to_read_what_it_says() {
     // It cannot say which port it took.
     let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let mut process = Command::new(super::BINARY)
+    let mut process = Command::new(BINARY)
         .args(["--listen", "127.0.0.1:0", "--admin-listen", &admin.to_string(), "--store", "memory:"])
         .stdout(Stdio::from(closed_pipe()))
         .stderr(Stdio::from(closed_pipe()))

@@ -1,5 +1,6 @@
 //! The flags, the same for both gateways.
 
+use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use http::Uri;
 use http::uri::Authority;
-use voicegain_auth_core::TokenSources;
+use voicegain_auth_core::{SecretCacheBuilder, TokenSources};
+use zeroize::Zeroizing;
 
 /// What a gateway is started with.
 #[derive(Clone, clap::Args)]
@@ -46,9 +48,44 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = admin_host)]
     pub admin_host: Vec<String>,
 
-    /// Where web configs and their secrets are kept: sqlite://FILE, or memory: to forget them at the end
-    #[arg(long, value_name = "URL", default_value = "sqlite://voicegain-gateway.db")]
+    /// Where web configs and their secrets are kept: sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE,
+    /// etcd://HOST:PORT/PREFIX, or memory: to forget them at the end. Other users of this machine may see a flag, so
+    /// better put a URL with a password into the environment
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "VOICEGAIN_STORE",
+        hide_env_values = true,
+        default_value = "sqlite://voicegain-gateway.db"
+    )]
     pub store: String,
+
+    /// The file with the keys that secrets are sealed under: one a line, KEY-ID:BASE64-OF-32-BYTES. The first one seals,
+    /// all of them open. SIGHUP has it read again. The lines may also be in the environment variable
+    /// VOICEGAIN_MASTER_KEYS, separated by line ends or commas. Without any, a key file is made beside a new SQLite file,
+    /// as FILE.key
+    #[arg(long, value_name = "FILE", env = "VOICEGAIN_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+
+    /// What VOICEGAIN_MASTER_KEYS holds.
+    #[arg(skip)]
+    pub master_keys: Option<Zeroizing<String>>,
+
+    /// Keep secrets as they are, so that whoever can read the store or a backup of it can sign tokens
+    #[arg(long)]
+    pub plain_secrets: bool,
+
+    /// Seal the secrets of a SQLite file that has plain ones, once, while it is opened
+    #[arg(long)]
+    pub seal_existing: bool,
+
+    /// Load all web configs at the start instead of each when it is first asked for; not ready until it is done
+    #[arg(long)]
+    pub preload: bool,
+
+    /// How many web configs are cached at most; the least recently used make room
+    #[arg(long, value_name = "NUMBER", default_value_t = SecretCacheBuilder::CAPACITY)]
+    pub max_cached: u64,
 
     /// The API that accepted requests are passed on to, as in http://127.0.0.1:9000. Without one, a built-in echo answers
     /// with what it would have received
@@ -75,19 +112,34 @@ pub struct Args {
     /// The largest request body, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
     pub max_body_bytes: u64,
+
+    /// The program's name, for what it says about itself.
+    #[arg(skip)]
+    pub program: &'static str,
 }
+
+/// Holds the lines of a key file.
+const MASTER_KEYS: &str = "VOICEGAIN_MASTER_KEYS";
 
 impl Args {
     /// Reads the command line of the program with this name. Does not return if it is wrong, or asks for help.
     #[must_use]
     pub fn parse(name: &'static str, version: &'static str) -> Self {
         let matches = Self::command(name, version).get_matches();
-        Self::from_matches(&matches)
-            .unwrap_or_else(|error| error.format(&mut Self::command(name, version)).exit())
+        let args = Self::from_matches(&matches, std::env::var_os(MASTER_KEYS))
+            .unwrap_or_else(|error| error.format(&mut Self::command(name, version)).exit());
+        Self { program: name, ..args }
     }
 
-    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+    fn from_matches(matches: &ArgMatches, master_keys: Option<OsString>) -> Result<Self, clap::Error> {
         let mut args = Self::from_arg_matches(matches)?;
+        args.master_keys = match master_keys.map(OsString::into_string).transpose() {
+            Ok(keys) => keys.map(Zeroizing::new).filter(|keys| !keys.is_empty()),
+            Err(_) => {
+                let what = format!("the environment variable {MASTER_KEYS} is no text");
+                return Err(clap::Error::raw(ErrorKind::InvalidUtf8, what));
+            }
+        };
         let from_variable = matches.value_source("admin_token") == Some(ValueSource::EnvVariable);
         // An empty variable is how one is unset in many places.
         args.admin_token = args.admin_token.filter(|token| !(from_variable && token.is_empty()));
@@ -96,7 +148,19 @@ impl Args {
                          VOICEGAIN_ADMIN_TOKEN), or --admin-token-file (or VOICEGAIN_ADMIN_TOKEN_FILE)";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, which));
         }
-        Ok(args)
+        let in_file = args.master_key_file.is_some();
+        let which = if in_file && args.master_keys.is_some() {
+            "there are two sets of master keys: leave out --master-key-file (or the environment variable \
+             VOICEGAIN_MASTER_KEY_FILE), or VOICEGAIN_MASTER_KEYS"
+        } else if args.plain_secrets && (in_file || args.master_keys.is_some()) {
+            "secrets are plain or sealed: leave out --plain-secrets, or the master keys (--master-key-file and the \
+             environment variables VOICEGAIN_MASTER_KEY_FILE and VOICEGAIN_MASTER_KEYS)"
+        } else if args.plain_secrets && args.seal_existing {
+            "secrets are plain or sealed: leave out --plain-secrets, or --seal-existing"
+        } else {
+            return Ok(args);
+        };
+        Err(clap::Error::raw(ErrorKind::ArgumentConflict, which))
     }
 
     fn command(name: &'static str, version: &'static str) -> Command {
@@ -106,7 +170,7 @@ impl Args {
             .long_about(None)
             .after_help(
                 "Durations are written as 500ms, 30s, 5m or 1h; a bare number is seconds. RUST_LOG says how much is \
-                 logged, as in RUST_LOG=debug.",
+                 logged, as in RUST_LOG=debug. SIGHUP has the master key file read again.",
             )
     }
 }
@@ -179,10 +243,14 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> Result<Args, clap::Error> {
+        parse_with("", args)
+    }
+
+    fn parse_with(master_keys: &str, args: &[&str]) -> Result<Args, clap::Error> {
         let args = std::iter::once("gateway").chain(args.iter().copied());
         Args::command("gateway", "0")
             .try_get_matches_from(args)
-            .and_then(|matches| Args::from_matches(&matches))
+            .and_then(|matches| Args::from_matches(&matches, Some(master_keys.into())))
     }
 
     #[test]
@@ -197,6 +265,9 @@ mod tests {
         assert_eq!((args.base_path.as_str(), args.api_url.as_str()), ("/v1", "https://api.voicegain.ai/v1"));
         assert_eq!((args.max_revocation_delay, args.leeway), (Duration::from_secs(30), Duration::ZERO));
         assert!(args.upstream.is_none() && args.admin_token_file.is_none());
+        assert!(args.master_key_file.is_none() && args.master_keys.is_none());
+        assert!(!args.plain_secrets && !args.seal_existing && !args.preload);
+        assert_eq!(args.max_cached, 100_000);
     }
 
     #[test]
@@ -249,6 +320,28 @@ mod tests {
     fn two_admin_tokens_are_refused() {
         let error = parse(&["--admin-token", "hush", "--admin-token-file", "f"]).unwrap_err().to_string();
         assert!(error.contains("VOICEGAIN_ADMIN_TOKEN)") && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_sealed_in_one_way() {
+        let file = ["--master-key-file", "f"];
+        for (keys, args, said) in [
+            ("k:hush", file.as_slice(), "VOICEGAIN_MASTER_KEY_FILE), or VOICEGAIN_MASTER_KEYS"),
+            ("k:hush", &["--plain-secrets"], "leave out --plain-secrets, or the master keys"),
+            (
+                "",
+                &["--plain-secrets", "--master-key-file", "f"],
+                "leave out --plain-secrets, or the master keys",
+            ),
+            ("", &["--plain-secrets", "--seal-existing"], "--seal-existing"),
+        ] {
+            let error = parse_with(keys, args).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("hush"), "{args:?}: {error}");
+        }
+        assert_eq!(parse_with("k:hush", &[]).unwrap().master_keys.unwrap().as_str(), "k:hush");
+        assert!(!format!("{:?}", parse_with("k:hush", &[]).unwrap()).contains("hush"));
+        assert!(parse_with("", &file).unwrap().master_keys.is_none(), "an empty variable is none");
+        assert!(parse(&["--plain-secrets"]).unwrap().plain_secrets);
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub mod logging;
 mod refusal;
 pub mod server;
 pub mod setup;
-pub mod shutdown;
+pub mod signals;
+pub mod store;
 
 pub use body::GatewayBody;
 pub use gateway::{Arrival, Gateway};

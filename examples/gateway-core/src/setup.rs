@@ -9,14 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::net::TcpListener;
 use voicegain_auth_console::{AdminApi, AdminToken, InvalidAdminToken};
-use voicegain_auth_core::{
-    ConfigError, Issuer, MemoryStore, Policy, SecretCache, SecretCacheBuilder, StoreError, Verifier,
-};
-use voicegain_auth_store::sqlite::{OpenError, SqliteStore};
+use voicegain_auth_core::{ConfigError, Issuer, Policy, Verifier};
+use voicegain_auth_store::sqlite::SqliteStore;
 
 use crate::cli::Args;
 use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
 use crate::gateway::Gateway;
+use crate::store::{self, KeyFile, Opened, StoreProblem};
 
 /// The fewest characters of an admin token.
 const MIN_ADMIN_TOKEN: usize = 16;
@@ -34,6 +33,8 @@ pub struct Setup {
     pub admin_listener: TcpListener,
     /// The store, if it is in a file: for a program whose threads outlive `main`, to close at its end.
     pub store: Option<SqliteStore>,
+    /// The file that the master keys come from, to be read again on demand.
+    pub key_file: Option<KeyFile>,
     /// The token of the admin API, if it was generated: to be shown once.
     pub generated_token: Option<String>,
 }
@@ -47,18 +48,9 @@ pub enum SetupError {
     /// The signals that end the process cannot be listened for.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
-    /// The store's URL names none that is known here.
-    #[error("--store {0}: this gateway knows sqlite://FILE and memory:")]
-    UnknownStore(String),
-    /// The store's URL names no file.
-    #[error("--store sqlite://: write a file's name behind it, as in sqlite://voicegain-gateway.db")]
-    NoStoreFile,
-    /// The file cannot be opened.
-    #[error("--store: {0}")]
-    Store(#[from] OpenError),
-    /// There is no randomness for a store in memory.
-    #[error("--store memory: {0}")]
-    MemoryStore(#[source] StoreError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreProblem),
     /// The file with the admin token cannot be read.
     #[error("--admin-token-file {0}: {1}")]
     TokenFile(PathBuf, #[source] std::io::Error),
@@ -83,12 +75,12 @@ pub enum SetupError {
 }
 
 impl Setup {
-    /// Opens the store, binds both ports, and puts the rest together. Looks that are needed later are taken on the current
-    /// runtime.
+    /// Opens the store, binds both ports, and puts the rest together. The store and the cache work on the current runtime
+    /// from then on, which has to outlive all who use them.
     ///
     /// # Errors
     /// Whatever keeps the gateway from starting.
-    pub fn new(args: &Args) -> Result<Self, SetupError> {
+    pub async fn new(args: &Args) -> Result<Self, SetupError> {
         let policy = Policy::builder()
             .token_sources(args.token_sources.clone())
             .leeway(args.leeway)
@@ -105,20 +97,28 @@ impl Setup {
         let listener = listen("--listen", args.listen)?;
         let admin_listener = listen("--admin-listen", args.admin_listen)?;
 
-        let (cache, store) = open_store(&args.store)?;
-        let cache = cache.max_revocation_delay(args.max_revocation_delay).build()?;
+        let Opened { cache, sqlite, reseal, key_file } = store::open(args).await?;
+        let cache = cache
+            .max_revocation_delay(args.max_revocation_delay)
+            .capacity(args.max_cached)
+            .preload(args.preload)
+            .build()?;
         let issuer = Issuer::new(cache.clone(), args.api_url.as_str())?;
         let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(args.admin_listen);
         for name in &args.admin_host {
             admin = admin.allow_host(name);
         }
+        if let Some(reseal) = reseal {
+            admin = admin.reseal(reseal);
+        }
         let gateway = Gateway::new(Verifier::new(cache, policy), issuer, forwarder, args.max_body_bytes);
         let admin_listener = TcpListener::from_std(admin_listener)
             .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
-        Ok(Self { gateway, admin: admin.build(), listener, admin_listener, store, generated_token })
+        let (admin, store) = (admin.build(), sqlite);
+        Ok(Self { gateway, admin, listener, admin_listener, store, key_file, generated_token })
     }
 
-    /// Says on the terminal where the gateway is, and the admin token if it was generated.
+    /// Says on the terminal where the gateway is, the admin token if it was generated, and the key file if it was made.
     ///
     /// # Errors
     /// If the ports do not say where they are.
@@ -129,6 +129,10 @@ impl Setup {
             text += &format!("admin token (generated, shown only now): {token}\n");
             text +=
                 "There is a new one at every start; VOICEGAIN_ADMIN_TOKEN or --admin-token-file keeps one.\n";
+        }
+        if let Some(key_file) = self.key_file.as_ref().filter(|key_file| key_file.is_new()) {
+            text += &format!("master key made in {}: keep a copy of it, ", key_file.path().display());
+            text += "without it the secrets cannot be read\n";
         }
         // Whoever reads this may have gone away already, which is no reason not to serve.
         let _ = std::io::stdout().write_all(text.as_bytes());
@@ -143,24 +147,6 @@ fn listen(flag: &'static str, address: SocketAddr) -> Result<std::net::TcpListen
         Ok(listener)
     });
     listener.map_err(|error| SetupError::Listen(flag, address, error))
-}
-
-/// A cache over the store, and the store itself if it is in a file.
-fn open_store(url: &str) -> Result<(SecretCacheBuilder, Option<SqliteStore>), SetupError> {
-    if let Some(file) = url.strip_prefix("sqlite://") {
-        if file.is_empty() {
-            return Err(SetupError::NoStoreFile);
-        }
-        let store = SqliteStore::open(file)?;
-        return Ok((SecretCache::builder(store.clone()), Some(store)));
-    }
-    if url == "memory:" {
-        let store = MemoryStore::new().map_err(SetupError::MemoryStore)?;
-        return Ok((SecretCache::builder(store), None));
-    }
-    // What comes after the scheme may be a password.
-    let shown = url.split_once(':').map_or(url.to_owned(), |(scheme, _)| format!("{scheme}:…"));
-    Err(SetupError::UnknownStore(shown.escape_debug().to_string()))
 }
 
 /// The admin token, and its text if it was generated.
@@ -200,6 +186,7 @@ fn in_flags(error: &ConfigError) -> String {
         ConfigError::Leeway(leeway) => format!("--leeway must be 0s to 5m, not {leeway:?}"),
         ConfigError::BasePath(_) => format!("--base-path: {error}"),
         ConfigError::ApiUrl(_) => format!("--api-url: {error}"),
+        ConfigError::Capacity => "--max-cached must be at least 1".to_owned(),
         ConfigError::CookieName(_) => format!("--token-sources: {error}"),
         error => error.to_string(),
     }

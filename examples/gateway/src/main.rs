@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use voicegain_auth_tower::AuthLayer;
 use voicegain_gateway_core::cli::Args;
 use voicegain_gateway_core::setup::{Setup, SetupError};
-use voicegain_gateway_core::{logging, server, shutdown};
+use voicegain_gateway_core::{logging, server, signals};
 
 use crate::api::Api;
 
@@ -27,8 +27,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<(), SetupError> {
-    let setup = Setup::new(args)?;
-    let shutdown = shutdown::on_signal().map_err(SetupError::Signals)?;
+    let setup = Setup::new(args).await?;
+    let shutdown = signals::listen(setup.key_file.clone()).map_err(SetupError::Signals)?;
     let listen = |error| SetupError::Listen("--listen", args.listen, error);
     setup.announce().map_err(listen)?;
     let Setup { gateway, admin, listener, admin_listener, .. } = setup;

@@ -181,6 +181,27 @@ fn c7_a_page_from_a_server_that_lags_is_followed_up_from_where_that_was() {
 }
 
 #[test]
+fn c4_every_page_of_a_listing_must_be_of_the_branch_that_is_followed() {
+    let mut machine = Freshness::new();
+    let lost_page = LivingPage { head: lost(position(12)), ..page(12, &[(1, 5, 2)], true) };
+    machine.listed(&lost_page);
+    machine.listed(&page(11, &[(2, 6, 1)], true));
+    machine.listed(&page(12, &[(3, 7, 1)], false));
+    machine.apply(&[put(12, 3, 2)]);
+    assert!(machine.prove(at(100)).is_none(), "the first page was of a branch that was lost");
+}
+
+#[test]
+fn c3_a_bulk_end_does_not_end_what_a_page_has_shown_from_after_it() {
+    let mut machine = Freshness::new();
+    machine.listed(&page(10, &[(1, 5, 2)], true));
+    machine.listed(&page(12, &[(2, 12, 2)], false));
+    machine.apply(&[ended(11, "context"), put(12, 2, 2)]);
+    assert!(!lives(&machine, 1) && lives(&machine, 2));
+    assert_eq!(judge(&mut machine, 2, 12, Some(record(12, 2))), KEEP);
+}
+
+#[test]
 fn c4_a_listing_that_breaks_off_leaves_nothing_behind() {
     let mut machine = Freshness::new();
     assert!(!machine.failed());

@@ -300,6 +300,11 @@ pub trait SecretStore: Send + Sync + 'static {
 }
 
 /// How a process hears of changes, and proves that it has heard of all.
+///
+/// A store may be a primary with standbys, and fail over. What [`read_log`](Self::read_log), [`living`](Self::living) and
+/// [`SecretStore::load`] answer must come from the server that answered the last proof, or from one that cannot hold what
+/// that one has lost: a server that was replaced and is still asked by one of these roads would be found out by the next
+/// proof only.
 pub trait ChangeFeed: Send + Sync + 'static {
     /// Reads one page of all web configs that live, and the log's head in the same snapshot.
     ///

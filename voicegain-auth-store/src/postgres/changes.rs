@@ -4,19 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::time::timeout;
-use voicegain_auth_core::store::{
-    Change, Ended, EntryId, LogPosition, Regenerated, Revision, Scope, StoreError,
-};
-use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::WebConfigId;
+use voicegain_auth_core::store::{Change, EntryId, LogPosition, Revision, Scope, StoreError};
 
 use super::connection::Connection;
 use super::error::{Cause, Failed, Outcome};
 use super::options::Limits;
 use super::pool::{Pool, Pooled};
-use super::reads::web_config;
 use super::rows::{Columns, DELETED, ENDED, PUT};
 use super::sealed;
-use super::values::{Hidden, Uuid, to_sql};
+use super::values::{Uuid, to_sql};
 use crate::sealing::{Resealed, Sealing};
 
 /// What every change needs to know of the store.
@@ -30,12 +27,12 @@ pub(super) struct Changing {
 
 /// A transaction that holds the head of the log.
 pub(super) struct Transaction<'a> {
-    connection: &'a mut Connection,
-    sealing: &'a Sealing,
+    pub(super) connection: &'a mut Connection,
+    pub(super) sealing: &'a Sealing,
     /// Where the change will stand in the log.
-    position: LogPosition,
+    pub(super) position: LogPosition,
     /// By the server's clock, in seconds since the Unix epoch.
-    now: u64,
+    pub(super) now: u64,
 }
 
 /// One kind of change.
@@ -161,216 +158,21 @@ async fn append(
     let revision = to_sql(position.revision.get())?;
     let generation = of.map(|(_, generation)| to_sql(generation.get())).transpose()?;
     connection
-        .execute(SQL, &[
-            &revision,
-            &Uuid::from(position.entry),
-            &kind,
-            &of.map(|(id, _)| Uuid::from(id)),
-            &generation,
-            &account.map(|id| id.as_str()),
-            &context.map(|id| id.as_str()),
-            &revision.saturating_sub(i64::from(store.log_capacity)),
-            &store.channel,
-            &revision.to_string(),
-        ])
+        .execute(
+            SQL,
+            &[
+                &revision,
+                &Uuid::from(position.entry),
+                &kind,
+                &of.map(|(id, _)| Uuid::from(id)),
+                &generation,
+                &account.map(|id| id.as_str()),
+                &context.map(|id| id.as_str()),
+                &revision.saturating_sub(i64::from(store.log_capacity)),
+                &store.channel,
+                &revision.to_string(),
+            ],
+        )
         .await?;
     Ok(())
-}
-
-fn put(config: &WebConfig) -> Change {
-    Change::Put {
-        id: config.id,
-        generation: config.generation,
-        account_id: config.account_id.clone(),
-        context_id: config.context_id.clone(),
-    }
-}
-
-impl Transaction<'_> {
-    async fn living(&mut self, id: WebConfigId) -> Outcome<WebConfig> {
-        const SQL: &str = concat!("SELECT ", web_config!(), " FROM living_web_configs w WHERE w.id = $1");
-        let row = self.connection.query_opt(SQL, &[&Uuid::from(id)]).await?;
-        Columns::of(&row.ok_or(StoreError::NotFound)?).web_config()
-    }
-
-    async fn others_of_context(&mut self, config: &WebConfig) -> Outcome<Vec<WebConfig>> {
-        const SQL: &str = concat!(
-            "SELECT ",
-            web_config!(),
-            " FROM living_web_configs w WHERE w.account_id = $1 AND w.context_id = $2 AND w.id <> $3 ORDER BY w.id"
-        );
-        let (account, context) = (config.account_id.as_str(), config.context_id.as_str());
-        let rows = self.connection.query(SQL, &[&account, &context, &Uuid::from(config.id)]).await?;
-        rows.iter().map(|row| Columns::of(row).web_config()).collect()
-    }
-}
-
-impl Work for NewWebConfig {
-    type Answer = WebConfig;
-
-    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, WebConfig)> {
-        // What a bulk end has ended is where it was.
-        const LOOK: &str = "SELECT generation, EXISTS (SELECT FROM living_web_configs WHERE id = $1) \
-             FROM web_configs WHERE id = $1 \
-             UNION ALL SELECT generation, false FROM ended_web_configs WHERE id = $1";
-        const INSERT: &str = "WITH revived AS (DELETE FROM ended_web_configs WHERE id = $1) \
-             INSERT INTO web_configs (id, account_id, context_id, name, allowed_origins, secret_format, key_id, \
-                 secret, generation, revision, entry, born, created_at, secret_created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $12, $12) \
-             ON CONFLICT (id) DO UPDATE SET account_id = EXCLUDED.account_id, context_id = EXCLUDED.context_id, \
-                 name = EXCLUDED.name, allowed_origins = EXCLUDED.allowed_origins, \
-                 secret_format = EXCLUDED.secret_format, key_id = EXCLUDED.key_id, secret = EXCLUDED.secret, \
-                 generation = EXCLUDED.generation, revision = EXCLUDED.revision, entry = EXCLUDED.entry, \
-                 born = EXCLUDED.born, created_at = EXCLUDED.created_at, \
-                 secret_created_at = EXCLUDED.secret_created_at";
-        let id = Uuid::from(self.id);
-        let found = transaction.connection.query_opt(LOOK, &[&id]).await?;
-        let found = found.map(|row| {
-            let mut row = Columns::of(&row);
-            Ok::<_, Failed>((row.generation()?, row.take::<bool>()?))
-        });
-        let generation = match found.transpose()? {
-            None => Generation::FIRST,
-            Some((_, true)) => return Err(StoreError::AlreadyExists.into()),
-            Some((last, false)) if self.revive => last.next(),
-            Some(_) => return Err(StoreError::Deleted.into()),
-        };
-        let config = WebConfig {
-            id: self.id,
-            account_id: self.account_id,
-            context_id: self.context_id,
-            name: self.name,
-            allowed_origins: self.allowed_origins,
-            generation,
-            revision: transaction.position.revision,
-            created_at: transaction.now,
-            secret_created_at: transaction.now,
-        };
-        let sealed =
-            sealed::seal(transaction.connection, transaction.sealing, &self.secret, &config).await?;
-        transaction
-            .connection
-            .execute(INSERT, &[
-                &id,
-                &config.account_id.as_str(),
-                &config.context_id.as_str(),
-                &config.name,
-                &config.allowed_origins,
-                &sealed.format,
-                &sealed.key_id,
-                &Hidden(&sealed.bytes),
-                &to_sql(generation.get())?,
-                &to_sql(transaction.position.revision.get())?,
-                &Uuid::from(transaction.position.entry),
-                &to_sql(transaction.now)?,
-            ])
-            .await?;
-        Ok((put(&config), config))
-    }
-}
-
-pub(super) struct Regenerate {
-    pub(super) id: WebConfigId,
-    pub(super) secret: Secret,
-}
-
-impl Work for Regenerate {
-    type Answer = Regenerated;
-
-    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, Regenerated)> {
-        const UPDATE: &str = "UPDATE web_configs SET secret_format = $2, key_id = $3, secret = $4, generation = $5, \
-             revision = $6, entry = $7, secret_created_at = $8 WHERE id = $1";
-        let mut config = transaction.living(self.id).await?;
-        config.generation = config.generation.next();
-        config.revision = transaction.position.revision;
-        config.secret_created_at = transaction.now;
-        let sealed =
-            sealed::seal(transaction.connection, transaction.sealing, &self.secret, &config).await?;
-        transaction
-            .connection
-            .execute(UPDATE, &[
-                &Uuid::from(self.id),
-                &sealed.format,
-                &sealed.key_id,
-                &Hidden(&sealed.bytes),
-                &to_sql(config.generation.get())?,
-                &to_sql(config.revision.get())?,
-                &Uuid::from(transaction.position.entry),
-                &to_sql(config.secret_created_at)?,
-            ])
-            .await?;
-        let others = transaction.others_of_context(&config).await?;
-        Ok((put(&config), Regenerated { config, others }))
-    }
-}
-
-pub(super) struct Update {
-    pub(super) id: WebConfigId,
-    pub(super) patch: WebConfigPatch,
-}
-
-impl Work for Update {
-    type Answer = WebConfig;
-
-    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, WebConfig)> {
-        const UPDATE: &str =
-            "UPDATE web_configs SET name = $2, allowed_origins = $3, revision = $4, entry = $5 WHERE id = $1";
-        let mut config = transaction.living(self.id).await?;
-        config.name = self.patch.name.unwrap_or(config.name);
-        config.allowed_origins = self.patch.allowed_origins.unwrap_or(config.allowed_origins);
-        config.revision = transaction.position.revision;
-        transaction
-            .connection
-            .execute(UPDATE, &[
-                &Uuid::from(self.id),
-                &config.name,
-                &config.allowed_origins,
-                &to_sql(config.revision.get())?,
-                &Uuid::from(transaction.position.entry),
-            ])
-            .await?;
-        Ok((put(&config), config))
-    }
-}
-
-pub(super) struct Delete(pub(super) WebConfigId);
-
-impl Work for Delete {
-    type Answer = Revision;
-
-    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, Revision)> {
-        const DELETE: &str = "WITH deleted AS (DELETE FROM web_configs WHERE id = $1) \
-             INSERT INTO ended_web_configs (id, generation) VALUES ($1, $2)";
-        let generation = transaction.living(self.0).await?.generation;
-        transaction.connection.execute(DELETE, &[&Uuid::from(self.0), &to_sql(generation.get())?]).await?;
-        Ok((Change::Deleted { id: self.0, generation }, transaction.position.revision))
-    }
-}
-
-impl Work for Scope {
-    type Answer = Ended;
-
-    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, Ended)> {
-        const COUNT_ACCOUNT: &str = "SELECT count(*) FROM living_web_configs WHERE account_id = $1";
-        const COUNT_CONTEXT: &str =
-            "SELECT count(*) FROM living_web_configs WHERE account_id = $1 AND context_id = $2";
-        const MARK: &str = "INSERT INTO ended_scopes (account_id, context_id, revision) VALUES ($1, $2, $3) \
-             ON CONFLICT (account_id, context_id) DO UPDATE SET revision = EXCLUDED.revision";
-        let connection = &mut *transaction.connection;
-        // As a marker an account has the empty context id, which no context has.
-        let (counted, account, context) = match &self {
-            Self::Account(account) => {
-                (connection.query_opt(COUNT_ACCOUNT, &[&account.as_str()]).await?, account, "")
-            }
-            Self::Context(account, context) => {
-                let with: [&str; 2] = [account.as_str(), context.as_str()];
-                let [a, c] = &with;
-                (connection.query_opt(COUNT_CONTEXT, &[a, c]).await?, account, context.as_str())
-            }
-        };
-        let web_configs = counted.map(|row| Columns::of(&row).number()).transpose()?.unwrap_or(0);
-        let revision = transaction.position.revision;
-        connection.execute(MARK, &[&account.as_str(), &context, &to_sql(revision.get())?]).await?;
-        Ok((Change::Ended(self), Ended { revision, web_configs }))
-    }
 }

@@ -22,6 +22,7 @@ const OLDEST: u32 = 15;
 /// - no time-out of the server's can end a commit that waits for a standby, since that would end the wait and not the
 ///   commit; but a lock that does not come, and a transaction that a stopped process has left behind, end;
 /// - a commit's warnings are sent;
+/// - no statement is big enough for other processes or a compiler to be of use;
 /// - names mean our tables.
 const SETTINGS: &str = "SELECT \
     set_config('synchronous_commit', \
@@ -34,9 +35,11 @@ const SETTINGS: &str = "SELECT \
     set_config('idle_in_transaction_session_timeout', $3, false), \
     set_config('client_min_messages', 'warning', false), \
     set_config('default_transaction_isolation', 'read committed', false), \
+    set_config('max_parallel_workers_per_gather', '0', false), \
+    set_config('jit', 'off', false), \
     set_config('search_path', quote_ident($1) || ', pg_temp', false), \
     current_setting('transaction_read_only')";
-const READ_ONLY: usize = 9;
+const READ_ONLY: usize = 11;
 
 /// The servers that the URL names.
 pub(super) struct Servers {
@@ -97,7 +100,8 @@ impl Servers {
     ) -> Result<Connection, Why> {
         let (client, inner) = config.connect(self.tls.clone()).await.map_err(Why::Postgres)?;
         let version = inner.parameter("server_version").unwrap_or("?").to_owned();
-        let major: Option<u32> = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
+        let major: Option<u32> =
+            version.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
         if major.is_none_or(|major| major < OLDEST) {
             return Err(Why::TooOld(version));
         }
@@ -106,10 +110,7 @@ impl Servers {
         let idle = self.limits.idle_in_transaction.as_millis().max(1).to_string();
         let rows = connection
             .client()
-            .query_typed(
-                SETTINGS,
-                &[(&self.schema.0, Type::TEXT), (&lock, Type::TEXT), (&idle, Type::TEXT)],
-            )
+            .query_typed(SETTINGS, &[(&self.schema.0, Type::TEXT), (&lock, Type::TEXT), (&idle, Type::TEXT)])
             .await
             .map_err(Why::Postgres)?;
         let read_only = rows.first().map(|row| row.try_get::<_, &str>(READ_ONLY)).transpose();

@@ -137,7 +137,11 @@ impl Connection {
         self.client.query(&statement, with).await.map_err(|error| self.explain(error))
     }
 
-    pub(super) async fn query_opt(&mut self, sql: &'static str, with: Parameters<'_>) -> Outcome<Option<Row>> {
+    pub(super) async fn query_opt(
+        &mut self,
+        sql: &'static str,
+        with: Parameters<'_>,
+    ) -> Outcome<Option<Row>> {
         let statement = self.prepare(sql).await?;
         self.client.query_opt(&statement, with).await.map_err(|error| self.explain(error))
     }

@@ -147,7 +147,7 @@ pub(super) enum Cause {
     Lost(String),
     #[error("no connection became free within {0:?}: every one of the pool's is busy")]
     PoolExhausted(Duration),
-    #[error("another transaction keeps the head of the change log locked")]
+    #[error("another transaction keeps the head of the change log locked, or what comes after it")]
     HeadLocked(#[source] tokio_postgres::Error),
     #[error("the disk of the database is full: free some space, and changes work again")]
     DiskFull(#[source] tokio_postgres::Error),
@@ -162,8 +162,10 @@ pub(super) enum Cause {
     FeedDown(String),
     #[error("an earlier proof of freshness has not ended yet")]
     FeedBusy,
-    #[error("the schema has changed to version {0} while it was open: restart this process with the program \
-             that did it")]
+    #[error(
+        "the schema has changed to version {0} while it was open: restart this process with the program \
+             that did it"
+    )]
     OtherSchema(i32),
     #[error("the runtime on which the store was opened has ended")]
     RuntimeEnded,

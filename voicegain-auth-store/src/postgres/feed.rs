@@ -151,8 +151,8 @@ impl Feed {
     async fn listen(&self, earlier: Option<&Backend>) -> Outcome<(Connection, Backend, u64)> {
         const SELF: &str = "SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity \
              WHERE pid = pg_backend_pid()";
-        // An earlier one of ours may be waiting for a standby to confirm a heartbeat that nobody is interested in any
-        // more; without this, each of them would take one of the server's connections until that standby is back.
+        // An earlier one of ours may have got stuck in a proof, waiting for a standby, or for an acknowledgement that
+        // went astray. It holds our heartbeat's row, and nobody is interested in that proof any more.
         const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE pid = $1 AND extract(epoch FROM backend_start)::text = $2 AND usename = current_user";
         let mut connection = self.servers.connect(Some(&self.listener)).await?;
@@ -246,7 +246,7 @@ impl Feed {
     /// A connection can be alive and yet deaf. What the proof before this one saw must have been heard of by now.
     fn check_hearing(&self, link: &mut Link, head: u64) {
         let heard = self.listener.heard.borrow().revision;
-        if link.proved > heard && false {
+        if link.proved > heard {
             tracing::warn!(
                 revision = link.proved,
                 "no notification came of a change that was found in the log: the connection is made anew"

@@ -21,6 +21,7 @@ mod connect;
 mod connection;
 mod error;
 mod feed;
+mod kinds;
 mod options;
 mod pool;
 mod reads;

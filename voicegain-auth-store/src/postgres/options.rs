@@ -57,8 +57,10 @@ impl PostgresOptions {
     /// The schema that holds the tables (default: `voicegain_auth`). It is made if it is not there. What is not
     /// an ASCII letter, a digit or an underscore in the name becomes an underscore.
     pub fn schema(mut self, name: &str) -> Self {
-        let mut clean: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+        let mut clean: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
+            .collect();
         if clean.starts_with(|first: char| first.is_ascii_digit()) || clean.is_empty() {
             clean.insert(0, '_');
         }

@@ -215,7 +215,8 @@ impl Preparation<'_> {
         let known = sealed::known(self.connection).await.map_err(|failed| self.failed(failed))?;
         let (kind, keys) = known;
         let admitted = Kind::parse(&kind).and_then(|kind| self.sealing.admit(kind, &keys));
-        admitted.map_err(|source: SealingMismatch| OpenError::Sealing { schema: self.schema.0.clone(), source })
+        admitted
+            .map_err(|source: SealingMismatch| OpenError::Sealing { schema: self.schema.0.clone(), source })
     }
 
     async fn begin_log(&mut self) -> Result<(), OpenError> {
@@ -227,9 +228,10 @@ impl Preparation<'_> {
                 .execute("INSERT INTO change_log (revision, entry, kind) VALUES (0, $1, 'begin')", &[&entry])
                 .await?;
             self.connection
-                .execute("INSERT INTO log_head (schema_version, revision, entry) VALUES ($1, 0, $2)", &[
-                    &VERSION, &entry,
-                ])
+                .execute(
+                    "INSERT INTO log_head (schema_version, revision, entry) VALUES ($1, 0, $2)",
+                    &[&VERSION, &entry],
+                )
                 .await?;
             self.connection.execute("INSERT INTO sealing (kind) VALUES ($1)", &[&kind]).await
         };

@@ -94,13 +94,16 @@ pub(super) async fn reseal(
         let Some(anew) = sealing.reseal(&sealed, &Binding::of(&config))? else { continue };
         admit_write(connection, sealing, &anew).await?;
         resealed += connection
-            .execute(PUT, &[
-                &Uuid::from(config.id),
-                &to_sql(config.revision.get())?,
-                &anew.format,
-                &anew.key_id,
-                &Hidden(&anew.bytes),
-            ])
+            .execute(
+                PUT,
+                &[
+                    &Uuid::from(config.id),
+                    &to_sql(config.revision.get())?,
+                    &anew.format,
+                    &anew.key_id,
+                    &Hidden(&anew.bytes),
+                ],
+            )
             .await?;
     }
     Ok(Resealed { last, resealed, more: rows.len() > limit })

@@ -12,10 +12,11 @@ use voicegain_auth_core::store::{
 };
 use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
 
-use super::changes::{self, Changing, Delete, Regenerate, Update, Work};
+use super::changes::{self, Changing, Work};
 use super::connect::Servers;
 use super::error::{Cause, OpenError};
 use super::feed::Feed;
+use super::kinds::{Delete, Regenerate, Update};
 use super::options::PostgresOptions;
 use super::pool::Pool;
 use super::reads::{List, ListLiving, Load, LoadPage, Log, Read};

@@ -15,12 +15,16 @@ pub enum UrlProblem {
     #[error("it must begin with postgres:// or postgresql://")]
     Scheme,
     /// There is a second `@`.
-    #[error("it has more than one @: write %40 for those that are part of the user name, the password or a \
-             parameter")]
+    #[error(
+        "it has more than one @: write %40 for those that are part of the user name, the password or a \
+             parameter"
+    )]
     At,
     /// It cannot be read.
-    #[error("it must have the form postgres://user:password@host:port/database?parameter=value, with %-escapes \
-             for special characters")]
+    #[error(
+        "it must have the form postgres://user:password@host:port/database?parameter=value, with %-escapes \
+             for special characters"
+    )]
     Form(#[source] tokio_postgres::Error),
     /// There is no host.
     #[error("it names no host")]
@@ -29,12 +33,16 @@ pub enum UrlProblem {
     #[error("it has a parameter that is not known here; known are {}", KNOWN.join(", "))]
     Parameter,
     /// `sslmode=prefer` or `allow`.
-    #[error("sslmode=prefer and sslmode=allow are refused, since whoever sits on the way can switch the encryption \
-             off: leave sslmode out (encrypted and verified), or say sslmode=disable")]
+    #[error(
+        "sslmode=prefer and sslmode=allow are refused, since whoever sits on the way can switch the encryption \
+             off: leave sslmode out (encrypted and verified), or say sslmode=disable"
+    )]
     SslPrefer,
     /// `sslmode=verify-ca`.
-    #[error("sslmode=verify-ca is refused, since the host name is always verified: leave sslmode out, or say \
-             sslmode=verify-full")]
+    #[error(
+        "sslmode=verify-ca is refused, since the host name is always verified: leave sslmode out, or say \
+             sslmode=verify-full"
+    )]
     SslVerifyCa,
     /// Another `sslmode`.
     #[error("sslmode must be require, verify-full or disable")]

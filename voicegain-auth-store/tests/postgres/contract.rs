@@ -62,7 +62,15 @@ impl SealedFixture for Place {
 
     async fn holds_bytes(&self, bytes: &[u8]) -> bool {
         let mut contents = String::new();
-        for table in ["log_head", "change_log", "web_configs", "ended_web_configs", "ended_scopes", "sealing", "master_keys"] {
+        for table in [
+            "log_head",
+            "change_log",
+            "web_configs",
+            "ended_web_configs",
+            "ended_scopes",
+            "sealing",
+            "master_keys",
+        ] {
             contents += &self.execute(format!("SELECT t::text FROM voicegain_auth.{table} t")).await;
         }
         // Text as it is, bytea in hexadecimal digits.
@@ -72,7 +80,9 @@ impl SealedFixture for Place {
 
     async fn raw_secret(&self, id: WebConfigId) -> RawSecret {
         let columns = "secret_format || ', ' || quote_nullable(key_id) || ', ' || quote_literal(secret)";
-        RawSecret(self.execute(format!("SELECT {columns} FROM voicegain_auth.web_configs WHERE id = '{id}'")).await)
+        RawSecret(
+            self.execute(format!("SELECT {columns} FROM voicegain_auth.web_configs WHERE id = '{id}'")).await,
+        )
     }
 
     async fn put_raw_secret(&self, id: WebConfigId, raw: RawSecret) {

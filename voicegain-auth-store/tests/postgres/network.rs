@@ -1,12 +1,15 @@
 //! Connections that break, hang, or are only half there.
 
+use std::time::Duration;
+
 use test_servers::{Fault, Postgres, Proxy};
 use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _};
 use voicegain_auth_store::postgres::PostgresStore;
 use voicegain_auth_store::sealing::Sealing;
 
 use crate::place::{
-    Place, entries, head, impatient, new_config, secret, soon, unavailable, until_it_works,
+    Place, blocking, entries, head, impatient, new_config, secret, soon, stranger, unavailable,
+    until_it_works, url_of,
 };
 
 /// A store that reaches its database by way of a proxy.
@@ -24,7 +27,9 @@ async fn v6_every_fault_is_noticed_and_got_over() {
     let (proxy, store) = by_proxy(&place).await;
     let direct = place.open_plain().await;
     let id = store.create(new_config()).await.unwrap().id;
-    for fault in [Fault::Stall, Fault::BlackholeToClient, Fault::BlackholeToServer, Fault::Refuse, Fault::Reset] {
+    for fault in
+        [Fault::Stall, Fault::BlackholeToClient, Fault::BlackholeToServer, Fault::Refuse, Fault::Reset]
+    {
         let at = head(&store).await;
         proxy.set(fault);
         if matches!(fault, Fault::Refuse) {
@@ -64,6 +69,32 @@ async fn c1_half_open_connections_are_noticed_and_replaced() {
     soon(store.create(new_config())).await.unwrap();
 }
 
+/// Its other half, left behind at the server in the middle of a proof, does not stand in the way of the next proof.
+#[tokio::test(flavor = "multi_thread")]
+async fn c1_half_a_proof_is_swept_out_of_the_way() {
+    let server = blocking(|| Postgres::builder().fsync(false).start().unwrap()).await;
+    let proxy = Proxy::start(server.address()).unwrap();
+    let url = format!("{}?sslmode=disable", server.url_through("postgres", proxy.address()));
+    let store = impatient().lock_timeout(Duration::from_secs(30)).open(&url, Sealing::Plain).await.unwrap();
+    let at = head(&store).await;
+    store.prove(at, 10).await.unwrap();
+    let stranger = stranger(&url_of(&server)).await;
+    stranger.batch_execute("BEGIN; SELECT FROM voicegain_auth.heartbeats FOR UPDATE").await.unwrap();
+    let proof = tokio::spawn({
+        let store = store.clone();
+        async move { store.prove(at, 10).await }
+    });
+    let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    soon(async { while stranger.query(waits, &[]).await.unwrap().is_empty() {} }).await;
+    proxy.forget_connections();
+    stranger.batch_execute("ROLLBACK").await.unwrap();
+    unavailable(soon(proof).await.unwrap(), "did not answer within");
+    until_it_works(async || store.prove(at, 10).await).await;
+    let log = server.log();
+    assert!(log.contains("terminating connection due to administrator command"), "{log}");
+    assert!(!log.contains("idle-in-transaction timeout"), "the next proof waited for that: {log}");
+}
+
 /// Rule C1: a notification that was sent while nobody listened is made up for.
 #[tokio::test(flavor = "multi_thread")]
 async fn c1_whoever_waits_is_woken_after_a_break() {
@@ -78,7 +109,7 @@ async fn c1_whoever_waits_is_woken_after_a_break() {
     proxy.set(Fault::Refuse);
     proxy.drop_connections();
     direct.create(new_config()).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!waiting.is_finished());
     proxy.set(Fault::None);
     soon(waiting).await.unwrap();

@@ -19,7 +19,7 @@ fn chain(error: OpenError) -> String {
 }
 
 async fn refusal(options: &PostgresOptions, url: &str) -> OpenError {
-    soon(options.open(url, Sealing::Plain)).await.err().expect("it was opened")
+    soon(options.open(url, Sealing::Plain)).await.expect_err("it was opened")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,8 @@ async fn the_servers_certificate_is_verified() {
     let server = blocking(|| Postgres::builder().fsync(false).tls(true).start().unwrap()).await;
     let url = server.url("postgres");
     let certificate = server.ca_certificate().unwrap().display().to_string().replace('/', "%2F");
-    let store = PostgresStore::open(&format!("{url}&sslrootcert={certificate}"), Sealing::Plain).await.unwrap();
+    let store =
+        PostgresStore::open(&format!("{url}&sslrootcert={certificate}"), Sealing::Plain).await.unwrap();
     store.create(new_config()).await.unwrap();
     store.prove(head(&store).await, 1).await.unwrap();
     let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
@@ -173,7 +174,8 @@ async fn a_standby_is_never_used() {
     .await;
     let error = refusal(&PostgresOptions::new(), &url_of(&standby)).await;
     assert!(matches!(error, OpenError::ReadOnly { .. }), "{error:?}");
-    let both = format!("postgres://postgres@{},{}/postgres?sslmode=disable", standby.address(), primary.address());
+    let both =
+        format!("postgres://postgres@{},{}/postgres?sslmode=disable", standby.address(), primary.address());
     let store = PostgresStore::open(&both, Sealing::Plain).await.unwrap();
     store.create(new_config()).await.unwrap();
 }
@@ -218,10 +220,19 @@ async fn no_secret_gets_into_the_servers_log() {
     store.create(new.clone()).await.unwrap();
     // Statements that hold the secret and fail are logged.
     let stranger = stranger(&url).await;
-    stranger.batch_execute("BEGIN; LOCK TABLE voicegain_auth.ended_web_configs IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    stranger
+        .batch_execute("BEGIN; LOCK TABLE voicegain_auth.ended_web_configs IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
     unavailable(store.create(NewWebConfig { secret: marked(), ..new_config() }).await, "");
-    stranger.batch_execute("ROLLBACK; BEGIN; LOCK TABLE voicegain_auth.web_configs IN ROW EXCLUSIVE MODE").await.unwrap();
-    stranger.batch_execute(&format!("SELECT FROM voicegain_auth.web_configs WHERE id = '{}' FOR UPDATE", new.id)).await.unwrap();
+    stranger
+        .batch_execute("ROLLBACK; BEGIN; LOCK TABLE voicegain_auth.web_configs IN ROW EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    stranger
+        .batch_execute(&format!("SELECT FROM voicegain_auth.web_configs WHERE id = '{}' FOR UPDATE", new.id))
+        .await
+        .unwrap();
     unavailable(store.regenerate(new.id, marked()).await, "");
     let log = server.log();
     assert!(log.contains("UPDATE web_configs SET secret_format"), "the control: {log}");

@@ -18,8 +18,16 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) async fn new(log_capacity: u32) -> Self {
-        // A few connections for each store, since all tests run at once.
-        let options = PostgresOptions::new().log_capacity(log_capacity).connections(4);
+        // A few connections for each store, and patience, since all tests run at once.
+        let limit = Duration::from_secs(30);
+        let options = PostgresOptions::new()
+            .log_capacity(log_capacity)
+            .connections(4)
+            .connect_timeout(limit)
+            .request_timeout(limit)
+            .proof_timeout(limit)
+            .lock_timeout(limit)
+            .commit_timeout(limit);
         let made = blocking(|| Postgres::shared().unwrap().create_database().unwrap());
         Self { url: format!("{}?sslmode=disable", made.await), options }
     }
@@ -124,7 +132,9 @@ pub(crate) fn unavailable<T: Debug>(result: Result<T, StoreError>, why: &str) {
 
 pub(crate) fn outcome_unknown<T: Debug>(result: Result<T, StoreError>, why: &str) {
     match result {
-        Err(error @ StoreError::OutcomeUnknown(_)) => assert!(error.chain().contains(why), "{}", error.chain()),
+        Err(error @ StoreError::OutcomeUnknown(_)) => {
+            assert!(error.chain().contains(why), "{}", error.chain())
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -9,8 +9,8 @@ use voicegain_auth_store::postgres::PostgresStore;
 use voicegain_auth_store::sealing::Sealing;
 
 use crate::place::{
-    blocking, entries, head, impatient, new_config, outcome_unknown, secret, soon, unavailable, until_it_works,
-    url_of,
+    blocking, entries, head, impatient, new_config, outcome_unknown, secret, soon, unavailable,
+    until_it_works, url_of,
 };
 
 struct Pair {
@@ -105,7 +105,10 @@ async fn m1_a_cancelled_commit_has_not_returned() {
     let id = store.create(new_config()).await.unwrap().id;
     pair.lose_standby().await;
     for (how, why) in [
-        ("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", "came with a warning"),
+        (
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+            "came with a warning",
+        ),
         ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", ""),
     ] {
         let change = tokio::spawn({
@@ -130,7 +133,8 @@ async fn c4_an_isolated_primary_cannot_prove_and_its_clients_move() {
         (Arc::new(primary), Arc::new(standby), link)
     })
     .await;
-    let both = format!("postgres://postgres@{},{}/postgres?sslmode=disable", primary.address(), standby.address());
+    let both =
+        format!("postgres://postgres@{},{}/postgres?sslmode=disable", primary.address(), standby.address());
     let moves = impatient().open(&both, Sealing::Plain).await.unwrap();
     let stays = impatient().open(&url_of(&primary), Sealing::Plain).await.unwrap();
     let id = moves.create(new_config()).await.unwrap().id;

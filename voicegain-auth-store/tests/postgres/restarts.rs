@@ -14,7 +14,10 @@ async fn server() -> Arc<Postgres> {
     blocking(|| Arc::new(Postgres::builder().fsync(true).start().unwrap())).await
 }
 
-async fn on<T: Send + 'static>(server: &Arc<Postgres>, work: impl FnOnce(&Postgres) -> T + Send + 'static) -> T {
+async fn on<T: Send + 'static>(
+    server: &Arc<Postgres>,
+    work: impl FnOnce(&Postgres) -> T + Send + 'static,
+) -> T {
     let server = Arc::clone(server);
     blocking(move || work(&server)).await
 }
@@ -70,7 +73,13 @@ async fn c4_an_older_state_is_gone() {
     let backup = on(&server, |server| server.backup().unwrap()).await;
     store.regenerate(id, secret()).await.unwrap();
     let lost = head(&store).await;
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.changed(lost.revision).await }
+    });
     on(&server, move |server| server.restore_from(&backup).unwrap()).await;
+    // No revision grew, and yet there is something to find out.
+    soon(waiting).await.unwrap();
     assert_eq!(until_it_works(async || store.prove(lost, 10).await).await, LogRead::Gone);
     assert_eq!(head(&store).await, old);
     store.create(new_config()).await.unwrap();
@@ -83,7 +92,8 @@ async fn c4_an_older_state_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v6_a_full_disk_is_called_that_and_got_over() {
-    let server = blocking(|| Postgres::builder().setting("wal_recycle", "off").disk_size(120 << 20).start()).await;
+    let server =
+        blocking(|| Postgres::builder().setting("wal_recycle", "off").disk_size(120 << 20).start()).await;
     // Only root can have a disk of its own.
     let Ok(server) = server.map(Arc::new) else { return };
     let store = impatient().open(&url_of(&server), Sealing::Plain).await.unwrap();

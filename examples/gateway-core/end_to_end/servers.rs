@@ -1,0 +1,70 @@
+//! Two gateways on one store across a network.
+
+#[cfg(feature = "etcd")]
+use test_servers::EtcdCluster;
+#[cfg(feature = "postgres")]
+use test_servers::Postgres;
+
+use serde_json::json;
+
+use super::exchanges::Exchanges;
+use super::{Gateway, upstream, wait_until};
+
+/// The status of an answer that the upstream has no part in.
+fn mint(gateway: &Gateway, token: &str) -> u16 {
+    gateway.get("/v1/security/jwt?aud=a.example", token, &[]).status
+}
+
+/// Everything that a gateway does with a store, on two of them; then the store goes, and comes back.
+fn on_two_gateways(url: &str, stop: impl FnOnce(), start_again: impl FnOnce()) {
+    let (upstream, requests) = upstream();
+    let place = tempfile::TempDir::new().unwrap();
+    let keys = place.path().join("master.keys");
+    super::master_keys::own_file(&keys, super::master_keys::KEYS[0]);
+    let keys = keys.to_str().unwrap();
+    let args =
+        ["--upstream", &upstream, "--max-revocation-delay", "3s", "--master-key-file", keys, "--preload"];
+    let gateways = [Gateway::with_store(url, &args), Gateway::with_store(url, &args)];
+    let [one, two] = &gateways;
+
+    let (id, token) = one.create();
+    let exchanges = Exchanges::begin(two, &requests, &token);
+    let newer = one.regenerate(&id);
+    exchanges.have_ended();
+    let mut exchanges = Exchanges::begin(two, &requests, &newer);
+    assert_eq!([mint(one, &token), mint(two, &token)], [401; 2]);
+    assert_eq!(two.admin("POST", "/api/master-keys/reseal", None), (200, json!({"resealed": 0})));
+    let (status, ended) = one.admin("POST", "/api/contexts/acc/other/end", None);
+    assert_eq!((status, ended), (200, json!({"ended": 0})));
+    exchanges.go_on();
+
+    stop();
+    exchanges.have_ended();
+    for gateway in &gateways {
+        wait_until("the end of the last proof", || mint(gateway, &newer) == 503);
+    }
+    start_again();
+    for gateway in &gateways {
+        assert_eq!(gateway.admin("GET", "/readyz", None).0, 200, "it is ready again");
+        wait_until("an answer", || mint(gateway, &newer) == 200);
+    }
+    assert_eq!(one.admin("POST", "/api/accounts/acc/end", None), (200, json!({"ended": 1})));
+    assert_eq!(mint(one, &newer), 401, "at once where it was ended");
+    wait_until("the end of the account elsewhere, within the bound", || mint(two, &newer) == 401);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn c8_c4_on_postgres() {
+    let server = Postgres::start().unwrap();
+    let url = format!("{}?sslmode=disable", server.create_database().unwrap());
+    on_two_gateways(&url, || server.kill().unwrap(), || server.start_again().unwrap());
+}
+
+#[cfg(feature = "etcd")]
+#[test]
+fn c8_c4_on_etcd() {
+    let cluster = EtcdCluster::start(1).unwrap();
+    let url = format!("etcd://{}/gateways", cluster.addresses()[0]);
+    on_two_gateways(&url, || cluster.kill(0).unwrap(), || cluster.start_again(0).unwrap());
+}

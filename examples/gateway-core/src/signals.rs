@@ -1,0 +1,93 @@
+//! What a process is told from outside: to end, or to read its key file again.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::KeyFile;
+
+/// How long requests under way may take to finish.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// A token that is cancelled by SIGTERM or SIGINT. A second signal ends the process at once. SIGHUP has the key file read
+/// again, if there is one.
+///
+/// # Errors
+/// If the signals cannot be listened for.
+pub fn listen(key_file: Option<KeyFile>) -> std::io::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let mut ending = Ending::listen()?;
+    reload_on_hangup(key_file)?;
+    let told = token.clone();
+    tokio::spawn(async move {
+        let signal = ending.next().await;
+        tracing::info!("ending after {signal}: requests under way have {} s to finish", GRACE.as_secs());
+        told.cancel();
+        ending.next().await;
+        tracing::warn!("ended at once by a second signal");
+        std::process::exit(1);
+    });
+    Ok(token)
+}
+
+#[cfg(unix)]
+fn reload_on_hangup(key_file: Option<KeyFile>) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let Some(key_file) = key_file.clone() else {
+                tracing::info!("SIGHUP: there is no master key file to read again");
+                continue;
+            };
+            // Files block.
+            if tokio::task::spawn_blocking(move || key_file.reload()).await.is_err() {
+                tracing::error!("reading the master keys again has failed");
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn reload_on_hangup(_key_file: Option<KeyFile>) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Ending {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Ending {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Ending;
+
+#[cfg(not(unix))]
+impl Ending {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}

@@ -1,0 +1,102 @@
+//! What is asked of a process from outside, without a token. What the store said stays in the log.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use voicegain_auth_core::{CacheStatus, Issuer};
+
+use crate::answer::{Status, json};
+use crate::refusal::Refusal;
+use crate::utc::rfc3339;
+
+/// `GET /healthz`
+pub(crate) async fn health() -> Response {
+    json(StatusCode::OK, &Status { status: "ok", proof_age_seconds: None })
+}
+
+/// `GET /readyz`
+pub(crate) async fn readiness(State(issuer): State<Issuer>) -> Result<Response, Refusal> {
+    let status = issuer.cache().status();
+    match why_not_ready(&status) {
+        None => {
+            let proof_age_seconds = status.proof_age.map(seconds);
+            Ok(json(StatusCode::OK, &Status { status: "ready", proof_age_seconds }))
+        }
+        Some(detail) => Err(Refusal::not_ready(detail, status.not_ready_since)),
+    }
+}
+
+/// `GET /metrics`, in the text format of Prometheus.
+pub(crate) async fn metrics(State(issuer): State<Issuer>) -> Response {
+    let mut response = Response::new(Body::from(exposition(&issuer.cache().status())));
+    let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, format);
+    response
+}
+
+/// Why requests cannot be decided, or not yet as quickly as they will be.
+fn why_not_ready(status: &CacheStatus) -> Option<String> {
+    if status.ready {
+        let loading =
+            "The web configs are still being loaded ahead; requests are decided already, but more slowly.";
+        return status.preloading.then(|| loading.to_owned());
+    }
+    let bound = status.max_revocation_delay;
+    let why = match status.proof_age {
+        None => "There is no proof of freshness: the store's change log could not be read yet".to_owned(),
+        Some(age) if age <= bound => {
+            "A clock has jumped, so that the last proof of freshness counts no more".to_owned()
+        }
+        Some(age) => format!(
+            "The last proof of freshness is {} s old and {} s are allowed",
+            age.as_secs(),
+            bound.as_secs()
+        ),
+    };
+    let since = status.not_ready_since.map(|since| format!(" since {}", rfc3339(since)));
+    Some(format!("{why}, so no request can be decided{}; see the log.", since.unwrap_or_default()))
+}
+
+/// To the millisecond: more digits would say nothing.
+fn seconds(time: Duration) -> f64 {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
+}
+
+fn exposition(status: &CacheStatus) -> String {
+    let ready = u8::from(why_not_ready(status).is_none());
+    // An alert on a proof that is too old should go off without one, too.
+    let age = status.proof_age.map_or_else(|| "+Inf".to_owned(), |age| seconds(age).to_string());
+    let mut text = String::new();
+    for (name, help, value) in [
+        ("ready", "Whether /readyz answers 200.", ready.to_string()),
+        (
+            "proof_age_seconds",
+            "How old the last proof of freshness is; requests are refused once it is older than \
+             voicegain_auth_max_revocation_delay_seconds.",
+            age,
+        ),
+        (
+            "max_revocation_delay_seconds",
+            "How long a revoked token may still be accepted, whatever fails.",
+            seconds(status.max_revocation_delay).to_string(),
+        ),
+        ("living_web_configs", "How many web configs are known to live.", status.living.to_string()),
+        ("cached_web_configs", "How many of them are cached, about.", status.cached.to_string()),
+        (
+            "log_revision",
+            "The last revision of the store's log that is known here.",
+            status.revision.get().to_string(),
+        ),
+    ] {
+        // Nothing can go wrong when a string is written to.
+        let _ = writeln!(text, "# HELP voicegain_auth_{name} {help}");
+        let _ = writeln!(text, "# TYPE voicegain_auth_{name} gauge");
+        let _ = writeln!(text, "voicegain_auth_{name} {value}");
+    }
+    text
+}
