@@ -112,7 +112,8 @@ impl Gateway {
     /// # Errors
     /// If the program cannot be run.
     pub fn launch(&self) -> Result<(), String> {
-        let log = File::options().create(true).append(true).open(&self.log).map_err(|error| error.to_string())?;
+        let log =
+            File::options().create(true).append(true).open(&self.log).map_err(|error| error.to_string())?;
         let again = log.try_clone().map_err(|error| error.to_string())?;
         let child = Command::new(&self.binary)
             .args(["--listen", &format!("127.0.0.1:{}", self.port)])

@@ -41,7 +41,8 @@ impl Http {
         body: Option<Value>,
         limit: Duration,
     ) -> Reply {
-        let mut request = Request::builder().method(method).uri(url).header("authorization", format!("Bearer {token}"));
+        let mut request =
+            Request::builder().method(method).uri(url).header("authorization", format!("Bearer {token}"));
         if let Some(origin) = origin {
             request = request.header("origin", origin);
         }

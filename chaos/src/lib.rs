@@ -13,5 +13,6 @@
 pub mod dice;
 pub mod gateway;
 pub mod http;
+pub mod measure;
 pub mod run;
 pub mod store;

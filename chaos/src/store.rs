@@ -59,7 +59,11 @@ impl Servers {
     pub fn start(kind: StoreKind, for_faults: bool) -> Result<Self, ServerError> {
         match kind {
             StoreKind::Postgres if for_faults => {
-                let builder = || Postgres::builder().setting("wal_receiver_timeout", "2s").setting("wal_sender_timeout", "2s");
+                let builder = || {
+                    Postgres::builder()
+                        .setting("wal_receiver_timeout", "2s")
+                        .setting("wal_sender_timeout", "2s")
+                };
                 // A disk of its own can be had by root alone.
                 let (primary, small_disk) = match builder().disk_size(DISK).start() {
                     Ok(primary) => (primary, true),
@@ -89,7 +93,8 @@ impl Servers {
                 Ok(Road { proxies: vec![proxy], url })
             }
             Self::Etcd(cluster) => {
-                let proxies = cluster.addresses().into_iter().map(Proxy::start).collect::<Result<Vec<_>, _>>()?;
+                let proxies =
+                    cluster.addresses().into_iter().map(Proxy::start).collect::<Result<Vec<_>, _>>()?;
                 let hosts: Vec<_> = proxies.iter().map(|proxy| proxy.address().to_string()).collect();
                 Ok(Road { url: format!("etcd://{}/chaos", hosts.join(",")), proxies })
             }

@@ -126,7 +126,7 @@ fn gateway_binaries() -> Result<[PathBuf; 2], String> {
 
 fn simulation() -> Outcome {
     heading("the promise in simulation");
-    run(cargo().args(["run", "--locked", "--release", "-p", "voicegain-auth-simulation", "--"]).args([
+    run(cargo().args(["run", "--locked", "-p", "voicegain-auth-simulation", "--"]).args([
         "--schedules",
         "100000",
         "--cache",

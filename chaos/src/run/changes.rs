@@ -68,7 +68,15 @@ impl World {
         }
         let id = self.recorder.number();
         let returned = Some(self.recorder.now());
-        self.recorder.push(Event::Change(Change { id, target, kind, asked, returned, outcome, revision: None }));
+        self.recorder.push(Event::Change(Change {
+            id,
+            target,
+            kind,
+            asked,
+            returned,
+            outcome,
+            revision: None,
+        }));
         outcome
     }
 
@@ -83,14 +91,20 @@ pub async fn create(world: &World, dice: &mut Dice) -> Option<()> {
     let (account, context) = (format!("account-{}", dice.below(3)), format!("context-{}", dice.below(4)));
     let secret = world.recorder.number();
     let origins = vec![ORIGINS[0].to_owned()];
-    let body = json!({"accountId": account, "contextId": context, "name": "chaos", "allowedOrigins": origins});
+    let body =
+        json!({"accountId": account, "contextId": context, "name": "chaos", "allowedOrigins": origins});
     let asked = world.recorder.now();
     let reply = world.change(dice, Method::POST, "/api/web-configs", Some(body)).await;
     // One whose id is not known cannot be asked about, and so needs no place in the history.
     let id: WebConfigId = reply.as_ref().ok()?.1.get("id")?.as_str()?.parse().ok()?;
     let held = world.held(&reply, id, secret)?;
-    let kind =
-        Kind::Create { account: account.clone(), context: context.clone(), secret, generation: None, origins };
+    let kind = Kind::Create {
+        account: account.clone(),
+        context: context.clone(),
+        secret,
+        generation: None,
+        origins,
+    };
     world.record(Asked { kind, target: Target::WebConfig(id), asked }, &reply);
     world.configs.lock().push(Config {
         id,
@@ -126,7 +140,8 @@ async fn regenerate(world: &World, dice: &mut Dice) {
 async fn set_origins(world: &World, dice: &mut Dice) {
     let Some(index) = world.configs.take(dice, |config| !config.ended) else { return };
     let id = world.configs.lock()[index].id;
-    let origins: Vec<_> = ORIGINS.iter().filter(|_| dice.percent(50)).map(|origin| (*origin).to_owned()).collect();
+    let origins: Vec<_> =
+        ORIGINS.iter().filter(|_| dice.percent(50)).map(|origin| (*origin).to_owned()).collect();
     let body = json!({"allowedOrigins": origins});
     let asked = world.recorder.now();
     let reply = world.change(dice, Method::PATCH, &format!("/api/web-configs/{id}"), Some(body)).await;
@@ -189,7 +204,8 @@ async fn end_context(world: &World, dice: &mut Dice) {
     let (account, context) = (format!("account-{}", dice.below(3)), format!("context-{}", dice.below(4)));
     let of_it = |config: &Config| config.account == account && config.context == context;
     let asked = world.recorder.now();
-    let reply = world.change(dice, Method::POST, &format!("/api/contexts/{account}/{context}/end"), None).await;
+    let reply =
+        world.change(dice, Method::POST, &format!("/api/contexts/{account}/{context}/end"), None).await;
     let target = Target::Context(account.clone(), context.clone());
     let outcome = world.record(Asked { kind: Kind::End, target, asked }, &reply);
     if outcome != Outcome::Failed {

@@ -143,7 +143,8 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
                     let (name, value) = line.split_once(':')?;
                     name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim().to_owned())
                 })?;
-                let accept = STANDARD.encode(Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
+                let accept =
+                    STANDARD.encode(Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
                 let answer = format!(
                     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Accept: {accept}\r\n\r\n"

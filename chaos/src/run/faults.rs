@@ -44,7 +44,11 @@ async fn rest(world: &World, pause: Duration) {
 }
 
 fn length(dice: &mut Dice) -> Duration {
-    Duration::from_millis(if dice.percent(30) { dice.between(2_500, 6_000) } else { dice.between(200, 2_000) })
+    Duration::from_millis(if dice.percent(30) {
+        dice.between(2_500, 6_000)
+    } else {
+        dice.between(200, 2_000)
+    })
 }
 
 impl World {

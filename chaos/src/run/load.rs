@@ -59,7 +59,8 @@ fn made_up(config: &Config) -> Option<Held> {
     let mut parts = held.jwt.split('.');
     let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);
     let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    let payload = URL_SAFE_NO_PAD.encode(payload.replace(&held.token.web_config.to_string(), &id.to_string()));
+    let payload =
+        URL_SAFE_NO_PAD.encode(payload.replace(&held.token.web_config.to_string(), &id.to_string()));
     let jwt = format!("{header}.{payload}.{signature}");
     Some(Held { jwt, token: Token { web_config: id, secret: FORGED, minted: false } })
 }
@@ -77,7 +78,13 @@ pub fn answer(reply: &Reply) -> Answer {
     }
 }
 
-async fn decide(world: &World, gateway: usize, http: &Http, held: &Held, origin: Option<&'static str>) -> Reply {
+async fn decide(
+    world: &World,
+    gateway: usize,
+    http: &Http,
+    held: &Held,
+    origin: Option<&'static str>,
+) -> Reply {
     let path = "/v1/anything";
     ask(world, gateway, http, held, origin, path).await
 }
@@ -97,7 +104,14 @@ async fn ask(
     // A gateway that was killed and started meanwhile may have answered in either life.
     let answer = if asked.life() == process { answer(&reply) } else { Answer::Other };
     let origin = origin.map(Cow::Borrowed);
-    world.recorder.push(Event::Decision(Decision { process, sent, decided, token: held.token, origin, answer }));
+    world.recorder.push(Event::Decision(Decision {
+        process,
+        sent,
+        decided,
+        token: held.token,
+        origin,
+        answer,
+    }));
     reply
 }
 

@@ -107,7 +107,13 @@ impl World {
             gateway.start().await?;
             // Until it has been up for a while, whatever it lacks is no fault.
             let (to, process) = (recorder.now(), Some(gateway.life()));
-            recorder.push(Event::Fault(Fault { process, from: 0, to, what: "it starts".into(), stopped: false }));
+            recorder.push(Event::Fault(Fault {
+                process,
+                from: 0,
+                to,
+                what: "it starts".into(),
+                stopped: false,
+            }));
         }
         Ok(Self {
             gateways,
@@ -217,10 +223,10 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
         history.write(BufWriter::new(file)).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let promise =
-        Promise { bound: nanos(BOUND), grace: nanos(GRACE), exchange_slack: nanos(EXCHANGE_SLACK) };
+    let promise = Promise { bound: nanos(BOUND), grace: nanos(GRACE), exchange_slack: nanos(EXCHANGE_SLACK) };
     let checked = check(&history, &promise);
-    let summary = Summary { kind: args.store, seed, minutes: args.minutes, promise, recovery: recovery.clone() };
+    let summary =
+        Summary { kind: args.store, seed, minutes: args.minutes, promise, recovery: recovery.clone() };
     let text = report::write(&summary, &history, &checked);
     print!("{text}");
     if let Some(path) = &args.report {

@@ -34,7 +34,11 @@ pub fn write(summary: &Summary, history: &History, checked: &Report) -> String {
     let counts = checked.counts;
     let Summary { kind, seed, minutes, promise, recovery } = summary;
     let _ = writeln!(text, "# Three gateways on {kind:?} under faults\n");
-    let _ = writeln!(text, "{minutes} minutes, seed {seed}, `max_revocation_delay` {} s.\n", promise.bound / SECOND);
+    let _ = writeln!(
+        text,
+        "{minutes} minutes, seed {seed}, `max_revocation_delay` {} s.\n",
+        promise.bound / SECOND
+    );
     let _ = writeln!(text, "| | |\n| --- | --- |");
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "| {name} | {value} |");
@@ -50,7 +54,12 @@ pub fn write(summary: &Summary, history: &History, checked: &Report) -> String {
     row("that were refused", changes.2.to_string());
     row("long exchanges", counts.exchanges.to_string());
     let of = |property: &str| {
-        checked.findings.iter().filter(|finding| format!("{:?}", finding.property) == property).count().to_string()
+        checked
+            .findings
+            .iter()
+            .filter(|finding| format!("{:?}", finding.property) == property)
+            .count()
+            .to_string()
     };
     row("**accepts past the bound**", of("LateAccept"));
     row("minted tokens accepted past it", of("MintedOutlives"));
@@ -65,7 +74,10 @@ pub fn write(summary: &Summary, history: &History, checked: &Report) -> String {
     for (name, delays) in delays(history, promise.bound) {
         let figure = |share| format!("{:.1} ms", percentile(&delays, share) as f64 / 1e6);
         let (p50, p99, max) = (figure(0.5), figure(0.99), figure(1.0));
-        row(&format!("last accept after Regenerate returned, {name}"), format!("n {}, p50 {p50}, p99 {p99}, max {max}", delays.len()));
+        row(
+            &format!("last accept after Regenerate returned, {name}"),
+            format!("n {}, p50 {p50}, p99 {p99}, max {max}", delays.len()),
+        );
     }
     match recovery {
         Ok(after) => row("after the last fault all is well within", format!("{:.1} s", after.as_secs_f64())),
@@ -78,7 +90,13 @@ pub fn write(summary: &Summary, history: &History, checked: &Report) -> String {
     if !checked.findings.is_empty() {
         let _ = writeln!(text, "\n## Findings\n");
         for finding in checked.findings.iter().take(50) {
-            let _ = writeln!(text, "- {:.3} s, {:?}: {}", finding.at as f64 / SECOND as f64, finding.property, finding.story);
+            let _ = writeln!(
+                text,
+                "- {:.3} s, {:?}: {}",
+                finding.at as f64 / SECOND as f64,
+                finding.property,
+                finding.story
+            );
         }
     }
     text
@@ -139,8 +157,12 @@ fn delays(history: &History, bound: Time) -> [(&'static str, Vec<Time>); 2] {
                 let Target::WebConfig(id) = change.target else { continue };
                 let returned = change.returned.unwrap_or(Time::MAX);
                 match change.kind {
-                    Kind::Create { secret, .. } => secrets.entry(id).or_default().push((returned, secret, false)),
-                    Kind::Regenerate { secret, .. } => secrets.entry(id).or_default().push((returned, secret, true)),
+                    Kind::Create { secret, .. } => {
+                        secrets.entry(id).or_default().push((returned, secret, false))
+                    }
+                    Kind::Regenerate { secret, .. } => {
+                        secrets.entry(id).or_default().push((returned, secret, true))
+                    }
                     _ => {}
                 }
             }

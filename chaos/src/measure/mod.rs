@@ -1,0 +1,42 @@
+//! What the promise costs, and how quickly a change is heard of.
+
+mod delay;
+mod feeds;
+mod memory;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What to measure.
+#[derive(Debug, clap::Subcommand)]
+pub enum Measure {
+    /// How long after Regenerate has returned the old token is still accepted anywhere
+    Delay(delay::Args),
+    /// What many processes that follow one store cost it
+    Feeds(feeds::Args),
+    /// What one web config that lives costs a process that has not loaded it
+    Memory(memory::Args),
+}
+
+/// Measures it, and prints a table.
+///
+/// # Errors
+/// If something could not be run.
+pub async fn run(what: Measure) -> Result<ExitCode, String> {
+    match what {
+        Measure::Delay(args) => delay::run(args).await?,
+        Measure::Feeds(args) => feeds::run(args).await?,
+        Measure::Memory(args) => memory::run(args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The value below which this share of the sorted values lie.
+fn percentile(sorted: &[Duration], share: f64) -> Duration {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
