@@ -336,6 +336,13 @@ impl Freshness {
         if !self.unconfirmed.is_empty() {
             return None;
         }
+        if self.proof.is_none() {
+            // The first of this epoch: what was known before and is not there now has ended meanwhile, and a store that
+            // shows it again as it was went back in time.
+            for known in self.known.values_mut().filter(|known| known.epoch != self.epoch) {
+                known.ended = true;
+            }
+        }
         self.proof = Some(Proof { asked });
         self.proof
     }

@@ -377,6 +377,27 @@ fn c8_a_token_stands_while_its_generation_is_the_newest() {
 }
 
 #[test]
+fn c3_what_a_new_beginning_finds_gone_has_ended() {
+    let restored = |proved: bool| {
+        let mut machine = machine();
+        machine.distrust();
+        machine.listed(&page(20, &[], false));
+        if proved {
+            machine.prove(at(100));
+        }
+        machine.distrust();
+        machine.listed(&page(6, &[(1, 5, 2)], false));
+        machine
+    };
+    assert_eq!(judge(&mut restored(true), 1, 6, Some(record(5, 2))), Verdict::WentBack);
+    let kept = judge(&mut restored(false), 1, 6, Some(record(5, 2)));
+    assert_eq!(kept, Verdict::Keep { epoch: 3 }, "a listing that proved nothing may have lagged");
+    let mut revived = restored(true);
+    revived.apply(&[put(7, 1, 3)]);
+    assert_eq!(judge(&mut revived, 1, 7, Some(record(7, 3))), Verdict::Keep { epoch: 3 });
+}
+
+#[test]
 fn c1_a_bulk_end_ends_what_lives_in_its_scope() {
     let mut machine = machine();
     machine.apply(&[put_in(11, 2, 1, "other"), put(12, 3, 4)]);
