@@ -2,8 +2,9 @@
 //!
 //! Two rules of order make the lock-free hit path right:
 //!
-//! - A **reader** takes the published proof, then the epoch, then the record, then the clocks. The record it finds is
-//!   then at least as new as the proof, and the proof is judged by clocks read after everything else (rule C1).
+//! - A **reader** takes the epoch, then the published proof, then the record, then the clocks, and then the epoch once more:
+//!   if that is another, it has no proof. The record it finds is then at least as new as the proof, both are of the one
+//!   epoch, and the proof is judged by clocks read after everything else (rule C1).
 //! - The **feed** tells the machine about a change, then removes the cached record, and only then publishes the proof
 //!   that vouches for it. A look-up commits inside moka's per-key lock and asks the machine there, so it either is seen by
 //!   the removal or sees the change (rule C3).
@@ -192,13 +193,16 @@ impl SecretCache {
         self.inner.shared.clock.read()
     }
 
-    /// The hit path. The order of its four reads matters, see above.
+    /// The hit path. The order of its reads matters, see above.
     pub(crate) fn see(&self, id: WebConfigId) -> Seen {
         let shared = &*self.inner.shared;
-        let proof = shared.published.proof();
         let epoch = shared.published.epoch();
+        let proof = shared.published.proof();
         let record = shared.records.get(&id).filter(|cached| cached.epoch == epoch);
         let now = shared.clock.read();
+        // A thread that was held up may have taken the proof of a later epoch than the record, or have found what a listing
+        // says that nothing has proved yet.
+        let proof = proof.filter(|_| shared.published.epoch() == epoch);
         Seen {
             record: record.map(|cached| cached.record),
             proof: proof.filter(|proof| proof.holds(now, shared.bound)),
