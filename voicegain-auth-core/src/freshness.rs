@@ -319,7 +319,8 @@ impl Freshness {
     fn end(&mut self, position: LogPosition, scope: &Scope, changed: &mut Vec<WebConfigId>) {
         let owners = self.owners.covered_by(scope);
         for (id, known) in &mut self.known {
-            let lived = known.epoch == self.epoch && known.living && known.position.revision < position.revision;
+            let lived =
+                known.epoch == self.epoch && known.living && known.position.revision < position.revision;
             if lived && owners.contains(&known.owner) {
                 known.position = position;
                 known.living = false;

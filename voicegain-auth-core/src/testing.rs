@@ -10,8 +10,8 @@ use crate::clock::{Clock, Reading, SystemClock};
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
 use crate::store::{
-    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, MemoryStore, Regenerated, Revision, Scope,
-    SecretStore, Snapshot, StoreError,
+    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, MemoryStore, Regenerated, Revision,
+    Scope, SecretStore, Snapshot, StoreError,
 };
 use crate::web_config::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 use crate::{CreateRequest, Issued, Issuer, Policy, SecretCache, Verifier};

@@ -28,6 +28,8 @@ pub(super) struct FeedStatus {
 }
 
 const PAGE: usize = 1_000;
+/// How long the quick road may take: a proof may be what is missing.
+const QUICK_LIMIT: Duration = Duration::from_secs(1);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
@@ -104,7 +106,9 @@ async fn follow(shared: Arc<Shared>) {
         }
         match step(&shared, road, asked).await {
             Ok(Step::Applied) => {
-                backoff = BACKOFF_MIN;
+                if road == Road::Proof {
+                    backoff = BACKOFF_MIN;
+                }
                 road = pace.rest(&shared).await;
             }
             Ok(Step::More) => {
@@ -134,9 +138,17 @@ async fn follow(shared: Arc<Shared>) {
                     }
                     status.problem = Some(problem);
                 });
-                sleep(backoff.max(shared.store.proof_interval())).await;
-                backoff = (backoff * 2).min(BACKOFF_MAX);
-                road = Road::Proof;
+                let interval = shared.store.proof_interval();
+                road = match road {
+                    Road::Quick => Road::Proof,
+                    Road::Proof => {
+                        sleep(backoff.max(interval)).await;
+                        backoff = (backoff * 2).min(BACKOFF_MAX);
+                        pace.wanted = true;
+                        // Where nothing can be proved, changes may still be heard of.
+                        if interval.is_zero() { Road::Proof } else { Road::Quick }
+                    }
+                };
             }
         }
     }
@@ -158,10 +170,10 @@ enum Step {
 /// A read that hangs must not keep the next one from being tried. Only reads may be given up on: what was applied must also
 /// be forgotten before anything else is proved.
 async fn in_time<T>(
-    shared: &Shared,
+    limit: Duration,
     read: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    match timeout(shared.heartbeat(), read).await {
+    match timeout(limit, read).await {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreError::unavailable("the store did not answer in time")),
     }
@@ -171,15 +183,17 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
     let plan = shared.machine().plan();
     let after = match plan {
         Plan::List { after } => {
-            let page = in_time(shared, shared.store.living(after, PAGE)).await?;
+            let page = in_time(shared.heartbeat(), shared.store.living(after, PAGE)).await?;
             shared.machine().listed(&page);
             return Ok(Step::Listed);
         }
         Plan::Follow { after } => after,
     };
     let read = match road {
-        Road::Quick => in_time(shared, shared.store.read_log(after, PAGE)).await?,
-        Road::Proof => in_time(shared, shared.store.prove(after, PAGE)).await?,
+        Road::Quick => {
+            in_time(shared.heartbeat().min(QUICK_LIMIT), shared.store.read_log(after, PAGE)).await?
+        }
+        Road::Proof => in_time(shared.heartbeat(), shared.store.prove(after, PAGE)).await?,
     };
     let (entries, more) = match (read, road) {
         (LogRead::Entries { entries, more }, _) => (entries, more),

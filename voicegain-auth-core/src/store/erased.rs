@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, SecretStore,
-    Snapshot, StoreError,
+    ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
+    SecretStore, Snapshot, StoreError,
 };
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
