@@ -18,7 +18,7 @@ use crate::http::{Http, Reply};
 /// The admin token of every gateway here.
 pub const ADMIN_TOKEN: &str = "admin-token-of-a-test";
 /// A master key of no worth.
-const MASTER_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub const MASTER_KEYS: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A gateway that can be killed and started again on the same ports.

@@ -22,7 +22,7 @@ pub enum Servers {
         /// The primary.
         primary: Postgres,
         /// The standby.
-        standby: Option<Postgres>,
+        standby: Option<Box<Postgres>>,
         /// Whether the primary's disk can be filled.
         small_disk: bool,
     },
@@ -71,7 +71,7 @@ impl Servers {
                 };
                 let standby = primary.standby("one")?;
                 primary.set("synchronous_standby_names", "one")?;
-                Ok(Self::Postgres { primary, standby: Some(standby), small_disk })
+                Ok(Self::Postgres { primary, standby: Some(Box::new(standby)), small_disk })
             }
             StoreKind::Postgres => {
                 let primary = Postgres::builder().max_connections(1_000).start()?;

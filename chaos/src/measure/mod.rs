@@ -1,8 +1,12 @@
 //! What the promise costs, and how quickly a change is heard of.
 
+mod counted;
 mod delay;
 mod feeds;
+mod flood;
 mod memory;
+mod steady;
+mod traffic;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +20,10 @@ pub enum Measure {
     Feeds(feeds::Args),
     /// What one web config that lives costs a process that has not loaded it
     Memory(memory::Args),
+    /// What a gateway asks of its store while all is well, after an outage and after a restart
+    Steady(steady::Args),
+    /// What tokens that nobody made cost the store and the good requests beside them
+    Flood(flood::Args),
 }
 
 /// Measures it, and prints a table.
@@ -27,6 +35,8 @@ pub async fn run(what: Measure) -> Result<ExitCode, String> {
         Measure::Delay(args) => delay::run(args).await?,
         Measure::Feeds(args) => feeds::run(args).await?,
         Measure::Memory(args) => memory::run(args).await?,
+        Measure::Steady(args) => steady::run(args).await?,
+        Measure::Flood(args) => flood::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -107,7 +107,7 @@ async fn server(world: &World, dice: &mut Dice) -> Result<(), String> {
     let from = world.recorder.now();
     let what = match &world.servers {
         Servers::Postgres { primary, standby, small_disk } => {
-            postgres(primary, standby.as_ref(), *small_disk, length, dice).await
+            postgres(primary, standby.as_deref(), *small_disk, length, dice).await
         }
         Servers::Etcd(cluster) => etcd(cluster, length, dice).await,
     };
