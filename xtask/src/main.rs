@@ -137,15 +137,7 @@ fn simulation() -> Outcome {
 
 fn planted_faults() -> Outcome {
     heading("faults planted in the code");
-    run(cargo().args([
-        "run",
-        "--locked",
-        "--release",
-        "-p",
-        "voicegain-auth-simulation",
-        "--bin",
-        "planted-faults",
-    ]))
+    run(cargo().args(["run", "--locked", "-p", "voicegain-auth-simulation", "--bin", "planted-faults"]))
 }
 
 fn chaos(minutes: &str) -> Outcome {
