@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
 use voicegain_auth_core::store::{
-    ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Snapshot,
+    Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, Snapshot,
 };
 use voicegain_auth_core::{
     Caller, ChangeFeed, CreateRequest, Identity, Issued, Issuer, MemoryStore, NewWebConfig, Policy, Secret,
@@ -41,6 +41,14 @@ impl SecretStore for TestStore {
         self.inner.load(id).await
     }
 
+    async fn load_page(
+        &self,
+        after: Option<WebConfigId>,
+        limit: usize,
+    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+        self.inner.load_page(after, limit).await
+    }
+
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
         self.inner.list(query).await
     }
@@ -60,6 +68,10 @@ impl SecretStore for TestStore {
     async fn delete(&self, id: WebConfigId) -> Result<Revision, StoreError> {
         self.inner.delete(id).await
     }
+
+    async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
+        self.inner.end(scope).await
+    }
 }
 
 impl ChangeFeed for TestStore {
@@ -69,6 +81,10 @@ impl ChangeFeed for TestStore {
 
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
         self.inner.read_log(after, limit).await
+    }
+
+    async fn prove(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
+        self.inner.prove(after, limit).await
     }
 
     async fn changed(&self, seen: Revision) {
