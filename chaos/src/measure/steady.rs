@@ -107,7 +107,6 @@ impl Site {
     async fn at_rest(&self, gateway: &Arc<Gateway>, seconds: u64) -> Result<Column, String> {
         let over = Arc::new(AtomicBool::new(false));
         let tasks = keep_asking(gateway, &self.made, self.connections, Duration::from_millis(1), &over);
-        sleep(Duration::from_secs(1)).await;
         let (before, begun) = (self.counted.calls()?, Instant::now());
         sleep(Duration::from_secs(seconds)).await;
         let calls = self.counted.calls()?.since(&before);

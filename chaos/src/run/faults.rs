@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use simulation::history::{Event, Fault as Recorded};
 use test_servers::{EtcdCluster, Fault, Postgres, ServerError, Shutdown};
@@ -107,12 +107,42 @@ async fn server(world: &World, dice: &mut Dice) -> Result<(), String> {
     let from = world.recorder.now();
     let what = match &world.servers {
         Servers::Postgres { primary, standby, small_disk } => {
-            postgres(primary, standby.as_deref(), *small_disk, length, dice).await
+            let what = postgres(primary, standby.as_deref(), *small_disk, length, dice).await;
+            let follows = standby
+                .as_deref()
+                .map_or(Ok(()), |standby| block_in_place(|| standby_follows(primary, standby)));
+            follows.and(what)
         }
         Servers::Etcd(cluster) => etcd(cluster, length, dice).await,
     };
     let what = what.map_err(|error| error.to_string())?;
     world.fault(None, from, what, false);
+    Ok(())
+}
+
+/// Waits until the standby follows again, without which nothing can be committed. One that cannot, as after a crash of the
+/// primary that it had more of, is made asynchronous: nothing fails over in a run.
+fn standby_follows(primary: &Postgres, standby: &Postgres) -> Result<(), ServerError> {
+    const FOLLOWS: &str = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+    if primary.execute("SHOW synchronous_standby_names")?.is_empty() {
+        return Ok(());
+    }
+    for attempt in 0..2 {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(5) {
+            if primary.execute(FOLLOWS).is_ok_and(|count| count == "1") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        if attempt == 0 {
+            standby.kill()?;
+            standby.start_again()?;
+        } else {
+            println!("the standby cannot follow any more: from here on without");
+            primary.set("synchronous_standby_names", "")?;
+        }
+    }
     Ok(())
 }
 

@@ -89,13 +89,17 @@ fn found(workspace: &Path, fault: Option<&Fault>, args: &Args) -> Result<(bool, 
         None => simulation.args(["--schedules", "100000", "--cache", "5000", "--races", "50"]),
         Some(Level::Machine) => simulation.args(["--schedules".to_owned(), machine.to_string()]),
         Some(Level::Cache) => simulation.args(["--cache".to_owned(), cache.to_string()]),
+        Some(Level::Interleavings) => simulation.arg("--interleavings"),
         Some(Level::Race) => simulation.args(["--races".to_owned(), races.to_string()]),
     };
     let Output { status, stdout, stderr } = in_workspace(&mut simulation, workspace).output()?;
     let said = String::from_utf8_lossy(&stdout);
-    let line = |start: &str| said.lines().map(str::trim).find(|line| line.contains(start));
-    let after = line(" schedules in ").and_then(|line| line.split(" in ").next()).unwrap_or("nothing run");
-    let findings = line("findings: ").unwrap_or_default().trim_start_matches("findings: ");
+    let line = |part: &str| said.lines().map(str::trim).find(|line| line.contains(part));
+    let after = line(" schedules in ")
+        .and_then(|line| line.split(" in ").next())
+        .unwrap_or("all interleavings until then");
+    let findings = line("findings: ").or_else(|| line("finding: ")).unwrap_or_default();
+    let findings = findings.trim_start_matches("findings: ").trim_start_matches("finding: ");
     match status.code() {
         Some(0) => Ok((false, format!("after {after}"))),
         Some(1) if !findings.is_empty() => Ok((true, format!("after {after}: {findings}"))),
