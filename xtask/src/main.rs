@@ -37,6 +37,9 @@ const LIBRARIES: [(&str, &[&str]); 5] = [
     ("voicegain-auth-console", &[]),
 ];
 
+/// Both gateways with the store that needs protoc.
+const GATEWAYS_WITH_ETCD: &str = "voicegain-gateway/etcd,voicegain-gateway-actix/etcd";
+
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
@@ -113,10 +116,9 @@ fn output(command: &mut Command) -> Result<String, String> {
 
 /// Builds both gateways, with every store.
 fn gateways() -> Outcome {
-    let features = "voicegain-gateway/etcd,voicegain-gateway-actix/etcd";
     run(cargo()
         .args(["build", "--locked", "-p", "voicegain-gateway", "-p", "voicegain-gateway-actix"])
-        .args(["--features", features]))
+        .args(["--features", GATEWAYS_WITH_ETCD]))
 }
 
 fn gateway_binaries() -> Result<[PathBuf; 2], String> {
@@ -174,6 +176,8 @@ fn test() -> Outcome {
     run(cargo()
         .args(["test", "--locked", "--workspace", "--no-fail-fast"])
         .args(["--features", "voicegain-auth-store/postgres,voicegain-auth-store/etcd"])
+        // As they were built above, or they would be built anew without it.
+        .args(["--features", GATEWAYS_WITH_ETCD])
         .env("VOICEGAIN_GATEWAY_BIN", &gateway)
         .env("VOICEGAIN_GATEWAY_ACTIX_BIN", &gateway_actix))?;
     heading("the libraries with all their features");
