@@ -50,6 +50,8 @@ struct Known {
     position: LogPosition,
     /// Whether it lives as of that change.
     living: bool,
+    /// Its generation as of that change, which a log that is read again may have below the highest.
+    generation: Generation,
     /// The highest generation ever seen, in any epoch.
     highest: Generation,
     /// Whether the web config was seen deleted at that generation.
@@ -281,6 +283,7 @@ impl Freshness {
         let lived = std::mem::replace(&mut known.living, true);
         known.position = position;
         known.owner = owner;
+        known.generation = generation;
         known.note_generation(generation);
         self.living = self.living.saturating_add(usize::from(!lived));
     }
@@ -324,7 +327,7 @@ impl Freshness {
             if lived && owners.contains(&known.owner) {
                 known.position = position;
                 known.living = false;
-                known.ended = true;
+                known.note_end(known.generation);
                 self.living = self.living.saturating_sub(1);
                 changed.push(*id);
             }
@@ -420,6 +423,7 @@ impl Freshness {
             epoch,
             position: nowhere,
             living: false,
+            generation: Generation::new(0),
             highest: Generation::new(0),
             ended: false,
             fingerprint: None,

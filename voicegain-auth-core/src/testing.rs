@@ -62,6 +62,8 @@ pub(crate) struct Controls {
     /// The log can be read, but nothing can be proved: an isolated primary.
     pub(crate) no_proofs: AtomicBool,
     pub(crate) proofs: AtomicUsize,
+    /// There always is a hint.
+    pub(crate) cries_wolf: AtomicBool,
     /// How long reading the log takes.
     pub(crate) slow_reads: Mutex<Duration>,
     /// The quick road does not know the last entry.
@@ -99,6 +101,7 @@ impl TestStore {
             log_reads: AtomicUsize::new(0),
             no_proofs: AtomicBool::new(false),
             proofs: AtomicUsize::new(0),
+            cries_wolf: AtomicBool::new(false),
             slow_reads: Mutex::new(Duration::ZERO),
             quick_road_lags: AtomicBool::new(false),
             proof_interval: Mutex::new(Duration::ZERO),
@@ -202,6 +205,9 @@ impl ChangeFeed for TestStore {
     async fn changed(&self, seen: Revision) {
         if self.controls.deaf.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if self.controls.cries_wolf.load(Ordering::SeqCst) {
+            return;
         }
         self.inner().changed(seen).await;
     }

@@ -21,7 +21,6 @@ use crate::store::{self, KeyFile, Opened, StoreProblem};
 const MIN_ADMIN_TOKEN: usize = 16;
 
 /// Everything a gateway serves, and where.
-#[derive(Debug)]
 pub struct Setup {
     /// For the main port.
     pub gateway: Gateway,
@@ -37,6 +36,13 @@ pub struct Setup {
     pub key_file: Option<KeyFile>,
     /// The token of the admin API, if it was generated: to be shown once.
     pub generated_token: Option<String>,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the admin token.
+        f.debug_struct("Setup").field("listener", &self.listener).finish_non_exhaustive()
+    }
 }
 
 /// Why a gateway does not start.

@@ -73,6 +73,8 @@ struct Pace {
     proved: Instant,
     /// Whether somebody waits for a newer one.
     wanted: bool,
+    /// From when on hints are followed: one that led to nothing may be of something that never comes.
+    hints_from: Instant,
 }
 
 impl Pace {
@@ -87,7 +89,7 @@ impl Pace {
                 () = sleep_until(self.proved + wait) => return Road::Proof,
                 () = shared.wanted.notified(), if !self.wanted => self.wanted = true,
                 // Where proofs cost nothing, every answer may as well be one.
-                () = shared.store.changed(applied) => {
+                () = hint(shared, self.hints_from, applied) => {
                     return if interval.is_zero() { Road::Proof } else { Road::Quick };
                 }
             }
@@ -95,19 +97,28 @@ impl Pace {
     }
 }
 
+async fn hint(shared: &Shared, from: Instant, applied: Revision) {
+    sleep_until(from).await;
+    shared.store.changed(applied).await;
+}
+
 async fn follow(shared: Arc<Shared>) {
     let mut backoff = BACKOFF_MIN;
     let mut road = Road::Proof;
-    let mut pace = Pace { proved: Instant::now(), wanted: false };
+    let begin = || Pace { proved: Instant::now(), wanted: false, hints_from: Instant::now() };
+    let mut pace = begin();
     loop {
         let asked = shared.clock.read();
+        let before = shared.status.borrow().applied;
         if road == Road::Proof {
-            pace = Pace { proved: Instant::now(), wanted: false };
+            pace = begin();
         }
         match step(&shared, road, asked).await {
             Ok(Step::Applied) => {
                 if road == Road::Proof {
                     backoff = BACKOFF_MIN;
+                } else if shared.status.borrow().applied == before {
+                    pace.hints_from = Instant::now() + shared.store.proof_interval();
                 }
                 road = pace.rest(&shared).await;
             }
@@ -140,7 +151,10 @@ async fn follow(shared: Arc<Shared>) {
                 });
                 let interval = shared.store.proof_interval();
                 road = match road {
-                    Road::Quick => Road::Proof,
+                    Road::Quick => {
+                        sleep_until(pace.proved + interval).await;
+                        Road::Proof
+                    }
                     Road::Proof => {
                         sleep(backoff.max(interval)).await;
                         backoff = (backoff * 2).min(BACKOFF_MAX);

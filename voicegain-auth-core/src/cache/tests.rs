@@ -382,6 +382,20 @@ async fn c7_forged_tokens_share_proofs_and_do_not_make_them_more_frequent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c5_hints_that_lead_to_nothing_are_followed_no_more_often_than_proofs_are_asked_for() {
+    const INTERVAL: Duration = Duration::from_millis(100);
+    let world = World::new().await;
+    world.rare_proofs(INTERVAL).await;
+    world.controls.cries_wolf.store(true, Ordering::SeqCst);
+    world.create().await;
+    let (before, begun) = (world.controls.log_reads.load(Ordering::SeqCst), std::time::Instant::now());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let reads = world.controls.log_reads.load(Ordering::SeqCst) - before;
+    let allowed = 2 * (begun.elapsed().as_millis() / INTERVAL.as_millis() + 2);
+    assert!(reads as u128 <= allowed, "{reads} reads, {allowed} allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c1_a_bulk_end_ends_a_context_or_an_account_and_nothing_else() {
     let world = World::new().await;
     let verifier = world.verifier(Policy::default());

@@ -202,6 +202,16 @@ fn c3_a_bulk_end_does_not_end_what_a_page_has_shown_from_after_it() {
 }
 
 #[test]
+fn c3_a_bulk_end_that_is_read_again_ends_the_generation_it_ended() {
+    let mut machine = Freshness::new();
+    machine.listed(&page(10, &[(1, 5, 2)], true));
+    // Put at 11, ended at 12, revived at 13, which this page shows already.
+    machine.listed(&page(13, &[(2, 13, 2)], false));
+    machine.apply(&[put(11, 2, 1), ended(12, "context"), put(13, 2, 2)]);
+    assert_eq!(judge(&mut machine, 2, 13, Some(record(13, 2))), KEEP);
+}
+
+#[test]
 fn c4_a_listing_that_breaks_off_leaves_nothing_behind() {
     let mut machine = Freshness::new();
     assert!(!machine.failed());
