@@ -21,6 +21,8 @@ mod keys;
 mod known;
 mod sealed;
 
+// Of the stores that name it; the others only pass it on.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::SealError;
 pub use error::{InvalidLine, MasterKeyError, SealingMismatch};
 pub use keys::MasterKeys;
