@@ -9,7 +9,8 @@ mod steady;
 mod traffic;
 
 use std::process::ExitCode;
-use std::time::Duration;
+
+use crate::run::percentile;
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
@@ -39,12 +40,6 @@ pub async fn run(what: Measure) -> Result<ExitCode, String> {
         Measure::Flood(args) => flood::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The value below which this share of the sorted values lie.
-fn percentile(sorted: &[Duration], share: f64) -> Duration {
-    let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(rank.saturating_sub(1).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 fn text(error: impl std::fmt::Display) -> String {

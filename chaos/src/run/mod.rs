@@ -26,6 +26,7 @@ use self::configs::Configs;
 use self::exchanges::Sort;
 use self::recorder::Recorder;
 use self::report::Summary;
+pub(crate) use self::report::percentile;
 use crate::dice::Dice;
 use crate::gateway::Gateway;
 use crate::http::Http;
