@@ -68,12 +68,6 @@ pub(crate) struct Ended {
     pub(crate) ended: u64,
 }
 
-/// How many secrets were sealed anew.
-#[derive(Serialize)]
-pub(crate) struct Resealed {
-    pub(crate) resealed: u64,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {

@@ -16,11 +16,11 @@ use voicegain_auth_core::store::{ListQuery, Scope, StoreError};
 use voicegain_auth_core::{CreateRequest, IssueError, Issuer, Secret, WebConfigId, WebConfigPatch};
 use zeroize::Zeroizing;
 
-use crate::answer::{Created, Ended, Page, Record, Regenerated, Resealed, json};
+use crate::answer::{Created, Ended, Page, Record, Regenerated, json};
 use crate::fields::Fields;
 use crate::parameters;
 use crate::refusal::Refusal;
-use crate::reseal::Reseal;
+use crate::reseal::{Reseal, Resealed};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -187,13 +187,14 @@ pub(crate) async fn reseal(
     Fields::read(&body(request).await?, &[])?;
     let reseal = reseal.ok_or_else(Refusal::not_sealed)?;
     match reseal.run().await {
-        Ok(resealed) => {
-            tracing::info!(resealed, "secrets were sealed anew");
-            Ok(json(StatusCode::OK, &Resealed { resealed }))
+        Ok(done) => {
+            let Resealed { resealed, skipped, retired } = &done;
+            tracing::info!(resealed, skipped, ?retired, "secrets were sealed anew");
+            Ok(json(StatusCode::OK, &done))
         }
         Err(error) => {
             tracing::error!(error = error.chain(), "secrets could not be sealed anew");
-            Err(Refusal::unavailable("Not every secret was sealed anew; see the log, and ask again."))
+            Err(Refusal::unavailable("Not everything was sealed anew; see the log, and ask again."))
         }
     }
 }

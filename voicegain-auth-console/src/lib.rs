@@ -13,4 +13,5 @@ mod router;
 mod utc;
 
 pub use admin_token::{AdminToken, InvalidAdminToken};
+pub use reseal::Resealed;
 pub use router::{AdminApi, AdminApiBuilder};

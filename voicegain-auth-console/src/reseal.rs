@@ -3,11 +3,23 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::Serialize;
 use voicegain_auth_core::StoreError;
 
-type Resealing = Pin<Box<dyn Future<Output = Result<u64, StoreError>> + Send>>;
+/// What became of a store's secrets when they were sealed anew, and of its master keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Resealed {
+    /// How many secrets were sealed anew.
+    pub resealed: u64,
+    /// How many could not be opened, and were left as they are.
+    pub skipped: u64,
+    /// The ids of the master keys that the store does not need any more.
+    pub retired: Vec<String>,
+}
 
-/// Seals every secret of the store anew, and answers how many it was.
+type Resealing = Pin<Box<dyn Future<Output = Result<Resealed, StoreError>> + Send>>;
+
+/// Seals every secret of the store anew.
 #[derive(Clone)]
 pub(crate) struct Reseal(Arc<dyn Fn() -> Resealing + Send + Sync>);
 
@@ -15,7 +27,7 @@ impl Reseal {
     pub(crate) fn new<F, R>(reseal: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
-        R: Future<Output = Result<u64, StoreError>> + Send + 'static,
+        R: Future<Output = Result<Resealed, StoreError>> + Send + 'static,
     {
         Self(Arc::new(move || Box::pin(reseal())))
     }

@@ -15,7 +15,7 @@ use voicegain_auth_core::{Issuer, StoreError};
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
 use crate::refusal::Refusal;
-use crate::reseal::Reseal;
+use crate::reseal::{Reseal, Resealed};
 use crate::{handlers, probes};
 
 /// The admin API.
@@ -70,12 +70,13 @@ impl AdminApiBuilder {
         self
     }
 
-    /// What `POST /api/master-keys/reseal` does: seals every secret of the store anew under the first master key, and
-    /// answers how many it was. Without it the store counts as one that does not seal, and the answer is 409.
+    /// What `POST /api/master-keys/reseal` does: seals every secret of the store anew under the first master key and, if
+    /// none had to be skipped, has the store forget the keys that are not in use any more. Without it the store counts
+    /// as one that does not seal, and the answer is 409.
     pub fn reseal<F, R>(mut self, reseal: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
-        R: Future<Output = Result<u64, StoreError>> + Send + 'static,
+        R: Future<Output = Result<Resealed, StoreError>> + Send + 'static,
     {
         self.served.reseal = Some(Reseal::new(reseal));
         self

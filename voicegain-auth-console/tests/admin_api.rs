@@ -11,7 +11,7 @@ use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-use voicegain_auth_console::{AdminApi, AdminToken};
+use voicegain_auth_console::{AdminApi, AdminToken, Resealed};
 use voicegain_auth_core::{Issuer, MemoryStore, SecretCache, StoreError};
 
 const TOKEN: &str = "the-admin-token-of-these-tests";
@@ -527,7 +527,7 @@ async fn m1_what_has_ended_is_as_if_deleted() {
 }
 
 /// A router whose store seals anew what this says.
-async fn resealing(resealed: impl Fn() -> Result<u64, StoreError> + Send + Sync + 'static) -> Api {
+async fn resealing(resealed: impl Fn() -> Result<Resealed, StoreError> + Send + Sync + 'static) -> Api {
     let api = Api::new().await;
     let builder = AdminApi::builder(api.issuer.clone(), AdminToken::new(TOKEN).unwrap());
     let router = builder.reseal(move || std::future::ready(resealed())).build();
@@ -537,8 +537,14 @@ async fn resealing(resealed: impl Fn() -> Result<u64, StoreError> + Send + Sync 
 #[tokio::test]
 async fn secrets_are_sealed_anew_if_the_store_seals() {
     let reseal = "/api/master-keys/reseal";
-    let sealed = resealing(|| Ok(7)).await.call("POST", reseal, "").await;
-    assert_eq!((sealed.status.as_u16(), sealed.json()), (200, json!({"resealed": 7})));
+    let all = || Ok(Resealed { resealed: 7, skipped: 0, retired: vec!["old".to_owned()] });
+    let sealed = resealing(all).await.call("POST", reseal, "").await;
+    let answer = json!({"resealed": 7, "skipped": 0, "retired": ["old"]});
+    assert_eq!((sealed.status.as_u16(), sealed.json()), (200, answer));
+    let some = || Ok(Resealed { resealed: 7, skipped: 1, retired: Vec::new() });
+    let sealed = resealing(some).await.call("POST", reseal, "").await;
+    let answer = json!({"resealed": 7, "skipped": 1, "retired": []});
+    assert_eq!((sealed.status.as_u16(), sealed.json()), (200, answer));
     let failed =
         resealing(|| Err(StoreError::unavailable("a password"))).await.call("POST", reseal, "{}").await;
     let (status, reason, detail) = failed.refusal();

@@ -249,14 +249,14 @@ impl Freshness {
         }
         let listing =
             self.listing.get_or_insert(Listing { start: page.head, after: None, heads: Vec::new() });
-        listing.after = page.living.last().map(|living| living.id);
+        listing.after = page.next;
         if !listing.heads.contains(&page.head) {
             listing.heads.push(page.head);
         }
         if page.head.revision < listing.start.revision {
             listing.start = page.head;
         }
-        if !page.more {
+        if page.next.is_none() {
             let start = listing.start;
             self.applied = Some(start);
             self.unconfirmed = std::mem::take(&mut listing.heads);

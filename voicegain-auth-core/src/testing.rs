@@ -11,7 +11,7 @@ use crate::ids::WebConfigId;
 use crate::secret::Secret;
 use crate::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, MemoryStore, Regenerated, Revision,
-    Scope, SecretStore, Snapshot, StoreError,
+    Scope, SecretStore, Snapshot, StoreError, StoredPage,
 };
 use crate::web_config::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 use crate::{CreateRequest, Issued, Issuer, Policy, SecretCache, Verifier};
@@ -66,6 +66,15 @@ pub(crate) struct Controls {
     pub(crate) cries_wolf: AtomicBool,
     /// How long reading the log takes.
     pub(crate) slow_reads: Mutex<Duration>,
+    /// How long a page of the listing takes.
+    pub(crate) slow_pages: Mutex<Duration>,
+    /// A page of the listing that is not the first leads back to where it began.
+    pub(crate) page_leads_to_itself: AtomicBool,
+    /// How many web configs a page of the listing or of loading ahead holds at most.
+    pub(crate) page: AtomicUsize,
+    pub(crate) pages: AtomicUsize,
+    /// Loading ahead panics.
+    pub(crate) panic_preload: AtomicBool,
     /// The quick road does not know the last entry.
     pub(crate) quick_road_lags: AtomicBool,
     /// How far apart proofs must be; zero at first.
@@ -103,6 +112,11 @@ impl TestStore {
             proofs: AtomicUsize::new(0),
             cries_wolf: AtomicBool::new(false),
             slow_reads: Mutex::new(Duration::ZERO),
+            slow_pages: Mutex::new(Duration::ZERO),
+            page_leads_to_itself: AtomicBool::new(false),
+            page: AtomicUsize::new(usize::MAX),
+            pages: AtomicUsize::new(0),
+            panic_preload: AtomicBool::new(false),
             quick_road_lags: AtomicBool::new(false),
             proof_interval: Mutex::new(Duration::ZERO),
         };
@@ -145,9 +159,10 @@ impl SecretStore for TestStore {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    ) -> Result<Snapshot<StoredPage>, StoreError> {
         self.controls.loads.fetch_add(1, Ordering::SeqCst);
-        self.inner().load_page(after, limit).await
+        assert!(!self.controls.panic_preload.load(Ordering::SeqCst), "as the test wants it");
+        self.inner().load_page(after, limit.min(self.controls.page.load(Ordering::SeqCst))).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
@@ -180,7 +195,15 @@ impl ChangeFeed for TestStore {
         if self.controls.fail_feed.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));
         }
-        self.inner().living(after, limit).await
+        let slow = *self.controls.slow_pages.lock().unwrap();
+        tokio::time::sleep(slow).await;
+        self.controls.pages.fetch_add(1, Ordering::SeqCst);
+        let mut page =
+            self.inner().living(after, limit.min(self.controls.page.load(Ordering::SeqCst))).await?;
+        if after.is_some() && self.controls.page_leads_to_itself.load(Ordering::SeqCst) {
+            page.next = after;
+        }
+        Ok(page)
     }
 
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {

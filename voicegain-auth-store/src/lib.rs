@@ -4,9 +4,13 @@
 pub mod contract;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+#[cfg(feature = "_sealing")]
+mod left_out;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "_sealing")]
 pub mod sealing;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "etcd"))]
+mod supervised;

@@ -111,6 +111,14 @@ impl SealedFixture for Sqlite {
     ) -> Result<Resealed, StoreError> {
         store.reseal(after, limit).await
     }
+
+    async fn retire_keys(store: &SqliteStore) -> Result<Vec<String>, StoreError> {
+        store.retire_keys().await
+    }
+
+    async fn check_keys(store: &SqliteStore, keys: &MasterKeys) -> Result<(), StoreError> {
+        store.check_keys(keys).await
+    }
 }
 
 mod memory {

@@ -21,6 +21,9 @@ pub struct Args {
     /// How many changes
     #[arg(long, default_value_t = 2_000)]
     changes: usize,
+    /// With a third of the load forged, so that proofs are asked for as often as they may be
+    #[arg(long)]
+    forged: bool,
 }
 
 struct Issued {
@@ -69,11 +72,10 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     let mut load = JoinSet::new();
     for gateway in &gateways {
         let good = create(gateway).await?;
-        let forged = format!(
-            "{}.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-            good.jwt.rsplit_once('.').unwrap_or_default().0
-        );
-        for jwt in [good.jwt.clone(), good.jwt, forged] {
+        let signed = good.jwt.rsplit_once('.').unwrap_or_default().0;
+        let forged = format!("{signed}.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        let third = if args.forged { forged } else { good.jwt.clone() };
+        for jwt in [good.jwt.clone(), good.jwt, third] {
             let (gateway, over, sent) = (Arc::clone(gateway), Arc::clone(&over), Arc::clone(&sent));
             load.spawn(async move {
                 let http = Http::default();
@@ -115,9 +117,11 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     refusals.sort_unstable();
     let requests = sent.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
     println!(
-        "{:?}, {} changes, beside them {requests:.0} requests a second, a third of them forged; milliseconds after \
-         Regenerate has returned\n",
-        args.store, args.changes
+        "{:?}, {} changes, beside them {requests:.0} requests a second, {} of them forged; milliseconds after Regenerate \
+         has returned\n",
+        args.store,
+        args.changes,
+        if args.forged { "a third" } else { "none" }
     );
     println!("| on the last of three gateways | p50 | p99 | max |\n| --- | --- | --- | --- |");
     for (name, delays) in

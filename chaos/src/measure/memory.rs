@@ -3,7 +3,7 @@ use std::fs;
 use tokio::time::{Duration, sleep};
 use voicegain_auth_core::store::{
     Ended, EntryId, ListQuery, Living, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
-    Snapshot,
+    Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
     AccountId, ChangeFeed, ContextId, Generation, NewWebConfig, Secret, SecretCache, SecretStore, StoreError,
@@ -37,11 +37,7 @@ impl SecretStore for MadeUp {
     async fn load(&self, _: WebConfigId) -> Result<Snapshot<Option<StoredWebConfig>>, StoreError> {
         none()
     }
-    async fn load_page(
-        &self,
-        _: Option<WebConfigId>,
-        _: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    async fn load_page(&self, _: Option<WebConfigId>, _: usize) -> Result<Snapshot<StoredPage>, StoreError> {
         none()
     }
     async fn list(&self, _: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
@@ -70,24 +66,33 @@ fn number(id: WebConfigId) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
+fn web_config(number: u64) -> WebConfigId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    WebConfigId::from_bytes(bytes)
+}
+
 impl ChangeFeed for MadeUp {
     async fn living(&self, after: Option<WebConfigId>, limit: usize) -> Result<LivingPage, StoreError> {
         let first = after.map_or(0, |id| number(id) + 1);
         let last = (first + limit as u64).min(self.args.web_configs);
         let living = (first..last).map(|number| {
-            let mut id = [0; 16];
-            id[..8].copy_from_slice(&number.to_be_bytes());
             let context = number / self.args.in_a_context;
             let parsed = |text: String| text.parse().map_err(StoreError::damaged);
             let account_id: AccountId = parsed(format!("account-{}", context / 10))?;
             let context_id: ContextId = format!("context-{context}").parse().map_err(StoreError::damaged)?;
-            let id = WebConfigId::from_bytes(id);
-            Ok(Living { id, position: HEAD, generation: Generation::FIRST, account_id, context_id })
+            Ok(Living {
+                id: web_config(number),
+                position: HEAD,
+                generation: Generation::FIRST,
+                account_id,
+                context_id,
+            })
         });
         Ok(LivingPage {
             head: HEAD,
             living: living.collect::<Result<_, StoreError>>()?,
-            more: last < self.args.web_configs,
+            next: (last < self.args.web_configs).then(|| web_config(last - 1)),
         })
     }
     async fn read_log(&self, _: LogPosition, _: usize) -> Result<LogRead, StoreError> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BINARY, Gateway, failure, failure_with, wait_until, without_variables};
 
@@ -22,52 +22,110 @@ pub fn own_file(path: &Path, text: &str) {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+/// The answer to a request to seal everything anew.
+pub fn resealed(gateway: &Gateway) -> Value {
+    let (status, answer) = gateway.admin("POST", "/api/master-keys/reseal", None);
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
 #[test]
 fn sighup_reads_the_master_keys_again() {
     let place = tempfile::TempDir::new().unwrap();
     let path = |name: &str| place.path().join(name);
     let (keys, log) = (path("master.keys"), path("log"));
     let url = format!("sqlite://{}", path("store.db").display());
-    own_file(&keys, KEYS[0]);
+    let [old, new] = KEYS;
+    own_file(&keys, old);
     let command = Command::new(BINARY);
     let args = ["--master-key-file", keys.to_str().unwrap()];
     let mut gateway = Gateway::launch(command, &url, &args, File::create(&log).unwrap().into());
-    let logged = |what: &str| fs::read_to_string(&log).unwrap().contains(what);
-    let resealed = || {
-        let (status, answer) = gateway.admin("POST", "/api/master-keys/reseal", None);
-        assert_eq!(status, 200, "{answer}");
-        answer["resealed"].as_u64().unwrap()
+    // How often something is in the log.
+    let logged = |what: &str| fs::read_to_string(&log).unwrap().matches(what).count();
+    let (read_again, kept) = ("the master keys were read again", "the master keys stay as they are");
+    let works = |gateway: &Gateway| {
+        let (_, token) = gateway.create();
+        assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200);
+        token
     };
-    let (_, token) = gateway.create();
+    let nothing = json!({"resealed": 0, "skipped": 0, "retired": []});
+    let token = works(&gateway);
     assert!(!path("store.db.key").exists(), "there is no need for another key");
-    assert_eq!(resealed(), 0, "everything is under the first key");
+    assert_eq!(resealed(&gateway), nothing, "everything is under the first key");
 
     own_file(&keys, "old:hush");
     gateway.signal("-HUP");
-    wait_until("an error", || logged("the master keys stay as they are"));
-    assert!(!logged("hush"));
-    assert_eq!(
-        (resealed(), gateway.get("/v1/x", &token, &[]).status),
-        (0, 200),
-        "it goes on with the old keys"
-    );
-    gateway.create();
-
-    own_file(&keys, &format!("{}\n{}\n", KEYS[1], KEYS[0]));
+    wait_until("an error", || logged(kept) == 1);
+    assert_eq!((logged("hush"), logged("send SIGHUP again")), (0, 1));
+    assert_eq!(resealed(&gateway), nothing, "it goes on with the old key");
+    works(&gateway);
+    own_file(&keys, new);
     gateway.signal("-HUP");
-    wait_until("the new key", || logged("the master keys were read again"));
-    assert_eq!(resealed(), 2);
-    assert_eq!(resealed(), 0);
+    wait_until("an error", || logged(kept) == 2);
+    assert_eq!(logged("were not given: old"), 1);
+    assert_eq!(resealed(&gateway), nothing, "it goes on with the old key, which is in use");
+    works(&gateway);
+
+    for (number, lines) in [(1, [old, new]), (2, [new, old])] {
+        own_file(&keys, &lines.join("\n"));
+        gateway.signal("-HUP");
+        wait_until("the new key", || logged(read_again) == number);
+        works(&gateway);
+    }
+    own_file(&keys, new);
+    gateway.signal("-HUP");
+    wait_until("an error", || logged(kept) == 3);
+    assert_eq!(logged("were not given: old"), 2, "nothing has been sealed anew");
+    assert_eq!(resealed(&gateway), json!({"resealed": 4, "skipped": 0, "retired": ["old"]}));
+    assert_eq!(resealed(&gateway), nothing);
+    own_file(&keys, old);
+    gateway.signal("-HUP");
+    wait_until("an error", || logged(kept) == 4);
+    assert_eq!(logged("were not given: new"), 1);
+    works(&gateway);
+    own_file(&keys, new);
+    gateway.signal("-HUP");
+    wait_until("the new key alone", || logged(read_again) == 3);
+    works(&gateway);
     gateway.terminate();
     assert!(gateway.process.wait().unwrap().success());
 
-    own_file(&keys, KEYS[1]);
     let gateway = Gateway::with_store(&url, &args);
     assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200, "the old key is of no more use");
     drop(gateway);
-    own_file(&keys, &KEYS[0].replace("old", "other"));
+    own_file(&keys, old);
     let said = failure(&["--store", &url, "--master-key-file", keys.to_str().unwrap()]);
-    assert!(said.contains("none of the master keys given is known") && said.contains("new"), "{said}");
+    let parts =
+        ["master keys that were not given: new. Give them too", "the keys come from --master-key-file"];
+    assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+}
+
+/// What a process that was left behind cannot open stays as it is, and with it the key that it is under.
+#[test]
+fn what_cannot_be_sealed_anew_is_skipped_and_nothing_is_retired() {
+    let place = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let url = format!("sqlite://{}", path("store.db").display());
+    let (keys, keys_ahead, log) = (path("master.keys"), path("ahead.keys"), path("log"));
+    let [old, new] = KEYS;
+    own_file(&keys, old);
+    own_file(&keys_ahead, &[new, old].join("\n"));
+    let args = ["--master-key-file", keys.to_str().unwrap()];
+    let behind = Gateway::launch(Command::new(BINARY), &url, &args, File::create(&log).unwrap().into());
+    let logged = |what: &str| fs::read_to_string(&log).unwrap().contains(what);
+    let (_, token) = behind.create();
+    let ahead = Gateway::with_store(&url, &["--master-key-file", keys_ahead.to_str().unwrap()]);
+    let (id, newer) = ahead.create();
+
+    assert_eq!(resealed(&behind), json!({"resealed": 0, "skipped": 1, "retired": []}));
+    assert!(logged(&id) && logged("under the master key new, which this process does not have"));
+    assert_eq!(behind.get("/v1/x", &token, &[]).status, 200);
+    assert_eq!(ahead.get("/v1/x", &newer, &[]).status, 200);
+    own_file(&keys, &[new, old].join("\n"));
+    behind.signal("-HUP");
+    wait_until("the new key", || logged("the master keys were read again"));
+    assert_eq!(resealed(&behind), json!({"resealed": 1, "skipped": 0, "retired": ["old"]}));
+    assert_eq!([&token, &newer].map(|token| behind.get("/v1/x", token, &[]).status), [200; 2]);
 }
 
 #[test]
@@ -137,6 +195,25 @@ fn a_key_file_is_made_beside_a_new_database() {
     assert!(said.contains("--leeway must"), "with the keys in the environment it would start: {said}");
 }
 
+/// Of two that start at once on a new database, one makes the key file and the other reads it.
+#[test]
+fn gateways_that_start_at_once_share_the_key_file() {
+    for _ in 0..4 {
+        let place = tempfile::TempDir::new().unwrap();
+        let url = format!("sqlite://{}", place.path().join("store.db").display());
+        let [one, two] = std::thread::scope(|scope| {
+            [(); 2]
+                .map(|()| scope.spawn(|| Gateway::with_store(&url, &[])))
+                .map(|starting| starting.join().unwrap())
+        });
+        let (_, token) = one.create();
+        assert_eq!([&one, &two].map(|gateway| gateway.get("/v1/x", &token, &[]).status), [200; 2]);
+        let files = fs::read_dir(place.path()).unwrap().map(|file| file.unwrap().file_name());
+        let keys = files.filter(|name| name.to_string_lossy().contains(".key")).count();
+        assert_eq!(keys, 1, "nothing is left beside the key file");
+    }
+}
+
 #[test]
 fn a_plain_database_stays_plain_or_is_sealed_as_is_said() {
     let place = tempfile::TempDir::new().unwrap();
@@ -180,10 +257,12 @@ fn what_is_wrong_with_master_keys_is_said_without_them() {
     own_file(&place.path().join("wrong"), "key-1:hush");
     own_file(&place.path().join("open"), KEYS[0]);
     fs::set_permissions(path("open"), Permissions::from_mode(0o644)).unwrap();
+    assert!(Command::new("mkfifo").args(["-m", "600", &path("pipe")]).status().unwrap().success());
     for (file, said) in [
         ("nothing", "there is no key file"),
         ("wrong", "line 1 is no master key"),
         ("open", "is open to other users (mode 0644): chmod 600"),
+        ("pipe", "is not a regular file"),
     ] {
         let text = failure(&["--store", &url, "--master-key-file", &path(file)]);
         assert!(text.contains("--master-key-file: ") && text.contains(said), "{text}");
@@ -213,5 +292,5 @@ fn master_keys_may_come_from_the_environment() {
     assert!(!place.path().join("store.db.key").exists());
     let gateway = start(&KEYS.map(str::to_owned).into_iter().rev().collect::<Vec<_>>().join(","));
     assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200);
-    assert_eq!(gateway.admin("POST", "/api/master-keys/reseal", None), (200, json!({"resealed": 1})));
+    assert_eq!(resealed(&gateway), json!({"resealed": 1, "skipped": 0, "retired": ["old"]}));
 }

@@ -17,6 +17,7 @@ pub mod gate;
 mod gateway;
 pub mod head;
 pub mod logging;
+pub mod master_keys;
 mod refusal;
 pub mod server;
 pub mod setup;

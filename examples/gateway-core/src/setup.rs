@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::Router;
 use base64::Engine as _;
@@ -15,7 +16,8 @@ use voicegain_auth_store::sqlite::SqliteStore;
 use crate::cli::Args;
 use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
 use crate::gateway::Gateway;
-use crate::store::{self, KeyFile, Opened, StoreProblem};
+use crate::master_keys::{self, KeyFile};
+use crate::store::{self, Opened, StoreProblem};
 
 /// The fewest characters of an admin token.
 const MIN_ADMIN_TOKEN: usize = 16;
@@ -103,7 +105,7 @@ impl Setup {
         let listener = listen("--listen", args.listen)?;
         let admin_listener = listen("--admin-listen", args.admin_listen)?;
 
-        let Opened { cache, sqlite, reseal, key_file } = store::open(args).await?;
+        let Opened { cache, sqlite, sealed, key_file } = store::open(args).await?;
         let cache = cache
             .max_revocation_delay(args.max_revocation_delay)
             .capacity(args.max_cached)
@@ -114,8 +116,8 @@ impl Setup {
         for name in &args.admin_host {
             admin = admin.allow_host(name);
         }
-        if let Some(reseal) = reseal {
-            admin = admin.reseal(reseal);
+        if let Some(sealed) = sealed {
+            admin = admin.reseal(move || master_keys::reseal(Arc::clone(&sealed)));
         }
         let gateway = Gateway::new(Verifier::new(cache, policy), issuer, forwarder, args.max_body_bytes);
         let admin_listener = TcpListener::from_std(admin_listener)

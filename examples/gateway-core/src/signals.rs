@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::KeyFile;
+use crate::master_keys::KeyFile;
 
 /// How long requests under way may take to finish.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -36,13 +36,9 @@ fn reload_on_hangup(key_file: Option<KeyFile>) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            let Some(key_file) = key_file.clone() else {
-                tracing::info!("SIGHUP: there is no master key file to read again");
-                continue;
-            };
-            // Files block.
-            if tokio::task::spawn_blocking(move || key_file.reload()).await.is_err() {
-                tracing::error!("reading the master keys again has failed");
+            match &key_file {
+                Some(key_file) => key_file.reload().await,
+                None => tracing::info!("SIGHUP: there is no master key file to read again"),
             }
         }
     });

@@ -1,18 +1,16 @@
-//! The store that a gateway's flags name, and the keys that its secrets are sealed under.
+//! The store that a gateway's flags name.
 
 use std::error::Error;
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::sync::Arc;
 
-use voicegain_auth_core::{MemoryStore, SecretCache, SecretCacheBuilder, StoreError, WebConfigId};
-use voicegain_auth_store::sealing::{MasterKeyError, MasterKeys, Resealed, Sealing, SealingMismatch};
+use voicegain_auth_core::store::{ChangeFeed, SecretStore};
+use voicegain_auth_core::{MemoryStore, SecretCache, SecretCacheBuilder, StoreError};
+use voicegain_auth_store::sealing::{MasterKeyError, SealingMismatch};
 use voicegain_auth_store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::cli::Args;
-
-/// How many secrets are sealed anew at a time.
-const RESEAL_PAGE: usize = 100;
+use crate::master_keys::{GivenKeys, KeyFile, SealedStore};
 
 /// A store that is open.
 pub(crate) struct Opened {
@@ -20,22 +18,10 @@ pub(crate) struct Opened {
     pub(crate) cache: SecretCacheBuilder,
     /// The store itself, if it is in a file.
     pub(crate) sqlite: Option<SqliteStore>,
-    /// Seals all secrets anew, if the store seals any.
-    pub(crate) reseal: Option<Reseal>,
+    /// The store again, if it seals its secrets.
+    pub(crate) sealed: Option<Arc<dyn SealedStore>>,
     /// The file that the master keys come from.
     pub(crate) key_file: Option<KeyFile>,
-}
-
-pub(crate) type Reseal = Box<dyn Fn() -> Resealing + Send + Sync>;
-pub(crate) type Resealing = Pin<Box<dyn Future<Output = Result<u64, StoreError>> + Send>>;
-
-/// Master keys that can be read again from where they came from.
-#[derive(Debug, Clone)]
-pub struct KeyFile {
-    path: PathBuf,
-    keys: MasterKeys,
-    /// Whether this process has made the file.
-    made: bool,
 }
 
 /// Why a store cannot be used. None of it shows a password or a key.
@@ -99,35 +85,6 @@ pub enum StoreProblem {
     SealExisting,
 }
 
-impl KeyFile {
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether it was made by this process, and there is no copy of it yet.
-    #[must_use]
-    pub fn is_new(&self) -> bool {
-        self.made
-    }
-
-    /// Reads the keys again and seals and opens with them from now on; if something is wrong with them, with the
-    /// present ones as before. Says in the log which it was.
-    pub fn reload(&self) {
-        let file = self.path.display();
-        match self.keys.reload_file(&self.path) {
-            Ok(()) => {
-                tracing::info!(%file, key_ids = ?self.keys.key_ids(), "the master keys were read again")
-            }
-            Err(error) => {
-                let error = chain(&error);
-                tracing::error!(%file, error, "the master keys stay as they are: they could not be read again");
-            }
-        }
-    }
-}
-
 /// Opens the store on the current runtime, which it goes on to use.
 pub(crate) async fn open(args: &Args) -> Result<Opened, StoreProblem> {
     let url = args.store.as_str();
@@ -139,7 +96,7 @@ pub(crate) async fn open(args: &Args) -> Result<Opened, StoreProblem> {
         Some("sqlite") if url.starts_with("sqlite://") => sqlite(url.trim_start_matches("sqlite://"), args),
         Some("memory") if url == "memory:" => {
             let store = MemoryStore::new().map_err(StoreProblem::Memory)?;
-            Ok(Opened { cache: SecretCache::builder(store), sqlite: None, reseal: None, key_file: None })
+            Ok(Opened { cache: SecretCache::builder(store), sqlite: None, sealed: None, key_file: None })
         }
         Some("postgres" | "postgresql") => postgres(url, args).await,
         Some("etcd" | "etcds") => etcd(url, args).await,
@@ -156,39 +113,28 @@ fn sqlite(file: &str, args: &Args) -> Result<Opened, StoreProblem> {
         return Err(StoreProblem::NoFile);
     }
     let file = Path::new(file);
-    let (sealing, key_file) = match given(args)? {
+    let keys = match GivenKeys::by_flags(args)? {
         Some(given) => given,
-        None => {
-            let key_file = beside(file, args)?;
-            (key_file.keys.clone().into(), Some(key_file))
-        }
+        None => GivenKeys::beside(file, args)?,
     };
-    let store = SqliteOptions::new()
-        .seal_existing(args.seal_existing)
-        .open(file, sealing.clone())
-        .map_err(StoreProblem::open)?;
-    let reseal =
-        resealing(
-            &sealing,
-            store.clone(),
-            |store, after| async move { store.reseal(after, RESEAL_PAGE).await },
-        );
-    Ok(Opened { cache: SecretCache::builder(store.clone()), sqlite: Some(store), reseal, key_file })
+    let options = SqliteOptions::new().seal_existing(args.seal_existing);
+    let store = options.open(file, keys.sealing.clone()).map_err(StoreProblem::open)?;
+    Ok(Opened { sqlite: Some(store.clone()), ..opened(store, keys) })
+}
+
+/// What is the same for all stores that can seal.
+fn opened<S: SecretStore + ChangeFeed + SealedStore + Clone>(store: S, keys: GivenKeys) -> Opened {
+    let (sealed, key_file) = keys.of(Arc::new(store.clone()));
+    Opened { cache: SecretCache::builder(store), sqlite: None, sealed, key_file }
 }
 
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str, args: &Args) -> Result<Opened, StoreProblem> {
     use voicegain_auth_store::postgres::PostgresStore;
 
-    let (sealing, key_file) = given(args)?.ok_or(StoreProblem::NoMasterKeys("postgres"))?;
-    let store = PostgresStore::open(url, sealing.clone()).await.map_err(StoreProblem::open)?;
-    let reseal =
-        resealing(
-            &sealing,
-            store.clone(),
-            |store, after| async move { store.reseal(after, RESEAL_PAGE).await },
-        );
-    Ok(Opened { cache: SecretCache::builder(store), sqlite: None, reseal, key_file })
+    let keys = GivenKeys::by_flags(args)?.ok_or(StoreProblem::NoMasterKeys("postgres"))?;
+    let store = PostgresStore::open(url, keys.sealing.clone()).await.map_err(StoreProblem::open)?;
+    Ok(opened(store, keys))
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -201,15 +147,9 @@ async fn postgres(_url: &str, args: &Args) -> Result<Opened, StoreProblem> {
 async fn etcd(url: &str, args: &Args) -> Result<Opened, StoreProblem> {
     use voicegain_auth_store::etcd::EtcdStore;
 
-    let (sealing, key_file) = given(args)?.ok_or(StoreProblem::NoMasterKeys("etcd"))?;
-    let store = EtcdStore::open(url, sealing.clone()).await.map_err(StoreProblem::open)?;
-    let reseal =
-        resealing(
-            &sealing,
-            store.clone(),
-            |store, after| async move { store.reseal(after, RESEAL_PAGE).await },
-        );
-    Ok(Opened { cache: SecretCache::builder(store), sqlite: None, reseal, key_file })
+    let keys = GivenKeys::by_flags(args)?.ok_or(StoreProblem::NoMasterKeys("etcd"))?;
+    let store = EtcdStore::open(url, keys.sealing.clone()).await.map_err(StoreProblem::open)?;
+    Ok(opened(store, keys))
 }
 
 #[cfg(not(feature = "etcd"))]
@@ -218,78 +158,8 @@ async fn etcd(_url: &str, args: &Args) -> Result<Opened, StoreProblem> {
     Err(StoreProblem::NotBuiltIn { scheme: "etcd", program: args.program, feature: "etcd", needs })
 }
 
-/// How the flags say that secrets are kept, if they do.
-fn given(args: &Args) -> Result<Option<(Sealing, Option<KeyFile>)>, StoreProblem> {
-    if args.plain_secrets {
-        return Ok(Some((Sealing::Plain, None)));
-    }
-    if let Some(path) = &args.master_key_file {
-        let keys = MasterKeys::read_file(path);
-        let keys = keys.map_err(|error| StoreProblem::MasterKeys("--master-key-file", error))?;
-        let key_file = KeyFile { path: path.clone(), keys: keys.clone(), made: false };
-        return Ok(Some((keys.into(), Some(key_file))));
-    }
-    let Some(text) = &args.master_keys else { return Ok(None) };
-    let lines = zeroize::Zeroizing::new(text.replace(',', "\n"));
-    let keys = MasterKeys::parse(&lines);
-    let keys = keys.map_err(|error| StoreProblem::MasterKeys("VOICEGAIN_MASTER_KEYS", error))?;
-    Ok(Some((keys.into(), None)))
-}
-
-/// The key file beside a database. It is made with the database, and before it: two processes may start at once.
-fn beside(file: &Path, args: &Args) -> Result<KeyFile, StoreProblem> {
-    let mut path = file.as_os_str().to_owned();
-    path.push(".key");
-    let path = PathBuf::from(path);
-    let unusable = |error| StoreProblem::MasterKeys("the key file beside the database", error);
-    let is_old = file.exists();
-    if path.exists() {
-        let keys = MasterKeys::read_file(&path).map_err(unusable)?;
-        return Ok(KeyFile { path, keys, made: false });
-    }
-    if is_old {
-        if !args.seal_existing {
-            return Err(StoreProblem::KeyFileMissing { file: file.to_owned(), key_file: path });
-        }
-        // A new key is of no use to a database that is sealed already, and its file would be taken for the lost one.
-        SqliteStore::open(file, Sealing::Plain).map_err(StoreProblem::open)?;
-    }
-    let keys = MasterKeys::generate_file(&path).map_err(unusable)?;
-    tracing::info!(file = %path.display(), "a master key was made");
-    Ok(KeyFile { path, keys, made: true })
-}
-
-/// What seals all secrets of a store anew, page by page.
-fn resealing<S, P>(
-    sealing: &Sealing,
-    store: S,
-    page: impl Fn(S, Option<WebConfigId>) -> P + Copy + Send + Sync + 'static,
-) -> Option<Reseal>
-where
-    S: Clone + Send + Sync + 'static,
-    P: Future<Output = Result<Resealed, StoreError>> + Send + 'static,
-{
-    if matches!(sealing, Sealing::Plain) {
-        return None;
-    }
-    Some(Box::new(move || {
-        let store = store.clone();
-        Box::pin(async move {
-            let (mut after, mut count) = (None, 0);
-            loop {
-                let resealed = page(store.clone(), after).await?;
-                count += resealed.resealed;
-                if !resealed.more {
-                    return Ok(count);
-                }
-                after = resealed.last;
-            }
-        })
-    }))
-}
-
 impl StoreProblem {
-    fn open(error: impl Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn open(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Open(Box::new(error))
     }
 }
@@ -320,7 +190,7 @@ fn explained(error: &(dyn Error + 'static)) -> String {
 }
 
 /// An error with all its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

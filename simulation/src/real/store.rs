@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use voicegain_auth_core::store::{
     self as core, ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, Regenerated, Revision, Scope,
-    SecretStore, Snapshot,
+    SecretStore, Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
     Generation, NewWebConfig, Secret, StoreError, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
@@ -205,16 +205,18 @@ impl SecretStore for Road {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    ) -> Result<Snapshot<StoredPage>, StoreError> {
         let rng = &mut self.choices(LOAD_PAGE);
         self.hop(rng, false).await?;
         let snapshot = {
             let model = self.model();
             let (branch, at) = self.seen(rng, &model);
             let first = after.map_or(0, |after| number(after) + 1);
-            let rows = (first..model.ids).filter_map(|id| Some((id, model.branches[branch].row(id, at)?)));
-            let value = rows.take(limit).map(|(id, row)| Self::stored(&model, id, row)).collect();
-            Snapshot { value, head: Revision::new(at as u64) }
+            let end = (first + limit).min(model.ids);
+            let rows = (first..end).filter_map(|id| Some((id, model.branches[branch].row(id, at)?)));
+            let stored = rows.map(|(id, row)| Self::stored(&model, id, row)).collect();
+            let next = (end < model.ids).then(|| web_config(end - 1));
+            Snapshot { value: StoredPage { stored, next }, head: Revision::new(at as u64) }
         };
         self.hop(rng, false).await?;
         Ok(snapshot)

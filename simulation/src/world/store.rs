@@ -205,14 +205,15 @@ impl Branch {
         at: usize,
     ) -> LivingPage {
         let first = after.map_or(0, |after| number(after) + 1);
-        let mut rest = (first..ids).filter_map(|id| Some((id, self.row(id, at)?)));
-        let living = rest.by_ref().take(limit).map(|(id, row)| {
+        // As a store that steps over what has ended: a page may hold fewer than the limit, even none.
+        let end = (first + limit).min(ids);
+        let living = (first..end).filter_map(|id| Some((id, self.row(id, at)?))).map(|(id, row)| {
             let (account_id, context_id) = owner(row.owner).clone();
             let generation = Generation::new(row.generation);
             Living { id: web_config(id), position: row.position, generation, account_id, context_id }
         });
         let living = living.collect();
-        LivingPage { head: self.position(at), living, more: rest.next().is_some() }
+        LivingPage { head: self.position(at), living, next: (end < ids).then(|| web_config(end - 1)) }
     }
 
     /// The log after an entry, as a server shows it that has the first `at` entries.

@@ -30,6 +30,8 @@ pub(super) struct FeedStatus {
 const PAGE: usize = 1_000;
 /// How long the quick road may take: a proof may be what is missing.
 const QUICK_LIMIT: Duration = Duration::from_secs(1);
+/// How long a page of living web configs may take at least: it proves nothing, so the bound has no say in it.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
@@ -197,7 +199,11 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
     let plan = shared.machine().plan();
     let after = match plan {
         Plan::List { after } => {
-            let page = in_time(shared.heartbeat(), shared.store.living(after, PAGE)).await?;
+            let limit = shared.heartbeat().max(LIST_LIMIT);
+            let page = in_time(limit, shared.store.living(after, PAGE)).await?;
+            if page.next.is_some() && page.next <= after {
+                return Err(StoreError::damaged("a page of living web configs does not lead on to the next"));
+            }
             shared.machine().listed(&page);
             return Ok(Step::Listed);
         }

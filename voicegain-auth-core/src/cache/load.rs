@@ -16,7 +16,7 @@ use crate::store::{Revision, StoreError};
 
 /// How long a web config is left alone after a look-up of it failed (rule C6).
 const PAUSE: Duration = Duration::from_secs(1);
-/// Above this many remembered failures, those that are over are swept out.
+/// Only above this many are failures that are over swept out.
 const SWEEP_ABOVE: usize = 1_024;
 /// How long the store may take to answer a look-up, waiters or not.
 const LOAD_LIMIT: Duration = Duration::from_secs(10);
@@ -38,23 +38,40 @@ enum LookUp {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct LookUps(HashMap<WebConfigId, LookUp>);
+pub(super) struct LookUps {
+    of: HashMap<WebConfigId, LookUp>,
+    /// How many there were after the last sweep. The next is due at twice that, so that each costs what was put in since.
+    swept: usize,
+}
+
+impl LookUps {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Takes out the failures that are over.
+    fn sweep(&mut self, over: impl Fn(Duration) -> bool) {
+        if self.of.len() > SWEEP_ABOVE.max(self.swept.saturating_mul(2)) {
+            self.of.retain(|_, look_up| !matches!(look_up, LookUp::Failed(at) if over(*at)));
+            self.swept = self.of.len();
+        }
+    }
+}
 
 /// Joins the look-up of a web config, or begins one. `None`: one failed just now.
 pub(super) fn join(shared: &Arc<Shared>, id: WebConfigId) -> Option<watch::Receiver<Option<Outcome>>> {
     let now = shared.clock.read().boot;
     let over = |failed: Duration| now.saturating_sub(failed) >= PAUSE;
     let mut look_ups = shared.look_ups();
-    match look_ups.0.get(&id) {
+    match look_ups.of.get(&id) {
         Some(LookUp::Running(outcome)) => return Some(outcome.clone()),
         Some(LookUp::Failed(at)) if !over(*at) => return None,
         _ => {}
     }
-    if look_ups.0.len() > SWEEP_ABOVE {
-        look_ups.0.retain(|_, look_up| !matches!(look_up, LookUp::Failed(at) if over(*at)));
-    }
+    look_ups.sweep(over);
     let (sender, receiver) = watch::channel(None);
-    look_ups.0.insert(id, LookUp::Running(receiver.clone()));
+    look_ups.of.insert(id, LookUp::Running(receiver.clone()));
     let running = Running { shared: Arc::clone(shared), id, sender, outcome: Outcome::Failed };
     // A runtime that is shutting down drops the task right here, and that takes the same lock.
     drop(look_ups);
@@ -142,8 +159,8 @@ impl Drop for Running {
         let failed_at = self.shared.clock.read().boot;
         let mut look_ups = self.shared.look_ups();
         match self.outcome {
-            Outcome::Look => look_ups.0.remove(&self.id),
-            Outcome::Failed => look_ups.0.insert(self.id, LookUp::Failed(failed_at)),
+            Outcome::Look => look_ups.of.remove(&self.id),
+            Outcome::Failed => look_ups.of.insert(self.id, LookUp::Failed(failed_at)),
         };
         drop(look_ups);
         self.sender.send_replace(Some(self.outcome));

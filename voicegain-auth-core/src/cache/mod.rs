@@ -156,7 +156,11 @@ impl SecretCache {
             proof_age: proof.and_then(|proof| now.boot.checked_sub(proof.asked.boot)),
             max_revocation_delay: shared.bound,
             living,
-            cached: shared.records.entry_count(),
+            cached: {
+                // Which counts what was put in and taken out since the last time.
+                shared.records.run_pending_tasks();
+                shared.records.entry_count()
+            },
             preloading: *shared.preloading.borrow(),
             revision: feed.applied,
             problem: feed.problem.clone(),

@@ -15,11 +15,21 @@ const PAGE: usize = 500;
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Says that loading ahead is over, also when a store's panic has ended it.
+struct Preloading(Arc<Shared>);
+
+impl Drop for Preloading {
+    fn drop(&mut self) {
+        self.0.preloading.send_replace(false);
+    }
+}
+
 /// Loads pages until all that live are cached, or the cache is full. Where it fails, requests load what they need as ever.
 pub(super) async fn run(shared: Arc<Shared>) {
+    let preloading = Preloading(shared);
     let mut attempts = 0;
     loop {
-        match all(&shared).await {
+        match all(&preloading.0).await {
             Ok(loaded) => {
                 tracing::info!(loaded, "the web configs were loaded ahead");
                 break;
@@ -34,7 +44,6 @@ pub(super) async fn run(shared: Arc<Shared>) {
             }
         }
     }
-    shared.preloading.send_replace(false);
 }
 
 async fn all(shared: &Shared) -> Result<u64, StoreError> {
@@ -47,13 +56,15 @@ async fn all(shared: &Shared) -> Result<u64, StoreError> {
         let ticket = shared.machine().begin_load();
         let ticket = ticket.ok_or_else(|| StoreError::unavailable("everything is being read anew"))?;
         let page = shared.store.load_page(after, PAGE).await?;
-        let Some(last) = page.value.last() else { break };
-        after = Some(last.config.id);
-        for stored in page.value {
+        for stored in page.value.stored {
             let id = stored.config.id;
             // One that the machine does not let in is loaded again when it is asked for.
             load::commit(shared, ticket, id, page.head, Some(Arc::new(Record::prepare(stored))));
             loaded += 1;
+        }
+        after = page.value.next;
+        if after.is_none() {
+            break;
         }
         yield_now().await;
     }

@@ -1,11 +1,12 @@
 //! The cache against a store that is parked, broken and changed behind its back.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::head::testing::TestHead;
-use crate::testing::World;
-use crate::{Policy, Reason, Secret, SecretStore, Verifier, WebConfigPatch};
+use crate::testing::{Controls, TestStore, World};
+use crate::{Policy, Reason, Secret, SecretCache, SecretStore, Verifier, WebConfigPatch};
 
 async fn verdict(verifier: &Verifier, jwt: &str) -> Result<(), Reason> {
     let head = TestHead::get("/v1/x").bearer(jwt);
@@ -480,6 +481,80 @@ async fn c6_what_was_loaded_ahead_needs_no_look_up() {
     assert_eq!(verdict(&verifier, "e30.e30.e30").await, Err(Reason::InvalidToken));
     until("forgotten", || verifier.cache().see(issued[0].config.id).record.is_none()).await;
     assert_eq!(verdict(&verifier, &issued[0].jwt).await, Err(Reason::InvalidToken));
+}
+
+/// A cache with the shortest bound over a store of three web configs, a page each, and a token for one of them.
+async fn three_pages(setting: impl FnOnce(&Controls)) -> (World, SecretCache, Arc<Controls>) {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.create().await;
+    }
+    let faulty = TestStore::new(world.store.clone());
+    let controls = Arc::clone(&faulty.controls);
+    controls.page.store(1, Ordering::SeqCst);
+    setting(&controls);
+    let builder = SecretCache::builder(faulty).max_revocation_delay(Duration::from_secs(2));
+    (world, builder.preload(true).build().unwrap(), controls)
+}
+
+#[tokio::test(start_paused = true)]
+async fn c7_a_page_of_the_listing_may_take_longer_than_a_proof() {
+    let slow =
+        |by: u64| move |controls: &Controls| *controls.slow_pages.lock().unwrap() = Duration::from_millis(by);
+    let (_world, cache, _) = three_pages(slow(4_900)).await;
+    until("everything is listed and proved", || cache.status().not_ready_since.is_none()).await;
+    assert_eq!(cache.status().living, 3);
+    // But not for ever: the next attempt may find a server that answers.
+    let (_world, cache, controls) = three_pages(slow(5_100)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(cache.status().not_ready_since.is_some());
+    assert_eq!(controls.pages.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c7_a_listing_that_leads_in_a_circle_is_not_followed() {
+    let (_world, cache, controls) = three_pages(|controls| {
+        controls.page_leads_to_itself.store(true, Ordering::SeqCst);
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(cache.status().not_ready_since.is_some());
+    let pages = controls.pages.load(Ordering::SeqCst);
+    assert!((2..300).contains(&pages), "{pages} pages in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_loading_ahead_is_over_also_when_the_store_panics() {
+    let (_world, cache, _) = three_pages(|_| ()).await;
+    until("all are loaded", || cache.status().cached == 3 && !cache.status().preloading).await;
+    let (_world, cache, _) =
+        three_pages(|controls| controls.panic_preload.store(true, Ordering::SeqCst)).await;
+    until("given up", || !cache.status().preloading).await;
+    assert_eq!(cache.status().cached, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_a_look_up_that_nobody_may_wait_for_is_not_begun() {
+    const PLACES: usize = 4_096;
+    let world = World::new().await;
+    world.controls.park_loads(true);
+    let shared = &world.cache.inner.shared;
+    let mut waiting = Vec::new();
+    for number in 0..=PLACES {
+        let id = world.create().await.config.id;
+        let one = super::wait::for_record(shared, id);
+        assert_eq!(matches!(one, super::Waiting::InVain(_)), number == PLACES, "{number}");
+        waiting.push(one);
+    }
+    assert_eq!(shared.look_ups().len(), PLACES);
+    // As soon as there is room again, it is.
+    world.controls.park_loads(false);
+    world.controls.release.add_permits(PLACES);
+    for one in waiting.drain(..PLACES) {
+        assert_eq!(one.await, super::Waited::Look);
+    }
+    let id = world.create().await.config.id;
+    assert_eq!(super::wait::for_record(shared, id).await, super::Waited::Look);
 }
 
 #[test]

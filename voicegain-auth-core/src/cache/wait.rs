@@ -73,13 +73,10 @@ impl Drop for Place {
     }
 }
 
-fn wait<F>(shared: &Arc<Shared>, queue: Queue, future: F) -> Waiting
-where
-    F: Future<Output = Waited> + Send + 'static,
-{
-    let Some(place) = Place::take(shared, queue) else {
-        return Waiting::InVain("too many requests are waiting");
-    };
+const CROWDED: Waiting = Waiting::InVain("too many requests are waiting");
+
+fn wait(place: Place, future: impl Future<Output = Waited> + Send + 'static) -> Waiting {
+    let shared = Arc::clone(&place.0);
     let limit = shared.wait_limit;
     Waiting::Task(shared.runtime.spawn(async move {
         let _place = place;
@@ -88,9 +85,10 @@ where
 }
 
 pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
+    let Some(place) = Place::take(shared, |shared| &shared.waiting_for_proof) else { return CROWDED };
     let mut status = shared.status.subscribe();
     shared.wanted.notify_one();
-    wait(shared, |shared| &shared.waiting_for_proof, async move {
+    wait(place, async move {
         let settled = status.wait_for(|status| {
             (status.proved >= since && !status.proved.is_zero())
                 || (status.failed >= since && !status.failed.is_zero())
@@ -105,10 +103,11 @@ pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
 
 /// Waits for a proof asked for from now on, however many attempts fail before.
 pub(super) fn until_ready(shared: &Arc<Shared>) -> Waiting {
+    let Some(place) = Place::take(shared, |shared| &shared.waiting_for_proof) else { return CROWDED };
     let mut status = shared.status.subscribe();
     let since = shared.clock.read().boot;
     shared.wanted.notify_one();
-    wait(shared, |shared| &shared.waiting_for_proof, async move {
+    wait(place, async move {
         match status.wait_for(|status| status.proved >= since).await {
             Ok(_) => Waited::Look,
             Err(_) => Waited::InVain("the change feed has ended"),
@@ -117,10 +116,12 @@ pub(super) fn until_ready(shared: &Arc<Shared>) -> Waiting {
 }
 
 pub(super) fn for_record(shared: &Arc<Shared>, id: WebConfigId) -> Waiting {
+    // First the place: a look-up that nobody waits for must not be begun.
+    let Some(place) = Place::take(shared, |shared| &shared.waiting_for_record) else { return CROWDED };
     let Some(mut outcome) = load::join(shared, id) else {
         return Waiting::InVain("the last look-up of this web config failed just now");
     };
-    wait(shared, |shared| &shared.waiting_for_record, async move {
+    wait(place, async move {
         match outcome.wait_for(Option::is_some).await.map(|outcome| *outcome) {
             Ok(Some(Outcome::Look)) => Waited::Look,
             _ => Waited::InVain("the web config could not be loaded"),

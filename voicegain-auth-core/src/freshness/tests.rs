@@ -54,6 +54,7 @@ fn record(revision: u64, generation: u64) -> Loaded {
 }
 
 fn page(head: u64, living: &[(u8, u64, u64)], more: bool) -> LivingPage {
+    let next = living.last().filter(|_| more).map(|&(number, ..)| id(number));
     let living = living.iter().map(|&(number, revision, generation)| Living {
         id: id(number),
         position: position(revision),
@@ -61,7 +62,7 @@ fn page(head: u64, living: &[(u8, u64, u64)], more: bool) -> LivingPage {
         account_id: account(),
         context_id: "context".parse().unwrap(),
     });
-    LivingPage { head: position(head), living: living.collect(), more }
+    LivingPage { head: position(head), living: living.collect(), next }
 }
 
 /// A machine that knows web config 1 at revision 5, generation 2, with the log's head at 10.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
-    SecretStore, Snapshot, StoreError,
+    SecretStore, Snapshot, StoreError, StoredPage,
 };
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
@@ -21,7 +21,7 @@ pub(crate) trait ErasedStore: Send + Sync {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> BoxFuture<'_, Result<Snapshot<Vec<StoredWebConfig>>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Snapshot<StoredPage>, StoreError>>;
     fn list(&self, query: ListQuery) -> BoxFuture<'_, Result<Vec<WebConfig>, StoreError>>;
     fn create(&self, new: NewWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
     fn regenerate(&self, id: WebConfigId, secret: Secret) -> BoxFuture<'_, Result<Regenerated, StoreError>>;
@@ -54,7 +54,7 @@ impl<S: SecretStore + ChangeFeed> ErasedStore for Erased<S> {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> BoxFuture<'_, Result<Snapshot<Vec<StoredWebConfig>>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Snapshot<StoredPage>, StoreError>> {
         Box::pin(self.0.load_page(after, limit))
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     Change, ChangeFeed, Ended, EntryId, ListQuery, Living, LivingPage, LogEntry, LogPosition, LogRead,
-    Regenerated, Revision, Scope, SecretStore, Snapshot, StoreError,
+    Regenerated, Revision, Scope, SecretStore, Snapshot, StoreError, StoredPage,
 };
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
@@ -152,10 +152,12 @@ impl SecretStore for MemoryStore {
         &self,
         after_id: Option<WebConfigId>,
         limit: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    ) -> Result<Snapshot<StoredPage>, StoreError> {
         let state = self.state();
-        let page = state.living.range(after(after_id)).take(limit).map(|(_, stored)| stored.clone());
-        Ok(Snapshot { value: page.collect(), head: state.head().revision })
+        let mut rest = state.living.range(after(after_id)).map(|(_, stored)| stored.clone());
+        let stored: Vec<_> = rest.by_ref().take(limit.max(1)).collect();
+        let next = rest.next().and_then(|_| stored.last()).map(|last| last.config.id);
+        Ok(Snapshot { value: StoredPage { stored, next }, head: state.head().revision })
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
@@ -279,8 +281,9 @@ impl ChangeFeed for MemoryStore {
             account_id: stored.config.account_id.clone(),
             context_id: stored.config.context_id.clone(),
         });
-        let living = rest.by_ref().take(limit).collect();
-        Ok(LivingPage { head: state.head(), living, more: rest.next().is_some() })
+        let living: Vec<Living> = rest.by_ref().take(limit.max(1)).collect();
+        let next = rest.next().and_then(|_| living.last()).map(|last| last.id);
+        Ok(LivingPage { head: state.head(), living, next })
     }
 
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {

@@ -183,8 +183,20 @@ pub struct LivingPage {
     pub head: LogPosition,
     /// The web configs after the one named, as many as were asked for at most.
     pub living: Vec<Living>,
-    /// Whether there are more.
-    pub more: bool,
+    /// After which id the next page begins; `None` if this one is the last. A page may hold fewer web configs than were
+    /// asked for, even none, and not be the last: a store need not look past any number of ended ones to fill it.
+    pub next: Option<WebConfigId>,
+}
+
+/// One page of all web configs that live, with their secrets, in the order of their ids.
+#[derive(Debug, Clone)]
+pub struct StoredPage {
+    /// The web configs after the one named, as many as were asked for at most. Those whose secret cannot be had, for
+    /// instance because the key that it is sealed under is missing, are left out.
+    pub stored: Vec<StoredWebConfig>,
+    /// After which id the next page begins; `None` if this one is the last. As in [`LivingPage::next`], a page may hold fewer
+    /// than were asked for and not be the last.
+    pub next: Option<WebConfigId>,
 }
 
 /// Something read from the store, and the log's head in the same snapshot (rule C3).
@@ -242,7 +254,7 @@ pub trait SecretStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Snapshot<Option<StoredWebConfig>>, StoreError>> + Send;
 
     /// Reads one page of all web configs that live, in the order of their ids, with their secrets, and the log's head, from
-    /// one snapshot. For loading many at once, as at a start.
+    /// one snapshot. For loading many at once, as at a start. A `limit` of 0 counts as 1.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
@@ -250,7 +262,7 @@ pub trait SecretStore: Send + Sync + 'static {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> impl Future<Output = Result<Snapshot<Vec<StoredWebConfig>>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Snapshot<StoredPage>, StoreError>> + Send;
 
     /// Lists web configs, never their secrets.
     ///
@@ -306,7 +318,7 @@ pub trait SecretStore: Send + Sync + 'static {
 /// that one has lost: a server that was replaced and is still asked by one of these roads would be found out by the next
 /// proof only.
 pub trait ChangeFeed: Send + Sync + 'static {
-    /// Reads one page of all web configs that live, and the log's head in the same snapshot.
+    /// Reads one page of all web configs that live, and the log's head in the same snapshot. A `limit` of 0 counts as 1.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].

@@ -229,7 +229,7 @@ pub async fn c3_snapshots_are_whole<F: Fixture>() {
                 let page = reader.load_page(None, 100).await.unwrap();
                 for id in ids.iter() {
                     let config =
-                        page.value.iter().map(|stored| &stored.config).find(|config| config.id == *id);
+                        page.value.stored.iter().map(|stored| &stored.config).find(|config| config.id == *id);
                     let config = config.map(|config| (config.revision, config.generation));
                     seen.push((page.head, *id, config));
                 }

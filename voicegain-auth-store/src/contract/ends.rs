@@ -39,9 +39,13 @@ async fn live<S: SecretStore + voicegain_auth_core::store::ChangeFeed>(
     assert_eq!(listed.iter().map(|config| config.id).collect::<Vec<_>>(), living, "list");
     let page = store.living(None, 100).await.unwrap();
     assert_eq!(page.living.iter().map(|living| living.id).collect::<Vec<_>>(), living, "living");
-    assert!(!page.more);
+    assert!(page.next.is_none());
     let page = store.load_page(None, 100).await.unwrap();
-    assert_eq!(page.value.iter().map(|stored| stored.config.id).collect::<Vec<_>>(), living, "load_page");
+    assert_eq!(
+        page.value.stored.iter().map(|stored| stored.config.id).collect::<Vec<_>>(),
+        living,
+        "load_page"
+    );
     for id in &living {
         let others = store.regenerate(*id, secret()).await.unwrap().others;
         assert!(others.iter().all(|other| living.contains(&other.id)), "others");

@@ -81,6 +81,7 @@ macro_rules! store_contract {
             load_answers_the_heads_revision,
             list_filters_and_pages,
             living_pages_with_the_head,
+            c7_pages_lead_past_what_has_ended,
             c3_load_page_answers_secrets_with_the_head,
             nothing_shows_a_secret,
             c3_another_handle_sees_what_was_acknowledged,

@@ -71,7 +71,7 @@ pub async fn list_filters_and_pages<F: Fixture>() {
 pub async fn living_pages_with_the_head<F: Fixture>() {
     let (_place, store) = store::<F>().await;
     let empty = store.living(None, 10).await.unwrap();
-    assert!(empty.living.is_empty() && !empty.more);
+    assert!(empty.living.is_empty() && empty.next.is_none());
     let ids = ids_in_order(7);
     for (number, id) in ids.iter().enumerate().rev() {
         let (account, context) = (["a", "b"][number % 2], ["x", "y", "z"][number % 3]);
@@ -99,24 +99,63 @@ pub async fn living_pages_with_the_head<F: Fixture>() {
             let page = store.living(after, limit).await.unwrap();
             assert_eq!(page.head, head);
             assert!(page.living.len() <= limit);
-            after = page.living.last().map(|living| living.id).or(after);
             found.extend(page.living);
-            assert_eq!(page.more, found.len() < expected.len(), "limit {limit}");
-            if !page.more {
-                break;
-            }
+            let Some(next) = page.next else { break };
+            assert_eq!(
+                found.last().map(|living| living.id),
+                Some(next),
+                "nothing there has ended, limit {limit}"
+            );
+            after = Some(next);
         }
         assert_eq!(found, expected, "limit {limit}");
     }
-    let nothing = store.living(None, 0).await.unwrap();
-    assert!(nothing.living.is_empty() && nothing.more);
+    let least = store.living(None, 0).await.unwrap();
+    assert_eq!((least.living.len(), least.next), (1, Some(ids[0])), "limit 0");
 }
 
-/// All that live, with their secrets, page by page, and only the last page is short.
+/// However many have ended, a page of them leads on: it need not be full, but no two pages are the same.
+pub async fn c7_pages_lead_past_what_has_ended<F: Fixture>() {
+    let (_place, store) = store::<F>().await;
+    let ids = ids_in_order(12);
+    for (number, id) in ids.iter().enumerate() {
+        let context = if (2..9).contains(&number) { "ended" } else { "kept" };
+        store.create(new_config_of("account", context, *id)).await.unwrap();
+    }
+    store.end(Scope::Context("account".parse().unwrap(), "ended".parse().unwrap())).await.unwrap();
+    let kept: Vec<_> = [0, 1, 9, 10, 11].map(|number| ids[number]).to_vec();
+    for limit in [1, 2, 3, 5, 12, 13] {
+        for from in [None, Some(ids[1]), Some(ids[4]), Some(ids[11])] {
+            let expected: Vec<_> = kept.iter().copied().filter(|id| Some(*id) > from).collect();
+            let (mut found, mut after) = (Vec::new(), from);
+            loop {
+                let page = store.living(after, limit).await.unwrap();
+                assert!(page.living.len() <= limit);
+                found.extend(page.living.iter().map(|living| living.id));
+                let Some(next) = page.next else { break };
+                assert!(Some(next) > after && found.last().is_none_or(|last| *last <= next), "limit {limit}");
+                after = Some(next);
+            }
+            assert_eq!(found, expected, "living, limit {limit}, after {from:?}");
+            let (mut found, mut after) = (Vec::new(), from);
+            loop {
+                let page = store.load_page(after, limit).await.unwrap().value;
+                assert!(page.stored.len() <= limit);
+                found.extend(page.stored.iter().map(|stored| stored.config.id));
+                let Some(next) = page.next else { break };
+                assert!(Some(next) > after && found.last().is_none_or(|last| *last <= next), "limit {limit}");
+                after = Some(next);
+            }
+            assert_eq!(found, expected, "load_page, limit {limit}, after {from:?}");
+        }
+    }
+}
+
+/// All that live, with their secrets, page by page.
 pub async fn c3_load_page_answers_secrets_with_the_head<F: Fixture>() {
     let (_place, store) = store::<F>().await;
     let empty = store.load_page(None, 10).await.unwrap();
-    assert!(empty.value.is_empty());
+    assert!(empty.value.stored.is_empty() && empty.value.next.is_none());
     assert_eq!(empty.head, head(&store).await.revision);
     let ids = ids_in_order(9);
     for (number, id) in ids.iter().enumerate().rev() {
@@ -140,16 +179,16 @@ pub async fn c3_load_page_answers_secrets_with_the_head<F: Fixture>() {
         loop {
             let page = store.load_page(after, limit).await.unwrap();
             assert_eq!(page.head, head);
-            found.extend(page.value.iter().map(shown));
-            after = page.value.last().map(|stored| stored.config.id);
-            assert!(page.value.len() == limit || found.len() == expected.len(), "limit {limit}");
-            if page.value.len() < limit {
+            assert!(page.value.stored.len() <= limit);
+            found.extend(page.value.stored.iter().map(shown));
+            after = page.value.next;
+            if after.is_none() {
                 break;
             }
         }
         assert_eq!(found, expected, "limit {limit}");
     }
-    assert!(store.load_page(None, 0).await.unwrap().value.is_empty());
+    assert_eq!(store.load_page(None, 0).await.unwrap().value.stored.len(), 1, "limit 0");
 }
 
 /// Neither what the store answers nor its errors show a secret.

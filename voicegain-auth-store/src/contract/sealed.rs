@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use voicegain_auth_core::store::{BoxError, ChangeFeed, ListQuery, SecretStore, StoreError};
+use voicegain_auth_core::store::{BoxError, ChangeFeed, ListQuery, Scope, SecretStore, StoreError};
 use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfigId};
 
-use super::fixture::{head, ids_in_order, load, log_after, new_config, new_id, secret, soon};
+use super::fixture::{head, ids_in_order, load, log_after, new_config, new_config_of, new_id, secret, soon};
 use crate::sealing::{MasterKeys, Resealed, Sealing, SealingMismatch};
 
 /// How the tests get at a store that seals its secrets, and at what it keeps of them.
@@ -41,6 +41,15 @@ pub trait SealedFixture: Send + Sync + Sized + 'static {
         after: Option<WebConfigId>,
         limit: usize,
     ) -> impl Future<Output = Result<Resealed, StoreError>> + Send;
+
+    /// Calls the store's `retire_keys`.
+    fn retire_keys(store: &Self::Store) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// Calls the store's `check_keys`.
+    fn check_keys(
+        store: &Self::Store,
+        keys: &MasterKeys,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Makes one test of each case that concerns sealed secrets, for one
@@ -61,6 +70,13 @@ macro_rules! sealed_store_contract {
             sealed_keys_change_while_two_handles_are_open,
             sealed_sealing_anew_pages_and_changes_nothing_else,
             m1_sealed_sealing_anew_loses_no_regenerate,
+            sealed_a_retired_key_alone_does_not_open_the_store,
+            sealed_a_key_in_use_is_not_retired,
+            sealed_what_does_not_open_is_skipped_and_its_key_kept,
+            sealed_a_retired_key_that_seals_again_is_remembered,
+            sealed_nothing_is_sealed_under_a_key_while_it_is_retired,
+            sealed_keys_are_retired_while_others_change_the_store,
+            sealed_keys_are_checked_and_nothing_is_written,
         }
     };
 }
@@ -78,7 +94,12 @@ async fn opened<F: SealedFixture>(place: &F, these: &[(&str, u8)]) -> F::Store {
 /// What a store says that does not open.
 async fn refused<F: SealedFixture>(place: &F, sealing: Sealing) -> SealingMismatch {
     let Err(error) = place.open_with(sealing).await else { panic!("the store was opened") };
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
+    mismatch(&*error)
+}
+
+/// What does not fit, somewhere among an error's causes.
+fn mismatch(error: &(dyn Error + 'static)) -> SealingMismatch {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(mismatch) = error.downcast_ref::<SealingMismatch>() {
             return mismatch.clone();
@@ -86,6 +107,10 @@ async fn refused<F: SealedFixture>(place: &F, sealing: Sealing) -> SealingMismat
         cause = error.source();
     }
     panic!("{error}");
+}
+
+fn missing(key_ids: &[&str]) -> SealingMismatch {
+    SealingMismatch::MissingKey { key_ids: key_ids.iter().map(|id| (*id).to_owned()).collect() }
 }
 
 fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>, why: &str) {
@@ -133,10 +158,15 @@ pub async fn sealed_a_secret_of_another_web_config_does_not_count<F: SealedFixtu
     let (raw, before) = (place.raw_secret(mine.id).await, place.raw_secret(theirs.id).await);
     place.put_raw_secret(theirs.id, raw).await;
     unavailable(store.load(theirs.id).await, "does not open under the master key a");
-    unavailable(store.load_page(None, 10).await, "does not open under the master key a");
+    assert_eq!(ids_of_page(&store).await, [mine.id], "the other one is left out");
     assert_eq!(load(&store, mine.id).await.unwrap().secret, mine.secret);
     place.put_raw_secret(theirs.id, before).await;
     assert_eq!(load(&store, theirs.id).await.unwrap().secret, theirs.secret);
+}
+
+async fn ids_of_page(store: &impl SecretStore) -> Vec<WebConfigId> {
+    let page = store.load_page(None, 10).await.unwrap().value;
+    page.stored.iter().map(|stored| stored.config.id).collect()
 }
 
 /// Rule V3: a superseded secret that is put back into its record does not count again.
@@ -183,8 +213,9 @@ pub async fn v6_sealed_an_unknown_key_is_not_available<F: SealedFixture>() {
     assert_eq!(load(&ahead, known.id).await.unwrap().secret, known.secret);
 
     unavailable(store.load(new.id).await, "under the master key b, which");
-    unavailable(store.load_page(None, 10).await, "under the master key b, which");
-    unavailable(F::reseal(&store, None, 10).await, "under the master key b, which");
+    assert_eq!(ids_of_page(&store).await, [known.id], "the other one is left out");
+    let resealed = F::reseal(&store, None, 10).await.unwrap();
+    assert_eq!((resealed.resealed, resealed.skipped), (0, 1));
     assert_eq!(load(&store, known.id).await.unwrap().secret, known.secret);
     assert_eq!(store.list(ListQuery { limit: 10, ..ListQuery::default() }).await.unwrap().len(), 2);
     assert_eq!(store.living(None, 10).await.unwrap().living.len(), 2);
@@ -202,22 +233,28 @@ pub async fn sealed_a_wrong_key_does_not_open_the_store<F: SealedFixture>() {
     assert_eq!(refused(&place, keys(&[("a", 9)]).into()).await, wrong("a"));
     assert_eq!(refused(&place, keys(&[("b", 9), ("a", 1)]).into()).await, wrong("b"));
     assert_eq!(refused(&place, keys(&[("a", 1), ("b", 9)]).into()).await, wrong("b"));
-    let store = opened(&place, &[("a", 1)]).await;
+    let store = opened(&place, &[("a", 1), ("b", 2)]).await;
     assert_eq!(load(&store, new.id).await.unwrap().secret, new.secret);
 }
 
-/// Nor is a store opened with keys that it has never been sealed under, be it empty.
+/// Nor is a store opened without a key that it may be sealed under, be it empty.
 pub async fn sealed_a_missing_key_does_not_open_the_store<F: SealedFixture>() {
     let place = F::new().await;
     opened(&place, &[("a", 1)]).await;
-    let missing = SealingMismatch::MissingKey { key_ids: vec!["a".to_owned()] };
-    assert_eq!(refused(&place, keys(&[("b", 2)]).into()).await, missing);
-    assert_eq!(refused(&place, keys(&[("b", 1)]).into()).await, missing, "a key goes by its id");
+    assert_eq!(refused(&place, keys(&[("b", 2)]).into()).await, missing(&["a"]));
+    assert_eq!(refused(&place, keys(&[("b", 1)]).into()).await, missing(&["a"]), "a key goes by its id");
     // A key that only opens has not sealed anything.
     opened(&place, &[("a", 1), ("b", 2)]).await;
-    assert_eq!(refused(&place, keys(&[("b", 2)]).into()).await, missing);
+    opened(&place, &[("a", 1)]).await;
+    assert_eq!(refused(&place, keys(&[("b", 2)]).into()).await, missing(&["a"]));
+    // From now on it takes both.
     opened(&place, &[("b", 2), ("a", 1)]).await;
-    opened(&place, &[("b", 2)]).await;
+    assert_eq!(refused(&place, keys(&[("b", 2)]).into()).await, missing(&["a"]));
+    assert_eq!(refused(&place, keys(&[("a", 1)]).into()).await, missing(&["b"]));
+    let none = refused(&place, keys(&[("c", 3)]).into()).await;
+    assert_eq!(none, missing(&["a", "b"]));
+    assert!(none.to_string().contains("were not given: a, b. Give them too"), "{none}");
+    opened(&place, &[("a", 1), ("b", 2), ("c", 3)]).await;
 }
 
 /// A sealed store is not opened as a plain one, nor the other way round, and neither is changed by the attempt.
@@ -240,6 +277,7 @@ pub async fn sealed_plain_and_sealed_stores_are_not_mixed_up<F: SealedFixture>()
     }
     let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
     unavailable(F::reseal(&plain, None, 10).await, "the store is plain");
+    unavailable(F::retire_keys(&plain).await, "the store is plain");
 }
 
 /// A key that begins to seal while the store is open is known from its first secret on: another key under its
@@ -299,7 +337,8 @@ pub async fn sealed_keys_change_while_two_handles_are_open<F: SealedFixture>() {
         }
     }
     let resealed = F::reseal(&stores[1], None, 100).await.unwrap();
-    assert!(resealed.resealed > 0 && !resealed.more, "{resealed:?}");
+    assert!(resealed.resealed > 0 && resealed.skipped == 0 && !resealed.more, "{resealed:?}");
+    assert_eq!(F::retire_keys(&stores[1]).await.unwrap(), ["old"]);
     let new = keys(&[("new", 2)]);
     for keys in &held {
         keys.replace(&new).unwrap();
@@ -309,7 +348,7 @@ pub async fn sealed_keys_change_while_two_handles_are_open<F: SealedFixture>() {
         for (id, secret) in ids.iter().zip(&secrets) {
             assert_eq!(load(store, *id).await.unwrap().secret, *secret);
         }
-        assert_eq!(store.load_page(None, 100).await.unwrap().value.len(), ids.len());
+        assert_eq!(store.load_page(None, 100).await.unwrap().value.stored.len(), ids.len());
     }
     stores[2].regenerate(ids[0], secret()).await.unwrap();
 }
@@ -341,6 +380,8 @@ pub async fn sealed_sealing_anew_pages_and_changes_nothing_else<F: SealedFixture
     assert_eq!(counts, [2, 1, 1], "one was under the new key already");
     assert_eq!(head(&store).await, at);
     assert!(log_after(&store, at).await.is_empty());
+    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    assert_eq!(head(&store).await, at);
     for store in [&store, &opened(&place, &[("new", 2)]).await] {
         assert_eq!(load_all(store, &ids).await, before);
     }
@@ -349,7 +390,7 @@ pub async fn sealed_sealing_anew_pages_and_changes_nothing_else<F: SealedFixture
     unavailable(old.load(ids[0]).await, "under the master key new, which");
     let empty = F::new().await;
     let resealed = F::reseal(&opened(&empty, &[("a", 1)]).await, None, 2).await.unwrap();
-    assert_eq!(resealed, Resealed { last: None, resealed: 0, more: false });
+    assert_eq!(resealed, Resealed { last: None, resealed: 0, skipped: 0, more: false });
 }
 
 async fn load_all(
@@ -397,6 +438,184 @@ pub async fn m1_sealed_sealing_anew_loses_no_regenerate<F: SealedFixture>() {
     assert!(resealed > 0, "nothing was sealed anew meanwhile");
     let before = load(&old_first, id).await.unwrap();
     F::reseal(&new_first, None, 100).await.unwrap();
+    assert_eq!(F::retire_keys(&new_first).await.unwrap(), ["old"]);
     let alone = opened(&place, &[("new", 2)]).await;
     assert_eq!(load(&alone, id).await.unwrap().secret, before.secret);
+}
+
+/// A process that has missed the change of keys does not start. What was sealed anew, that of ended web configs too, does
+/// not need the old key any more.
+pub async fn sealed_a_retired_key_alone_does_not_open_the_store<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    let before = opened(&place, &[old]).await;
+    let (kept, ended) = (new_config(new_id()), new_config_of("ended", "context", new_id()));
+    before.create(kept.clone()).await.unwrap();
+    before.create(ended.clone()).await.unwrap();
+    before.end(Scope::Account("ended".parse().unwrap())).await.unwrap();
+    let store = opened(&place, &[new, old]).await;
+    assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]));
+    assert_eq!(refused(&place, keys(&[old]).into()).await, missing(&["new"]));
+    opened(&place, &[old, new]).await;
+
+    let resealed = F::reseal(&store, None, 10).await.unwrap();
+    assert_eq!((resealed.resealed, resealed.skipped), (2, 0), "the ended one too");
+    assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]), "it was not retired yet");
+    let at = head(&store).await;
+    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    assert!(F::retire_keys(&store).await.unwrap().is_empty(), "there is nothing left to retire");
+    assert_eq!(head(&store).await, at, "that is no change");
+
+    assert_eq!(refused(&place, keys(&[old]).into()).await, missing(&["new"]));
+    opened(&place, &[new, old]).await;
+    let alone = opened(&place, &[new]).await;
+    assert_eq!(load(&alone, kept.id).await.unwrap().secret, kept.secret);
+    assert!(load(&alone, ended.id).await.is_none());
+    let revived = alone.create(NewWebConfig { revive: true, ..ended }).await.unwrap();
+    assert_eq!(revived.generation, Generation::new(2), "rule W7");
+}
+
+/// Neither while a living web config needs it, nor while an ended one does.
+pub async fn sealed_a_key_in_use_is_not_retired<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    let before = opened(&place, &[old]).await;
+    let ids = ids_in_order(2);
+    for id in &ids {
+        before.create(new_config(*id)).await.unwrap();
+    }
+    let store = opened(&place, &[new, old]).await;
+    let page = F::reseal(&store, None, 1).await.unwrap();
+    assert_eq!(page, Resealed { last: Some(ids[0]), resealed: 1, skipped: 0, more: true });
+    assert!(F::retire_keys(&store).await.unwrap().is_empty());
+    store.end(Scope::Account("account".parse().unwrap())).await.unwrap();
+    assert!(F::retire_keys(&store).await.unwrap().is_empty(), "that of an ended one");
+    assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]));
+    // Nor is ever the key that seals, whatever is under it.
+    let empty = F::new().await;
+    assert!(F::retire_keys(&opened(&empty, &[new]).await).await.unwrap().is_empty());
+    assert_eq!(refused(&empty, keys(&[old]).into()).await, missing(&["new"]));
+
+    let page = F::reseal(&store, page.last, 1).await.unwrap();
+    assert_eq!(page, Resealed { last: Some(ids[1]), resealed: 1, skipped: 0, more: false });
+    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+}
+
+/// One secret that nobody can open does not keep the others from being sealed anew, on its page or after it.
+pub async fn sealed_what_does_not_open_is_skipped_and_its_key_kept<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    let before = opened(&place, &[old]).await;
+    let ids = ids_in_order(4);
+    let configs: Vec<_> = ids.iter().map(|id| new_config(*id)).collect();
+    for config in &configs {
+        before.create(config.clone()).await.unwrap();
+    }
+    place.put_raw_secret(ids[1], place.raw_secret(ids[0]).await).await;
+    let store = opened(&place, &[new, old]).await;
+    let first = F::reseal(&store, None, 2).await.unwrap();
+    assert_eq!(first, Resealed { last: Some(ids[1]), resealed: 1, skipped: 1, more: true });
+    let second = F::reseal(&store, first.last, 2).await.unwrap();
+    assert_eq!(second, Resealed { last: Some(ids[3]), resealed: 2, skipped: 0, more: false });
+    assert!(F::retire_keys(&store).await.unwrap().is_empty());
+    opened(&place, &[new, old]).await;
+    assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]));
+    for number in [0, 2, 3] {
+        assert_eq!(load(&store, ids[number]).await.unwrap().secret, configs[number].secret);
+    }
+    unavailable(store.load(ids[1]).await, "does not open under the master key old");
+
+    store.regenerate(ids[1], secret()).await.unwrap();
+    let again = F::reseal(&store, None, 10).await.unwrap();
+    assert_eq!((again.resealed, again.skipped), (0, 0));
+    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    assert_eq!(ids_of_page(&opened(&place, &[new]).await).await, ids);
+}
+
+/// A process that was left behind may go on: what it seals is never under a key that the store has forgotten.
+pub async fn sealed_a_retired_key_that_seals_again_is_remembered<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    let behind = opened(&place, &[old, new]).await;
+    let store = opened(&place, &[new, old]).await;
+    let id = behind.create(new_config(new_id())).await.unwrap().id;
+    F::reseal(&store, None, 10).await.unwrap();
+    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    opened(&place, &[new]).await;
+    let secret = secret();
+    behind.regenerate(id, secret.clone()).await.unwrap();
+    assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]));
+    assert!(F::retire_keys(&store).await.unwrap().is_empty());
+    assert_eq!(load(&store, id).await.unwrap().secret, secret);
+}
+
+/// Whichever comes first, retiring a key and sealing under it, be it a change or sealing anew: what is sealed under a key
+/// is there only while the store remembers that key.
+pub async fn sealed_nothing_is_sealed_under_a_key_while_it_is_retired<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    let (old_first, new_first) = (opened(&place, &[old, new]).await, opened(&place, &[new, old]).await);
+    let id = new_first.create(new_config(new_id())).await.unwrap().id;
+    let new_alone = keys(&[new]);
+    for round in 0..40 {
+        // The key is remembered, and nothing is under it.
+        F::reseal(&old_first, None, 10).await.unwrap();
+        F::reseal(&new_first, None, 10).await.unwrap();
+        let retired = if round % 2 == 0 {
+            let (sealed, retired) =
+                soon(async { tokio::join!(old_first.regenerate(id, secret()), F::retire_keys(&new_first)) })
+                    .await;
+            sealed.unwrap();
+            retired
+        } else {
+            let (sealed, retired) =
+                soon(async { tokio::join!(F::reseal(&old_first, None, 10), F::retire_keys(&new_first)) })
+                    .await;
+            assert_eq!(sealed.unwrap().resealed, 1);
+            retired
+        };
+        retired.unwrap();
+        let error = F::check_keys(&new_first, &new_alone).await.unwrap_err();
+        assert_eq!(mismatch(&error), missing(&["old"]), "round {round}");
+    }
+}
+
+/// A store that is changed all the time gets rid of its old keys too.
+pub async fn sealed_keys_are_retired_while_others_change_the_store<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    opened(&place, &[old]).await;
+    let store = opened(&place, &[new, old]).await;
+    let busy = opened(&place, &[new, old]).await;
+    let id = busy.create(new_config(new_id())).await.unwrap().id;
+    let changing = tokio::spawn(async move {
+        loop {
+            busy.regenerate(id, secret()).await.unwrap();
+        }
+    });
+    let begun = head(&store).await.revision;
+    soon(async { while head(&store).await.revision == begun {} }).await;
+    assert_eq!(soon(F::retire_keys(&store)).await.unwrap(), ["old"]);
+    changing.abort();
+    assert!(changing.await.unwrap_err().is_cancelled());
+}
+
+/// Keys are looked at as for opening, and the store remembers none of them.
+pub async fn sealed_keys_are_checked_and_nothing_is_written<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    let store = opened(&place, &[old]).await;
+    let error = F::check_keys(&store, &keys(&[new])).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert_eq!(mismatch(&error), missing(&["old"]));
+    let error = F::check_keys(&store, &keys(&[new, ("old", 9)])).await.unwrap_err();
+    assert_eq!(mismatch(&error), SealingMismatch::WrongKey { key_id: "old".to_owned() });
+    F::check_keys(&store, &keys(&[old])).await.unwrap();
+    F::check_keys(&store, &keys(&[old, new])).await.unwrap();
+    F::check_keys(&store, &keys(&[new, old])).await.unwrap();
+    opened(&place, &[old]).await;
+    let plain_place = F::new().await;
+    let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
+    let error = F::check_keys(&plain, &keys(&[old])).await.unwrap_err();
+    assert_eq!(mismatch(&error), SealingMismatch::StoreIsPlain);
 }

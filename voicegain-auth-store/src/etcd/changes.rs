@@ -44,7 +44,7 @@ fn index(keys: &Keys, config: &WebConfig) -> String {
     keys.index(&config.account_id, &config.context_id, config.id)
 }
 
-/// What the store is to keep of a secret, and what it has to remember besides, if its key is a new one.
+/// What the store is to keep of a secret, and what must be in the transaction besides, so that it knows its key.
 fn seal(
     shared: &Shared,
     meta: &GetResponse,
@@ -134,8 +134,8 @@ impl Request for Create {
         }
         let read_at = before.as_ref().map_or(0, |record| record.mod_revision);
         let mut compares = vec![unchanged(keys, new.id, read_at)];
-        if let Some((absent, put)) = key {
-            compares.push(absent);
+        if let Some((known, put)) = key {
+            compares.push(known);
             ops.push(put);
         }
         let change = put(&record.config);
@@ -173,8 +173,8 @@ impl Request for Regenerate {
         let others = others.into_iter().map(|record| record.config).collect();
         let mut compares = vec![unchanged(keys, *id, before.mod_revision)];
         let (mut ops, change) = (vec![put_record(keys, &record)?], put(&record.config));
-        if let Some((absent, put)) = key {
-            compares.push(absent);
+        if let Some((known, put)) = key {
+            compares.push(known);
             ops.push(put);
         }
         let answer = Regenerated { config: record.config, others };

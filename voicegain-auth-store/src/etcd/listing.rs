@@ -1,7 +1,7 @@
 //! Pages of web configs that live.
 
-use voicegain_auth_core::store::{ListQuery, Living, LivingPage, Snapshot, StoreError};
-use voicegain_auth_core::{StoredWebConfig, WebConfig, WebConfigId};
+use voicegain_auth_core::store::{ListQuery, Living, LivingPage, Snapshot, StoreError, StoredPage};
+use voicegain_auth_core::{WebConfig, WebConfigId};
 
 use super::error::{Failed, Outcome};
 use super::keys::{self, Keys};
@@ -9,6 +9,7 @@ use super::markers::Markers;
 use super::reads::opened;
 use super::record::Record;
 use super::view::{self, Get, KEYS_AT_ONCE, Reader, View};
+use crate::left_out::Readable;
 use crate::sealing::Sealing;
 
 /// Some records that live, in the order of ids, of one moment.
@@ -60,12 +61,34 @@ pub(super) async fn page(
     }
 }
 
+/// What lives of some records that follow one another.
+struct Part {
+    view: View,
+    records: Vec<Record>,
+    /// The last record there, living or not, if there are more.
+    next: Option<WebConfigId>,
+}
+
+/// Reads so many records, or as many as etcd answers at once, and leaves out what has ended.
+async fn part(reader: Reader<'_>, after: Option<WebConfigId>, limit: usize) -> Outcome<Part> {
+    let keys = reader.keys;
+    let at_once = limit.clamp(1, KEYS_AT_ONCE);
+    let get = Get::range(first_after(keys, after), keys::end_of(&keys.configs()), at_once);
+    let (view, [answer, markers]) = reader.begin([get, Markers::get(keys)]).await?;
+    let mut markers = Markers::read(keys, &markers)?;
+    let mut records: Vec<_> = answer.kvs().iter().map(Record::read).collect::<Result<_, _>>()?;
+    markers.complete(reader, &view, &records).await?;
+    let next = records.last().filter(|_| answer.more()).map(|record| record.config.id);
+    records.retain(|record| markers.lives(record));
+    Ok(Part { view, records, next })
+}
+
 pub(super) async fn living(
     reader: Reader<'_>,
     after: Option<WebConfigId>,
     limit: usize,
 ) -> Result<LivingPage, StoreError> {
-    let Page { view, records, more } = reader.again(|| page(reader, after, limit, |_| true)).await?;
+    let Part { view, records, next } = reader.again(|| part(reader, after, limit)).await?;
     let living = records.into_iter().map(|record| Living {
         id: record.config.id,
         position: record.position(),
@@ -73,7 +96,7 @@ pub(super) async fn living(
         account_id: record.config.account_id,
         context_id: record.config.context_id,
     });
-    Ok(LivingPage { head: view.head, living: living.collect(), more })
+    Ok(LivingPage { head: view.head, living: living.collect(), next })
 }
 
 pub(super) async fn load_page(
@@ -81,10 +104,13 @@ pub(super) async fn load_page(
     sealing: &Sealing,
     after: Option<WebConfigId>,
     limit: usize,
-) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
-    let Page { view, records, .. } = reader.again(|| page(reader, after, limit, |_| true)).await?;
-    let value = records.into_iter().map(|record| opened(record, sealing)).collect::<Outcome<_>>()?;
-    Ok(Snapshot { value, head: view.head.revision })
+) -> Result<Snapshot<StoredPage>, StoreError> {
+    let Part { view, records, next } = reader.again(|| part(reader, after, limit)).await?;
+    let mut readable = Readable::default();
+    for record in records {
+        readable.take(record.config.id, opened(record, sealing).map_err(StoreError::from));
+    }
+    Ok(Snapshot { value: StoredPage { stored: readable.finish(), next }, head: view.head.revision })
 }
 
 pub(super) async fn list(reader: Reader<'_>, query: &ListQuery) -> Result<Vec<WebConfig>, StoreError> {

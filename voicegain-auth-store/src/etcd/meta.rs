@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::error::Outcome;
 use super::keys::{self, Keys};
 use super::values::{self, Bytes, KeyCheckValue, StoreValue};
-use super::view::Get;
+use super::view::{Get, Reader};
 use crate::sealing::{Kind, SealedSecret, Sealing, SealingMismatch};
 
 /// Far more master keys than a store ever sees.
@@ -16,7 +16,24 @@ const LIMIT: usize = 10_000;
 pub(super) struct Meta {
     pub(super) kind: Result<Kind, SealingMismatch>,
     /// Key ids with their check values.
-    pub(super) checks: Vec<(String, Zeroizing<Vec<u8>>)>,
+    pub(super) checks: Vec<(String, Check)>,
+}
+
+/// What a master key is known by.
+pub(super) struct Check {
+    check: Zeroizing<Vec<u8>>,
+    /// As it is kept.
+    raw: Vec<u8>,
+    /// etcd's revision by which it came to be. Where it was forgotten and came back it is another one.
+    created: i64,
+    /// etcd's revision of the last secret that was sealed under the key.
+    pub(super) used: i64,
+}
+
+impl AsRef<[u8]> for Check {
+    fn as_ref(&self) -> &[u8] {
+        &self.check
+    }
 }
 
 impl Meta {
@@ -34,15 +51,47 @@ impl Meta {
                 kind = Some(Kind::parse(&values::decode::<StoreValue>(kv.value())?.secrets));
             } else if let Some(key_id) = key.strip_prefix(&prefix) {
                 let KeyCheckValue { check } = values::decode(kv.value())?;
-                checks.push((key_id.to_owned(), check.0));
+                let check = Check {
+                    check: check.0,
+                    raw: kv.value().to_vec(),
+                    created: kv.create_revision(),
+                    used: kv.mod_revision(),
+                };
+                checks.push((key_id.to_owned(), check));
             }
         }
         Ok(kind.map(|kind| Self { kind, checks }))
     }
 
-    fn check(&self, key_id: Option<&str>) -> Option<&[u8]> {
-        let (_, check) = self.checks.iter().find(|(known, _)| Some(known.as_str()) == key_id)?;
-        Some(check)
+    /// The same where there has been a store.
+    pub(super) fn existing(keys: &Keys, answer: &GetResponse) -> Result<Self, StoreError> {
+        let meta = Self::read(keys, answer)?;
+        meta.ok_or_else(|| StoreError::damaged("what the store says of itself has been deleted"))
+    }
+
+    /// What has to be in the transaction that seals something under this key; nothing in a plain store.
+    ///
+    /// The key's check value is there when that happens, and is written then. So whoever forgets a key
+    /// ([`retire_keys`](super::reseal::retire_keys)) either makes the transaction fail or sees that the key is in use.
+    pub(super) fn admit_write(
+        &self,
+        keys: &Keys,
+        sealing: &Sealing,
+        key_id: Option<&str>,
+    ) -> Result<Option<(Compare, TxnOp)>, StoreError> {
+        let kind = self.kind.as_ref().map_err(|mismatch| StoreError::unavailable(mismatch.clone()))?;
+        let known = self.checks.iter().find(|(known, _)| Some(known.as_str()) == key_id);
+        let known = known.map(|(_, check)| check);
+        let new = sealing.admit_write(*kind, key_id, known.map(AsRef::as_ref))?;
+        Ok(match (key_id, known, new) {
+            (Some(key_id), _, Some(check)) => Some(remember(keys, key_id, check)?),
+            (Some(key_id), Some(known), None) => {
+                let key = keys.key_check(key_id);
+                let there = Compare::create_revision(key.clone(), CompareOp::Equal, known.created);
+                Some((there, TxnOp::put(key, known.raw.clone(), None)))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -53,15 +102,7 @@ pub(super) fn admit_write(
     sealing: &Sealing,
     sealed: &SealedSecret,
 ) -> Outcome<Option<(Compare, TxnOp)>> {
-    let meta = Meta::read(keys, answer)?
-        .ok_or_else(|| StoreError::damaged("what the store says of itself has been deleted"))?;
-    let kind = meta.kind.as_ref().map_err(|mismatch| StoreError::unavailable(mismatch.clone()))?;
-    let known = meta.check(sealed.key_id.as_deref());
-    let check = sealing.admit_write(*kind, sealed, known).map_err(StoreError::from)?;
-    Ok(match (&sealed.key_id, check) {
-        (Some(key_id), Some(check)) => Some(remember(keys, key_id, check)?),
-        _ => None,
-    })
+    Ok(Meta::existing(keys, answer)?.admit_write(keys, sealing, sealed.key_id.as_deref())?)
 }
 
 /// Remembers a key, if none is remembered under its id.
@@ -70,4 +111,12 @@ pub(super) fn remember(keys: &Keys, key_id: &str, check: Vec<u8>) -> Result<(Com
     let value = values::encode(&KeyCheckValue { check: Bytes(Zeroizing::new(check)) })?;
     let absent = Compare::create_revision(key.clone(), CompareOp::Equal, 0);
     Ok((absent, TxnOp::put(key, value, None)))
+}
+
+/// Whether the store could be opened like this.
+pub(super) async fn check(reader: Reader<'_>, sealing: &Sealing) -> Result<(), StoreError> {
+    let (_, [answer]) = reader.again(|| reader.begin_proved([Meta::get(reader.keys)])).await?;
+    let Meta { kind, checks } = Meta::existing(reader.keys, &answer)?;
+    let admitted = kind.and_then(|kind| sealing.admit(kind, &checks));
+    admitted.map(|_| ()).map_err(StoreError::unavailable)
 }

@@ -1,87 +1,197 @@
-//! Sealing anew what is under an older master key.
+//! Sealing anew what is under an older master key, and forgetting that key.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, GetResponse, Txn, TxnOp};
+use tokio::time::{Instant, sleep};
 use voicegain_auth_core::WebConfigId;
 use voicegain_auth_core::store::StoreError;
 
-use super::connection::{Answer, GivenUp};
+use super::connection::{Answer, GivenUp, jittered};
 use super::error::{Cause, Outcome};
-use super::listing;
-use super::markers::Markers;
+use super::keys;
 use super::meta::{self, Meta};
 use super::record::Record;
 use super::store::Shared;
-use super::view::{Get, Reader};
-use crate::sealing::{Binding, Resealed};
+use super::view::{Get, KEYS_AT_ONCE, OPS_AT_ONCE, Reader};
+use crate::sealing::{Anew, Binding, Resealed, Sealing, skip};
 
 /// How long one record may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take to forget keys, for which all records are read.
+const RETIRE_LIMIT: Duration = Duration::from_secs(60);
+/// How often that is tried while others seal under the keys in question.
+const RETIRE_ATTEMPTS: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) async fn reseal(
     shared: Arc<Shared>,
     after: Option<WebConfigId>,
     limit: usize,
 ) -> Result<Resealed, StoreError> {
+    let sealing = shared.sealing.snapshot();
+    // Before anything else: a plain store has no such key.
+    sealing.first_id()?;
     let reader = shared.page_reader();
-    let page = reader.again(|| listing::page(reader, after, limit, |_| true)).await?;
-    let mut done = Resealed { last: None, resealed: 0, more: page.more };
-    for record in page.records {
-        done.last = Some(record.config.id);
-        done.resealed += u64::from(reseal_one(&shared, record).await?);
+    let page = reader.again(|| page(reader, after, limit)).await?;
+    let mut done = Resealed { last: None, resealed: 0, skipped: 0, more: page.more() };
+    for kv in page.kvs() {
+        let id = keys::id_of(kv.key()).ok_or_else(|| StoreError::damaged("a record's key has no id"))?;
+        done.last = Some(id);
+        match Record::read(kv) {
+            Ok(record) => match reseal_one(&shared, &sealing, record).await? {
+                Became::Sealed => done.resealed += 1,
+                Became::Skipped => done.skipped += 1,
+                Became::UpToDate => {}
+            },
+            Err(error) => {
+                skip(id, &error);
+                done.skipped += 1;
+            }
+        }
     }
     Ok(done)
 }
 
-/// Whether it was sealed anew. Head and log stay as they are: nothing that anybody may rely on has changed.
-async fn reseal_one(shared: &Shared, mut record: Record) -> Result<bool, StoreError> {
+/// Records, living or not: the key of what has ended is needed as long as it is there.
+async fn page(reader: Reader<'_>, after: Option<WebConfigId>, limit: usize) -> Outcome<GetResponse> {
+    let configs = reader.keys.configs();
+    let end = keys::end_of(&configs);
+    let first = after.map_or(configs, |id| keys::after(&reader.keys.config(id)));
+    let (_, [page]) = reader.begin([Get::range(first, end, limit.clamp(1, KEYS_AT_ONCE))]).await?;
+    Ok(page)
+}
+
+/// What became of one record.
+enum Became {
+    UpToDate,
+    Sealed,
+    Skipped,
+}
+
+/// Head and log stay as they are: nothing that anybody may rely on has changed.
+async fn reseal_one(shared: &Shared, sealing: &Sealing, mut record: Record) -> Result<Became, StoreError> {
     let reader = Reader::new(&shared.connection, &shared.keys, LIMIT);
     let id = record.config.id;
     loop {
-        let Some(sealed) = shared.sealing.reseal(&record.secret, &Binding::of(&record.config))? else {
-            return Ok(false);
-        };
-        record.secret = sealed;
-        if write(shared, reader, &record).await? {
-            return Ok(true);
+        match sealing.reseal(&record.secret, &Binding::of(&record.config))? {
+            Anew::UpToDate => return Ok(Became::UpToDate),
+            Anew::Skipped => return Ok(Became::Skipped),
+            Anew::Sealed(sealed) => record.secret = sealed,
+        }
+        if write(shared, sealing, reader, &record).await? {
+            return Ok(Became::Sealed);
         }
         // It was changed meanwhile, perhaps by a process that still seals under another key.
         match reader.again(|| read(reader, id)).await? {
             Some(now) => record = now,
-            None => return Ok(false),
+            None => return Ok(Became::UpToDate),
         }
-        if tokio::time::Instant::now() >= reader.until {
+        if Instant::now() >= reader.until {
             return Err(StoreError::unavailable(Cause::Contended));
         }
     }
 }
 
-async fn write(shared: &Shared, reader: Reader<'_>, record: &Record) -> Result<bool, StoreError> {
+async fn write(
+    shared: &Shared,
+    sealing: &Sealing,
+    reader: Reader<'_>,
+    record: &Record,
+) -> Result<bool, StoreError> {
     let keys = reader.keys;
     let (_, [answer]) = reader.begin([Meta::get(keys)]).await?;
     let key = keys.config(record.config.id);
     let mut compares = vec![Compare::mod_revision(key.clone(), CompareOp::Equal, record.mod_revision)];
     let mut ops = vec![TxnOp::put(key, record.write()?, None)];
-    if let Some((absent, put)) = meta::admit_write(keys, &answer, &shared.sealing, &record.secret)? {
-        compares.push(absent);
+    if let Some((known, put)) = meta::admit_write(keys, &answer, sealing, &record.secret)? {
+        compares.push(known);
         ops.push(put);
     }
     match shared.connection.txn(Txn::new().when(compares).and_then(ops), reader.until).await {
         // If it was an earlier copy that succeeded, reading again shows it.
         Ok(Answer { response, .. }) => Ok(response.succeeded()),
-        Err(GivenUp { cause, may_happen: true }) => Err(StoreError::outcome_unknown(cause)),
-        Err(GivenUp { cause, .. }) => Err(StoreError::unavailable(cause)),
+        Err(given_up) => Err(unanswered(given_up)),
     }
 }
 
-/// The record, if it lives.
+fn unanswered(GivenUp { cause, may_happen }: GivenUp) -> StoreError {
+    if may_happen { StoreError::outcome_unknown(cause) } else { StoreError::unavailable(cause) }
+}
+
+/// The record, living or not.
 async fn read(reader: Reader<'_>, id: WebConfigId) -> Outcome<Option<Record>> {
+    let (_, [config]) = reader.begin([Get::one(reader.keys.config(id))]).await?;
+    Ok(Record::of(id, config.kvs().first())?)
+}
+
+/// Forgets the keys that are not the first one and that no record is sealed under, and answers their ids. It counts only
+/// if nothing has been sealed under them since the records were read; other changes may come in between.
+pub(super) async fn retire_keys(shared: Arc<Shared>) -> Result<Vec<String>, StoreError> {
+    let sealing = shared.sealing.snapshot();
+    let first = sealing.first_id()?;
+    let reader = Reader::new(&shared.connection, &shared.keys, RETIRE_LIMIT);
     let keys = reader.keys;
-    let (view, [config, markers]) = reader.begin([Get::one(keys.config(id)), Markers::get(keys)]).await?;
-    let mut markers = Markers::read(keys, &markers)?;
-    let record = Record::of(id, config.kvs().first())?;
-    markers.complete(reader, &view, &record).await?;
-    Ok(record.filter(|record| markers.lives(record)))
+    // Those that an attempt may have forgotten, whose answer was lost.
+    let mut perhaps = BTreeSet::new();
+    for _ in 0..RETIRE_ATTEMPTS {
+        let InUse { meta, mut key_ids, unrestored } = reader.again(|| in_use(reader)).await?;
+        key_ids.insert(first.to_string());
+        perhaps.retain(|key_id| !meta.checks.iter().any(|(known, _)| known == key_id));
+        let mut compares = vec![unrestored];
+        let mut ops = Vec::new();
+        if let Some((known, put)) = meta.admit_write(keys, &sealing, Some(&first))? {
+            compares.push(known);
+            ops.push(put);
+        }
+        let unused = meta.checks.iter().filter(|(key_id, _)| !key_ids.contains(key_id));
+        let mut retired = BTreeSet::new();
+        // More than that are left to the next call.
+        for (key_id, check) in unused.take(OPS_AT_ONCE) {
+            compares.push(Compare::mod_revision(keys.key_check(key_id), CompareOp::Equal, check.used));
+            ops.push(TxnOp::delete(keys.key_check(key_id), None));
+            retired.insert(key_id.clone());
+        }
+        match shared.connection.txn(Txn::new().when(compares).and_then(ops), reader.until).await {
+            Ok(Answer { response, .. }) if response.succeeded() => {
+                perhaps.append(&mut retired);
+                return Ok(perhaps.into_iter().collect());
+            }
+            Ok(Answer { not_the_first: true, .. }) => perhaps.append(&mut retired),
+            Ok(_) => {}
+            Err(given_up) => return Err(unanswered(given_up)),
+        }
+        sleep(jittered(PAUSE)).await;
+    }
+    Err(StoreError::unavailable(Cause::Contended))
+}
+
+/// The keys that records are sealed under, living or not, at one moment.
+struct InUse {
+    meta: Meta,
+    key_ids: HashSet<String>,
+    /// Holds as long as that moment is in the store's past: in a cluster that was restored meanwhile other records count.
+    unrestored: Compare,
+}
+
+async fn in_use(reader: Reader<'_>) -> Outcome<InUse> {
+    let keys = reader.keys;
+    let (view, [answer]) = reader.begin([Meta::get(keys)]).await?;
+    let meta = Meta::existing(keys, &answer)?;
+    let mut key_ids = HashSet::new();
+    let take = |page: &GetResponse| {
+        for kv in page.kvs() {
+            key_ids.extend(Record::read(kv)?.secret.key_id);
+        }
+        Ok(true)
+    };
+    reader.scan(&view, keys.configs(), &keys::end_of(&keys.configs()), false, take).await?;
+    let newest = keys.log_entry(view.head.revision);
+    let answers = reader.more(&view, vec![Get::one(newest.clone())]).await?;
+    let entry = answers.first().and_then(|answer| answer.kvs().first());
+    let entry = entry.ok_or_else(|| StoreError::damaged("the newest entry of the log is missing"))?;
+    let unrestored = Compare::value(newest, CompareOp::Equal, entry.value());
+    Ok(InUse { meta, key_ids, unrestored })
 }

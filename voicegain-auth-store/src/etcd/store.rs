@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
 use voicegain_auth_core::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
-    SecretStore, Snapshot, StoreError,
+    SecretStore, Snapshot, StoreError, StoredPage,
 };
 use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
 
@@ -20,8 +20,9 @@ use super::keys::Keys;
 use super::options::EtcdOptions;
 use super::reads::Road;
 use super::view::Reader;
-use super::{ends, listing, reads, reseal};
-use crate::sealing::{Resealed, Sealing};
+use super::{ends, listing, meta, reads, reseal};
+use crate::sealing::{MasterKeys, Resealed, Sealing};
+use crate::supervised::supervised;
 
 /// How long a read may take, however many members have to be asked.
 const READ_LIMIT: Duration = Duration::from_secs(5);
@@ -83,7 +84,12 @@ impl EtcdStore {
     ) -> Self {
         let (connection, keys) = (Arc::new(connection), Arc::new(keys));
         let hints = Arc::new(watch::Sender::new(Hint::default()));
-        let watch = feed::run(Arc::clone(&connection), Arc::clone(&keys), Arc::clone(&hints));
+        let watch = {
+            let (connection, keys, hints) = (Arc::clone(&connection), Arc::clone(&keys), Arc::clone(&hints));
+            supervised("the watch on the head", move || {
+                feed::run(Arc::clone(&connection), Arc::clone(&keys), Arc::clone(&hints))
+            })
+        };
         let watching = runtime.spawn(watch).abort_handle();
         let turn = Mutex::new(());
         let shared = Shared { connection, keys, sealing, log_capacity, turn, hints, watching };
@@ -96,18 +102,41 @@ impl EtcdStore {
         self.shared.keys.prefix()
     }
 
-    /// Seals anew, under the first master key, those of the next so many web configs whose secrets are under
-    /// another one. It is no change: revisions, generations and tokens stay as they are.
+    /// Seals anew, under the first master key, what is sealed under another one: of the web configs after
+    /// `after`, in the order of their ids, living or not, as many as `limit` at most. No revision is used up and nothing
+    /// is logged, since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
     ///
-    /// Call it only once every process has the new key, and again with [`Resealed::last`] while there are
-    /// [`more`](Resealed::more).
+    /// A secret that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`], for a secret that this process cannot open too; [`StoreError::Damaged`].
-    /// After [`StoreError::OutcomeUnknown`] it is safe to call it again.
+    /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. What was sealed anew before
+    /// stays so, and after [`StoreError::OutcomeUnknown`] too the page can be done again.
     pub async fn reseal(&self, after: Option<WebConfigId>, limit: usize) -> Result<Resealed, StoreError> {
         let work = reseal::reseal(Arc::clone(&self.shared), after, limit);
         self.run(work, StoreError::outcome_unknown).await
+    }
+
+    /// Forgets the master keys that are not the first one of this process and that no secret is under any more, and
+    /// answers their ids in order. The store can then be opened without them. To be called once everything is sealed
+    /// anew: a key that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among
+    /// them. A process that goes on sealing under a key that was forgotten has it remembered again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. After
+    /// [`StoreError::OutcomeUnknown`] it can be called again.
+    pub async fn retire_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.run(reseal::retire_keys(Arc::clone(&self.shared)), StoreError::outcome_unknown).await
+    }
+
+    /// Whether the store, as it is now, could be opened with these keys: to be asked before they
+    /// [replace](MasterKeys::replace) those it is open with. Nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the [`SealingMismatch`](crate::sealing::SealingMismatch) as its source if it
+    /// could not; otherwise as for every read.
+    pub async fn check_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+        let sealing = Sealing::Keys(keys.clone());
+        self.read(async move |shared| meta::check(shared.reader(), &sealing).await).await
     }
 
     /// Does the work on the store's own runtime.
@@ -145,7 +174,7 @@ impl SecretStore for EtcdStore {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    ) -> Result<Snapshot<StoredPage>, StoreError> {
         self.read(async move |shared| {
             listing::load_page(shared.page_reader(), &shared.sealing, after, limit).await
         })

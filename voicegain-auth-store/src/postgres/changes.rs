@@ -80,13 +80,22 @@ pub(super) async fn reseal(
     let mut pooled = store.pool.take().await?;
     let connection = &mut pooled.connection;
     let resealed = within(store, async {
-        connection.batch("BEGIN").await?;
+        connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
         sealed::reseal(connection, &store.sealing, after, limit).await
     });
     let resealed = resealed.await?;
     pooled.connection.commit(store.limits.commit).await?;
     pooled.keep();
     Ok(resealed)
+}
+
+/// Forgets master keys. The head is locked, since whoever makes a change may be about to seal under one of them.
+pub(super) async fn retire_keys(store: &Changing) -> Result<Vec<String>, StoreError> {
+    let (mut pooled, ..) = begin(store).await?;
+    let retired = within(store, sealed::retire_keys(&mut pooled.connection, &store.sealing)).await?;
+    pooled.connection.commit(store.limits.commit).await?;
+    pooled.keep();
+    Ok(retired)
 }
 
 async fn within<T>(store: &Changing, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {

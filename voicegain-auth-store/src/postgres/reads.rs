@@ -3,13 +3,14 @@
 use std::future::Future;
 
 use tokio_postgres::Row;
-use voicegain_auth_core::store::{ListQuery, Living, LivingPage, LogPosition, LogRead, Snapshot};
-use voicegain_auth_core::{StoredWebConfig, WebConfig, WebConfigId};
+use voicegain_auth_core::store::{ListQuery, Living, LivingPage, LogPosition, LogRead, Snapshot, StoredPage};
+use voicegain_auth_core::{StoreError, StoredWebConfig, WebConfig, WebConfigId};
 
 use super::connection::Connection;
 use super::error::{Failed, Outcome};
 use super::rows::Columns;
 use super::values::{Uuid, at_most};
+use crate::left_out::Readable;
 use crate::sealing::Sealing;
 
 /// What can be read, on any connection, and again on another one if the first was dead.
@@ -92,6 +93,26 @@ impl Read for Load {
     }
 }
 
+/// The last id of a page, if it is full (it counts what has ended too, or a page could take as long as all of that), and
+/// then what lives of the page.
+macro_rules! page {
+    ($($columns:expr),+) => {
+        concat!(
+            "SELECT ", head!(), ", p.next, ", $($columns),+,
+            " FROM log_head h \
+             CROSS JOIN LATERAL (SELECT (SELECT w.id FROM web_configs w WHERE ", after!("1"),
+            " ORDER BY w.id LIMIT 1 OFFSET $2) AS next) p \
+             LEFT JOIN LATERAL (SELECT * FROM living_web_configs w WHERE ", after!("1"),
+            " AND w.id <= coalesce(p.next, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) w ON true ORDER BY w.id"
+        )
+    };
+}
+
+/// The parameters of such a statement.
+fn page_parameters(after: Option<WebConfigId>, limit: usize) -> (Option<Uuid>, i64) {
+    (after.map(Uuid::from), at_most(limit.max(1).saturating_sub(1)))
+}
+
 pub(super) struct LoadPage {
     pub(super) after: Option<WebConfigId>,
     pub(super) limit: usize,
@@ -99,30 +120,25 @@ pub(super) struct LoadPage {
 }
 
 impl Read for LoadPage {
-    type Answer = Snapshot<Vec<StoredWebConfig>>;
+    type Answer = Snapshot<StoredPage>;
 
     async fn read(&self, connection: &mut Connection) -> Outcome<Self::Answer> {
-        const SQL: &str = concat!(
-            "SELECT ",
-            head!(),
-            ", ",
-            stored_web_config!(),
-            " FROM log_head h LEFT JOIN LATERAL (SELECT * FROM living_web_configs w WHERE ",
-            after!("1"),
-            " ORDER BY w.id LIMIT $2) w ON true ORDER BY w.id"
-        );
-        let after = self.after.map(Uuid::from);
-        let rows = connection.query(SQL, &[&after, &at_most(self.limit)]).await?;
-        let head = first(&rows)?.head()?.revision;
-        let mut value = Vec::with_capacity(rows.len());
+        const SQL: &str = page!(stored_web_config!());
+        let (after, offset) = page_parameters(self.after, self.limit);
+        let rows = connection.query(SQL, &[&after, &offset]).await?;
+        let mut row = first(&rows)?;
+        let (head, next) = (row.head()?.revision, row.next()?);
+        let mut readable = Readable::default();
         for row in &rows {
             let mut row = Columns::of(row);
             row.head()?;
+            row.next()?;
             if row.is_there()? {
-                value.push(row.stored_web_config(&self.sealing)?);
+                let id = row.clone().id()?;
+                readable.take(id, row.stored_web_config(&self.sealing).map_err(StoreError::from));
             }
         }
-        Ok(Snapshot { value, head })
+        Ok(Snapshot { value: StoredPage { stored: readable.finish(), next }, head })
     }
 }
 
@@ -179,25 +195,16 @@ impl Read for ListLiving {
     type Answer = LivingPage;
 
     async fn read(&self, connection: &mut Connection) -> Outcome<LivingPage> {
-        const SQL: &str = concat!(
-            "SELECT ",
-            head!(),
-            ", w.id, w.revision, w.entry, w.generation, w.account_id, w.context_id \
-             FROM log_head h LEFT JOIN LATERAL (SELECT * FROM living_web_configs w WHERE ",
-            after!("1"),
-            " ORDER BY w.id LIMIT $2) w ON true ORDER BY w.id"
-        );
-        let after = self.after.map(Uuid::from);
-        let rows = connection.query(SQL, &[&after, &at_most(self.limit.saturating_add(1))]).await?;
-        let mut page = LivingPage { head: first(&rows)?.head()?, living: Vec::new(), more: false };
+        const SQL: &str = page!("w.id, w.revision, w.entry, w.generation, w.account_id, w.context_id");
+        let (after, offset) = page_parameters(self.after, self.limit);
+        let rows = connection.query(SQL, &[&after, &offset]).await?;
+        let mut row = first(&rows)?;
+        let mut page = LivingPage { head: row.head()?, next: row.next()?, living: Vec::new() };
         for row in &rows {
             let mut row = Columns::of(row);
             row.head()?;
+            row.next()?;
             if !row.is_there()? {
-                break;
-            }
-            if page.living.len() == self.limit {
-                page.more = true;
                 break;
             }
             page.living.push(Living {

@@ -16,6 +16,7 @@ pub(super) const DELETED: &str = "deleted";
 pub(super) const ENDED: &str = "ended";
 
 /// Reads a row from left to right.
+#[derive(Clone)]
 pub(super) struct Columns<'a> {
     row: &'a Row,
     next: usize,
@@ -72,6 +73,11 @@ impl<'a> Columns<'a> {
             return Err(Cause::OtherSchema(version).into());
         }
         self.position()
+    }
+
+    /// `next` of a page: its last id, if it is full.
+    pub(super) fn next(&mut self) -> Outcome<Option<WebConfigId>> {
+        Ok(self.take::<Option<Uuid>>()?.map(WebConfigId::from))
     }
 
     /// Whether the rest of the row is there: it is not where nothing was joined to the head.

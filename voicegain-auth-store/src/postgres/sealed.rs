@@ -4,12 +4,12 @@ use tokio_postgres::Row;
 use voicegain_auth_core::store::StoreError;
 use voicegain_auth_core::{Secret, WebConfig, WebConfigId};
 
-use super::connection::Connection;
+use super::connection::{Connection, Parameters};
 use super::error::{Failed, Outcome};
-use super::reads::{after, stored_web_config};
+use super::reads::{Read, after, stored_web_config};
 use super::rows::Columns;
 use super::values::{Hidden, Uuid, at_most, to_sql};
-use crate::sealing::{Binding, Kind, Resealed, SealedSecret, Sealing};
+use crate::sealing::{Anew, Binding, Kind, MasterKeys, Resealed, SealedSecret, Sealing, skip};
 
 /// How many secrets are sealed anew in one transaction at most: changes of the same web configs wait for it.
 const MOST_AT_ONCE: usize = 1_000;
@@ -37,6 +37,20 @@ pub(super) async fn remember(connection: &mut Connection, key_id: &str, check: &
     Ok(connection.execute(SQL, &[&key_id, &check]).await? > 0)
 }
 
+/// Whether the store could be opened with these keys.
+pub(super) struct CheckKeys(pub(super) MasterKeys);
+
+impl Read for CheckKeys {
+    type Answer = ();
+
+    async fn read(&self, connection: &mut Connection) -> Outcome<()> {
+        let (kind, keys) = known(connection).await?;
+        let sealing = Sealing::Keys(self.0.clone());
+        let admitted = Kind::parse(&kind).and_then(|kind| sealing.admit(kind, &keys));
+        admitted.map(|_| ()).map_err(|mismatch| StoreError::unavailable(mismatch).into())
+    }
+}
+
 /// What the store is to keep of a secret.
 pub(super) async fn seal(
     connection: &mut Connection,
@@ -45,25 +59,33 @@ pub(super) async fn seal(
     config: &WebConfig,
 ) -> Outcome<SealedSecret> {
     let sealed = sealing.seal(secret, &Binding::of(config))?;
-    admit_write(connection, sealing, &sealed).await?;
+    admit_write(connection, sealing, sealed.key_id.as_deref()).await?;
     Ok(sealed)
 }
 
 /// The keys may have been replaced since the store was opened.
-async fn admit_write(connection: &mut Connection, sealing: &Sealing, sealed: &SealedSecret) -> Outcome<()> {
+async fn admit_write(connection: &mut Connection, sealing: &Sealing, key_id: Option<&str>) -> Outcome<()> {
     const SQL: &str = "SELECT kind, (SELECT check_value FROM master_keys WHERE key_id = $1) FROM sealing";
     loop {
-        let row = connection.query_opt(SQL, &[&sealed.key_id]).await?;
+        let row = connection.query_opt(SQL, &[&key_id]).await?;
         let row = row.ok_or_else(|| Failed::damaged("it does not say whether its secrets are sealed"))?;
         let mut row = Columns::of(&row);
         let kind = Kind::parse(row.take()?).map_err(StoreError::damaged)?;
-        let new = sealing.admit_write(kind, sealed, row.take()?)?;
-        let (Some(key_id), Some(check)) = (&sealed.key_id, new) else { return Ok(()) };
+        let new = sealing.admit_write(kind, key_id, row.take()?)?;
+        let (Some(key_id), Some(check)) = (key_id, new) else { return Ok(()) };
         if remember(connection, key_id, &check).await? {
             return Ok(());
         }
         // Another process was faster: it must have meant the same key.
     }
+}
+
+/// Held to the end of every transaction that seals anew, and of the one that forgets keys: in between, that one would
+/// not see what is being sealed under the key it forgets. "VGrk" in ASCII.
+const KEYS_LOCK: i64 = 0x5647_726b;
+
+async fn lock_keys(connection: &mut Connection) -> Outcome<()> {
+    connection.execute("SELECT pg_advisory_xact_lock($1)", &[&KEYS_LOCK]).await.map(|_| ())
 }
 
 /// Seals anew what is under another key than the first, living or not, in a transaction that has begun. Each secret is
@@ -81,30 +103,68 @@ pub(super) async fn reseal(
         after!("1"),
         " ORDER BY w.id LIMIT $2) w ORDER BY w.id"
     );
-    const PUT: &str = "UPDATE web_configs SET secret_format = $3, key_id = $4, secret = $5 \
-         WHERE id = $1 AND revision = $2";
+    // One statement for the whole page: changes that want one of its rows wait for no more than that.
+    const PUT: &str = "UPDATE web_configs w SET secret_format = $3, key_id = $4, secret = n.secret \
+         FROM unnest($1::uuid[], $2::bigint[], $5::bytea[]) AS n (id, revision, secret) \
+         WHERE w.id = n.id AND w.revision = n.revision";
     let limit = limit.clamp(1, MOST_AT_ONCE);
+    let sealing = sealing.snapshot();
+    let first = sealing.first_id()?;
+    lock_keys(connection).await?;
+    admit_write(connection, &sealing, Some(&first)).await?;
     let rows = connection.query(PAGE, &[&after.map(Uuid::from), &at_most(limit.saturating_add(1))]).await?;
-    let (mut last, mut resealed) = (None, 0);
+    let mut done = Resealed { last: None, resealed: 0, skipped: 0, more: rows.len() > limit };
+    let (mut ids, mut revisions, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows.iter().take(limit) {
         let mut row = Columns::of(row);
         row.head()?;
-        let (config, sealed) = (row.web_config()?, row.sealed_secret()?);
-        last = Some(config.id);
-        let Some(anew) = sealing.reseal(&sealed, &Binding::of(&config))? else { continue };
-        admit_write(connection, sealing, &anew).await?;
-        resealed += connection
-            .execute(
-                PUT,
-                &[
-                    &Uuid::from(config.id),
-                    &to_sql(config.revision.get())?,
-                    &anew.format,
-                    &anew.key_id,
-                    &Hidden(&anew.bytes),
-                ],
-            )
-            .await?;
+        let id = row.clone().id()?;
+        done.last = Some(id);
+        let (config, sealed) = match kept(row).map_err(StoreError::from) {
+            Ok(kept) => kept,
+            Err(error @ StoreError::Damaged(_)) => {
+                skip(id, &error);
+                done.skipped += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match sealing.reseal(&sealed, &Binding::of(&config))? {
+            Anew::UpToDate => {}
+            Anew::Skipped => done.skipped += 1,
+            Anew::Sealed(anew) => {
+                ids.push(Uuid::from(id));
+                revisions.push(to_sql(config.revision.get())?);
+                secrets.push(anew.bytes);
+            }
+        }
     }
-    Ok(Resealed { last, resealed, more: rows.len() > limit })
+    if !ids.is_empty() {
+        let secrets: Vec<_> = secrets.iter().map(|secret| Hidden(secret)).collect();
+        let with: Parameters<'_> = &[&ids, &revisions, &SealedSecret::SEALED, &&*first, &secrets];
+        done.resealed = connection.execute(PUT, with).await?;
+    }
+    Ok(done)
+}
+
+/// A web config, with its secret as it is kept.
+fn kept(mut row: Columns<'_>) -> Outcome<(WebConfig, SealedSecret)> {
+    Ok((row.web_config()?, row.sealed_secret()?))
+}
+
+/// Forgets the keys that are not the first one and that no secret is under, and answers their ids, in a transaction that
+/// holds the head of the log, which all changes lock before they seal. What seals under one of them later remembers it
+/// again.
+pub(super) async fn retire_keys(connection: &mut Connection, sealing: &Sealing) -> Outcome<Vec<String>> {
+    const FORGET: &str = "DELETE FROM master_keys WHERE key_id <> $1 \
+         AND key_id NOT IN (SELECT key_id FROM web_configs WHERE key_id IS NOT NULL) RETURNING key_id";
+    let sealing = sealing.snapshot();
+    let first = sealing.first_id()?;
+    // In a statement of its own: the next one sees what was committed until then.
+    lock_keys(connection).await?;
+    admit_write(connection, &sealing, Some(&first)).await?;
+    let rows = connection.query(FORGET, &[&&*first]).await?;
+    let mut retired = rows.iter().map(|row| Columns::of(row).take()).collect::<Outcome<Vec<String>>>()?;
+    retired.sort_unstable();
+    Ok(retired)
 }

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use voicegain_auth_core::store::{
     ChangeFeed, Ended, EntryId, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
-    SecretStore, Snapshot, StoreError,
+    SecretStore, Snapshot, StoreError, StoredPage,
 };
 use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
 
@@ -21,10 +21,12 @@ use super::options::PostgresOptions;
 use super::pool::Pool;
 use super::reads::{List, ListLiving, Load, LoadPage, Log, Read};
 use super::schema;
+use super::sealed::CheckKeys;
 use super::tls;
 use super::url::Target;
 use super::values::Uuid;
-use crate::sealing::{Resealed, Sealing};
+use crate::sealing::{MasterKeys, Resealed, Sealing};
+use crate::supervised::supervised;
 
 /// A store in a PostgreSQL database. Clones share its connections; see [the module](super).
 #[derive(Clone)]
@@ -81,7 +83,11 @@ impl PostgresStore {
         let feed = Feed::new(servers, Arc::clone(&pool), schema.clone(), limits, Uuid::from(process));
         let feed = Arc::new(feed);
         feed.restore().await.map_err(|failed| OpenError::Other(failed.into_boxed()))?;
-        let feed_task = runtime.spawn(Arc::clone(&feed).keep_up()).abort_handle();
+        let keep_up = {
+            let feed = Arc::clone(&feed);
+            supervised("the connection that listens", move || Arc::clone(&feed).keep_up())
+        };
+        let feed_task = runtime.spawn(keep_up).abort_handle();
         let changing = Arc::new(Changing {
             pool: Arc::clone(&pool),
             sealing,
@@ -94,17 +100,43 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Seals anew, under the first of the master keys, a page of those secrets that are under another one. It is no
-    /// change: revisions stay, and nobody is told. Go on from `last` while there are `more`.
+    /// Seals anew, under the first master key, what is sealed under another one: of the web configs after
+    /// `after`, in the order of their ids, living or not, as many as `limit` at most. No revision is used up and nothing
+    /// is logged, since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
+    ///
+    /// A secret that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if the store cannot be reached, is plain, or holds a secret under a key that is
-    /// not there; [`StoreError::OutcomeUnknown`] if the page may or may not have been written, in which case it
-    /// can be done again.
+    /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. After
+    /// [`StoreError::OutcomeUnknown`] the page can be done again.
     pub async fn reseal(&self, after: Option<WebConfigId>, limit: usize) -> Result<Resealed, StoreError> {
         let changing = Arc::clone(&self.shared.changing);
         let ended = || StoreError::outcome_unknown(Cause::RuntimeEnded);
         self.run(ended, async move { changes::reseal(&changing, after, limit).await }).await
+    }
+
+    /// Forgets the master keys that are not the first one of this process and that no secret is under any more, and
+    /// answers their ids in order. The store can then be opened without them. To be called once everything is sealed
+    /// anew: a key that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among
+    /// them. A process that goes on sealing under a key that was forgotten has it remembered again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. After
+    /// [`StoreError::OutcomeUnknown`] it can be called again.
+    pub async fn retire_keys(&self) -> Result<Vec<String>, StoreError> {
+        let changing = Arc::clone(&self.shared.changing);
+        let ended = || StoreError::outcome_unknown(Cause::RuntimeEnded);
+        self.run(ended, async move { changes::retire_keys(&changing).await }).await
+    }
+
+    /// Whether the store, as it is now, could be opened with these keys: to be asked before they
+    /// [replace](MasterKeys::replace) those it is open with. Nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the [`SealingMismatch`](crate::sealing::SealingMismatch) as its source if it
+    /// could not; otherwise as for every read.
+    pub async fn check_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+        self.read(CheckKeys(keys.clone())).await
     }
 
     /// Removes, some time, the heartbeats of processes long gone. Nothing depends on it.
@@ -174,7 +206,7 @@ impl SecretStore for PostgresStore {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    ) -> Result<Snapshot<StoredPage>, StoreError> {
         self.read(LoadPage { after, limit, sealing: self.sealing() }).await
     }
 

@@ -53,6 +53,24 @@ pub enum MasterKeyError {
         /// Its mode.
         mode: u32,
     },
+    /// The key file is another user's, who can read it and write it.
+    #[error(
+        "the key file {path} belongs to the user with the id {owner}: it must be the user's that this process runs \
+         as, or root's; chown it",
+        path = .path.display()
+    )]
+    OtherOwner {
+        /// The key file.
+        path: PathBuf,
+        /// The id of the user that it belongs to.
+        owner: u32,
+    },
+    /// What was named is a directory, a pipe or a device.
+    #[error("{} is not a regular file: name the key file itself", .path.display())]
+    NotAFile {
+        /// What was taken for a key file.
+        path: PathBuf,
+    },
     /// The key file is far too long for one.
     #[error("{} is too long for a key file: name another one", .path.display())]
     TooLong {
@@ -151,13 +169,14 @@ pub enum SealingMismatch {
          or say that the store is to be plain"
     )]
     StoreIsPlain,
-    /// None of the master keys given is known to the store.
+    /// The store knows of master keys that were not given, and under which it may hold secrets.
     #[error(
-        "none of the master keys given is known to it: add the key it is sealed under (it knows {})",
+        "it may hold secrets under master keys that were not given: {}. Give them too, or have a process that has them \
+         and the new key, the new one first, seal everything anew, which retires the others",
         list(.key_ids)
     )]
     MissingKey {
-        /// The key ids that the store knows.
+        /// The ids of the keys that are missing.
         key_ids: Vec<String>,
     },
     /// A master key is not the one that the store knows under its id.

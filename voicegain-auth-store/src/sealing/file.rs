@@ -1,8 +1,8 @@
 //! Key files: read by their owner alone, and never overwritten.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -17,9 +17,21 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, MasterKeyError> {
         io::ErrorKind::NotFound => MasterKeyError::NoFile { path: path.to_owned() },
         _ => MasterKeyError::Io { path: path.to_owned(), source },
     };
-    let file = File::open(path).map_err(failed)?;
+    // Opening a device may already do something to it.
+    regular(&fs::metadata(path).map_err(failed)?, path)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // Should it have become a pipe meanwhile, nobody waits for a writer.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    let file = options.open(path).map_err(failed)?;
     // Of the file that is open, whatever the path names meanwhile.
-    closed_to_others(&file, path)?;
+    let metadata = file.metadata().map_err(failed)?;
+    regular(&metadata, path)?;
+    closed_to_others(&metadata, path)?;
     // As long as it can get, so that growing leaves no copy behind.
     let mut bytes = Zeroizing::new(vec![0_u8; MAX_LEN + 1]);
     let mut length = 0;
@@ -40,37 +52,71 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, MasterKeyError> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
+fn regular(metadata: &Metadata, path: &Path) -> Result<(), MasterKeyError> {
+    if metadata.is_file() { Ok(()) } else { Err(MasterKeyError::NotAFile { path: path.to_owned() }) }
+}
+
 #[cfg(unix)]
-fn closed_to_others(file: &File, path: &Path) -> Result<(), MasterKeyError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let metadata = file.metadata().map_err(|source| MasterKeyError::Io { path: path.to_owned(), source })?;
+fn closed_to_others(metadata: &Metadata, path: &Path) -> Result<(), MasterKeyError> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let owner = metadata.uid();
+    if !may_own(owner, rustix::process::geteuid().as_raw()) {
+        return Err(MasterKeyError::OtherOwner { path: path.to_owned(), owner });
+    }
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(MasterKeyError::OpenToOthers { path: path.to_owned(), mode }) }
 }
 
+/// An owner can read and replace the keys: the process's own user, or root, who can do so anyway.
+#[cfg(unix)]
+const fn may_own(owner: u32, process: u32) -> bool {
+    owner == process || owner == 0
+}
+
 #[cfg(not(unix))]
-fn closed_to_others(_file: &File, _path: &Path) -> Result<(), MasterKeyError> {
+fn closed_to_others(_metadata: &Metadata, _path: &Path) -> Result<(), MasterKeyError> {
     Ok(())
 }
 
-/// Writes a new key file, whole or not at all.
+/// Makes a new key file, whole or not at all.
 pub(super) fn create(path: &Path, text: &str) -> Result<(), MasterKeyError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    publish(path, |draft| write(draft, text))
+}
+
+/// Has a file written under another name first: whoever sees it at its own sees all of it.
+fn publish(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), MasterKeyError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AlreadyExists => MasterKeyError::FileExists { path: path.to_owned() },
         _ => MasterKeyError::Io { path: path.to_owned(), source },
     };
-    let mut file = options.open(path).map_err(failed)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| sync_directory(path))
-        .map_err(|source| {
-            let _ = fs::remove_file(path);
-            MasterKeyError::Io { path: path.to_owned(), source }
-        })
+    let draft = draft(path)?;
+    // Unlike a rename, a link never takes the place of a file that is there.
+    let made = write(&draft).and_then(|()| fs::hard_link(&draft, path));
+    // Whether or not it was made.
+    let _ = fs::remove_file(&draft);
+    made.map_err(failed)?;
+    sync_directory(path).map_err(|source| {
+        let _ = fs::remove_file(path);
+        failed(source)
+    })
+}
+
+/// A name that nobody else uses, in the same directory.
+fn draft(path: &Path) -> Result<PathBuf, MasterKeyError> {
+    let number = getrandom::u64().map_err(|_| MasterKeyError::NoRandomness)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{number:016x}"));
+    Ok(path.with_file_name(name))
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Makes the file's name survive a loss of power.
@@ -157,7 +203,84 @@ mod tests {
         let inner = directory.path().join("directory");
         fs::create_dir(&inner).unwrap();
         fs::set_permissions(&inner, fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(matches!(MasterKeys::read_file(&inner), Err(MasterKeyError::Io { .. })));
+        assert!(matches!(MasterKeys::read_file(&inner), Err(MasterKeyError::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_pipe_or_a_device_is_refused_and_not_waited_for() {
+        let (_directory, path) = place();
+        let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap();
+        assert!(made.success());
+        for path in [path.as_path(), Path::new("/dev/null")] {
+            let error = MasterKeys::read_file(path).unwrap_err();
+            assert!(matches!(&error, MasterKeyError::NotAFile { path: named } if named == path), "{error:?}");
+            assert!(error.to_string().contains("is not a regular file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        for (owner, process, may) in [(7, 7, true), (0, 7, true), (0, 0, true), (8, 7, false), (8, 0, false)]
+        {
+            assert_eq!(may_own(owner, process), may, "{owner} for {process}");
+        }
+        let (_directory, path) = place();
+        write(&path, line("key-1", 1), 0o600);
+        // Only root may give a file away; anybody else is left with the table above.
+        if std::os::unix::fs::chown(&path, Some(12_345), None).is_ok() {
+            let error = MasterKeys::read_file(&path).unwrap_err();
+            assert!(matches!(error, MasterKeyError::OtherOwner { owner: 12_345, .. }), "{error:?}");
+        }
+    }
+
+    /// Of those who start at once one makes the file, and the others read it, whole.
+    #[test]
+    fn a_file_is_made_once_and_never_seen_unfinished() {
+        for _ in 0..20 {
+            let (directory, path) = place();
+            let barrier = std::sync::Barrier::new(8);
+            let key_ids = std::thread::scope(|scope| {
+                let make = || {
+                    barrier.wait();
+                    match MasterKeys::generate_file(&path) {
+                        Ok(keys) => (true, keys.key_ids()),
+                        Err(MasterKeyError::FileExists { .. }) => {
+                            (false, MasterKeys::read_file(&path).unwrap().key_ids())
+                        }
+                        Err(error) => panic!("{error:?}"),
+                    }
+                };
+                let making: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+                making.into_iter().map(|made| made.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert_eq!(key_ids.iter().filter(|(made, _)| *made).count(), 1);
+            assert!(key_ids.iter().all(|(_, key_ids)| *key_ids == key_ids_of(&path)), "{key_ids:?}");
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_there_before_it_is_finished() {
+        let (directory, path) = place();
+        publish(&path, |draft| {
+            super::write(draft, "key")?;
+            assert!(!path.exists(), "nobody sees it while it is written");
+            super::write(draft, "key").unwrap_err();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "key");
+        fs::remove_file(&path).unwrap();
+        let full = publish(&path, |draft| {
+            super::write(draft, "ke")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(matches!(full, Err(MasterKeyError::Io { .. })), "{full:?}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left of it");
+    }
+
+    fn key_ids_of(path: &Path) -> Vec<String> {
+        MasterKeys::read_file(path).unwrap().key_ids()
     }
 
     #[test]

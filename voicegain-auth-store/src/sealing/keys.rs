@@ -108,7 +108,8 @@ impl MasterKeys {
         KeySet::parse(text).map(Self::of)
     }
 
-    /// Reads a key file, which nobody but its owner may read or write (mode 0600 or stricter).
+    /// Reads a key file, which nobody but its owner may read or write (mode 0600 or stricter). On Unix the owner must
+    /// be the user that the process runs as, or root.
     ///
     /// # Errors
     /// If it is not there, is open to others, or does not hold what [`parse`](Self::parse) reads. The error
@@ -121,7 +122,8 @@ impl MasterKeys {
     }
 
     /// Makes a new key, writes it to a new file of mode 0600, and answers what [`read_file`](Self::read_file)
-    /// would.
+    /// would. Nobody ever sees the file unfinished: of two who make it at once, one gets
+    /// [`FileExists`](MasterKeyError::FileExists) and can read what the other has written.
     ///
     /// # Errors
     /// If there is a file already, or it cannot be written.
@@ -151,7 +153,9 @@ impl MasterKeys {
         Ok(())
     }
 
-    /// Reads a key file and puts its keys in the place of the present ones, for every clone.
+    /// Reads a key file and puts its keys in the place of the present ones, for every clone. Whether the store may be
+    /// opened with them is not looked at: that is what a store's `check_keys` is for, between
+    /// [`read_file`](Self::read_file) and [`replace`](Self::replace).
     ///
     /// # Errors
     /// As for [`read_file`](Self::read_file) and [`replace`](Self::replace). The present keys then stay.
@@ -167,6 +171,11 @@ impl MasterKeys {
 
     fn of(set: KeySet) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(set))))
+    }
+
+    /// The keys as they are now, for work that must not have them replaced under it.
+    pub(super) fn snapshot(&self) -> Self {
+        Self(Arc::new(RwLock::new(self.set())))
     }
 
     fn set(&self) -> Arc<KeySet> {

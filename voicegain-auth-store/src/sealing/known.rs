@@ -3,7 +3,7 @@
 use super::aead::Associated;
 use super::error::{SealError, SealingMismatch};
 use super::keys::MasterKeys;
-use super::sealed::{SealedSecret, Sealing};
+use super::sealed::Sealing;
 
 /// Whether a store's secrets are sealed. It is decided when the store is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,9 @@ impl Sealing {
     /// Whether a store may be opened like this that remembers to be of this kind, and these keys: pairs of a
     /// key id and its check value. Answers the pair to remember besides, if there is one.
     ///
-    /// The keys that a store remembers are those that have sealed: a key that only opens is not among them.
+    /// The keys that a store remembers are those that it may hold secrets under: each from before its first secret
+    /// until it is retired. All of them are needed, or a process that has missed the last change of keys would start
+    /// as if nothing were wrong, answer for none of the newer records, and seal its own under a key that is to go.
     pub(crate) fn admit<K: AsRef<str>, C: AsRef<[u8]>>(
         &self,
         kind: Kind,
@@ -75,17 +77,16 @@ impl Sealing {
             (Self::Keys(_), Kind::Plain) => return Err(SealingMismatch::StoreIsPlain),
             (Self::Keys(keys), Kind::Sealed) => keys,
         };
-        let mut verified = 0;
+        let mut missing = Vec::new();
         for (key_id, check) in known {
             match keys.verify_check(key_id.as_ref(), check.as_ref()) {
-                Ok(()) => verified += 1,
-                // It need not have all of them.
-                Err(SealError::UnknownKey(_)) => {}
+                Ok(()) => {}
+                Err(SealError::UnknownKey(key_id)) => missing.push(key_id),
                 Err(_) => return Err(SealingMismatch::WrongKey { key_id: key_id.as_ref().to_owned() }),
             }
         }
-        if verified == 0 && !known.is_empty() {
-            return Err(SealingMismatch::MissingKey { key_ids: key_ids() });
+        if !missing.is_empty() {
+            return Err(SealingMismatch::MissingKey { key_ids: missing });
         }
         let first = keys.first_id();
         if known.iter().any(|(key_id, _)| *key_id.as_ref() == *first) {
@@ -95,19 +96,20 @@ impl Sealing {
         Ok(Some((first.to_string(), check)))
     }
 
-    /// Whether a secret may be written, to be asked in the transaction that writes it: the keys may have been
-    /// replaced since the store was opened. `kind` is what the store is now, `check` what it remembers the
-    /// secret's key by, if it does. Answers the check value to remember besides, if there is one.
+    /// Whether a secret may be written under this key, to be asked in the transaction that writes it: the keys may
+    /// have been replaced, and the store may have forgotten one, since the store was opened. `kind` is what the store
+    /// is now, `check` what it remembers the key by, if it does. Answers the check value to remember besides, if there
+    /// is one.
     pub(crate) fn admit_write(
         &self,
         kind: Kind,
-        sealed: &SealedSecret,
+        key_id: Option<&str>,
         check: Option<&[u8]>,
     ) -> Result<Option<Vec<u8>>, SealError> {
         if self.kind() != kind {
             return Err(SealError::KindChanged(kind.as_str()));
         }
-        match (self, &sealed.key_id) {
+        match (self, key_id) {
             (Self::Plain, _) => Ok(None),
             (Self::Keys(_), None) => Err(SealError::NotSealed),
             (Self::Keys(keys), Some(key_id)) => match check {
@@ -179,10 +181,16 @@ mod tests {
         let (added, check) = sealing(&[("b", 2), ("a", 1)]).1.admit(Kind::Sealed, &known).unwrap().unwrap();
         assert_eq!(added, "b");
         let both = [known[0].clone(), (added, check)];
-        assert_eq!(sealing(&[("b", 2)]).1.admit(Kind::Sealed, &both), Ok(None));
+        assert_eq!(sealing(&[("b", 2), ("a", 1)]).1.admit(Kind::Sealed, &both), Ok(None));
 
-        let missing = SealingMismatch::MissingKey { key_ids: vec!["a".to_owned()] };
-        assert_eq!(sealing(&[("b", 2)]).1.admit(Kind::Sealed, &known), Err(missing));
+        let missing = |ids: &[&str]| {
+            Err(SealingMismatch::MissingKey { key_ids: ids.iter().map(|id| (*id).to_owned()).collect() })
+        };
+        assert_eq!(sealing(&[("b", 2)]).1.admit(Kind::Sealed, &known), missing(&["a"]));
+        // Every key that is known has to be there, the newer one and the older one alike.
+        assert_eq!(sealing(&[("b", 2)]).1.admit(Kind::Sealed, &both), missing(&["a"]));
+        assert_eq!(sealing(&[("a", 1)]).1.admit(Kind::Sealed, &both), missing(&["b"]));
+        assert_eq!(sealing(&[("c", 3)]).1.admit(Kind::Sealed, &both), missing(&["a", "b"]));
         let wrong = |key_id: &str| Err(SealingMismatch::WrongKey { key_id: key_id.to_owned() });
         assert_eq!(sealing(&[("a", 2)]).1.admit(Kind::Sealed, &known), wrong("a"));
         // Also where another key is right.
@@ -191,24 +199,19 @@ mod tests {
 
     #[test]
     fn a_write_is_admitted_under_the_key_that_the_store_knows() {
-        let sealed = |key_id: Option<&str>| SealedSecret {
-            format: i16::from(key_id.is_some()),
-            key_id: key_id.map(str::to_owned),
-            bytes: Vec::new().into(),
-        };
         let (keys, one) = sealing(&[("a", 1)]);
-        let check = one.admit_write(Kind::Sealed, &sealed(Some("a")), None).unwrap().unwrap();
+        let check = one.admit_write(Kind::Sealed, Some("a"), None).unwrap().unwrap();
         assert_eq!(keys.verify_check("a", &check), Ok(()));
-        assert_eq!(one.admit_write(Kind::Sealed, &sealed(Some("a")), Some(&check)), Ok(None));
-        let wrong = sealing(&[("a", 2)]).1.admit_write(Kind::Sealed, &sealed(Some("a")), Some(&check));
+        assert_eq!(one.admit_write(Kind::Sealed, Some("a"), Some(&check)), Ok(None));
+        let wrong = sealing(&[("a", 2)]).1.admit_write(Kind::Sealed, Some("a"), Some(&check));
         assert_eq!(wrong, Err(SealError::WrongKey("a".to_owned())));
         // The key was taken away meanwhile.
-        let gone = one.admit_write(Kind::Sealed, &sealed(Some("b")), None);
+        let gone = one.admit_write(Kind::Sealed, Some("b"), None);
         assert_eq!(gone, Err(SealError::UnknownKey("b".to_owned())));
-        assert_eq!(Sealing::Plain.admit_write(Kind::Plain, &sealed(None), None), Ok(None));
-        let became = Sealing::Plain.admit_write(Kind::Sealed, &sealed(None), None);
+        assert_eq!(Sealing::Plain.admit_write(Kind::Plain, None, None), Ok(None));
+        let became = Sealing::Plain.admit_write(Kind::Sealed, None, None);
         assert_eq!(became, Err(SealError::KindChanged("sealed")));
-        let became = one.admit_write(Kind::Plain, &sealed(Some("a")), Some(&check));
+        let became = one.admit_write(Kind::Plain, Some("a"), Some(&check));
         assert_eq!(became, Err(SealError::KindChanged("plain")));
     }
 }

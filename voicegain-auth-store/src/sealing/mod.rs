@@ -9,10 +9,14 @@
 //!
 //! # Changing the master key
 //!
-//! 1. Give every process both keys, the old one first: `read_file` or [`MasterKeys::reload_file`].
-//! 2. Give every process both keys, the new one first: from now on it seals.
+//! 1. Give every process both keys, the old one first: read them by [`MasterKeys::read_file`], ask the store by
+//!    `check_keys` whether they are all that it takes, and put them in the place of the present ones by
+//!    [`MasterKeys::replace`].
+//! 2. In the same way, give every process both keys, the new one first: from now on it seals.
 //! 3. Seal anew what is still under the old key: `reseal` of the store, page by page.
-//! 4. Give every process the new key alone.
+//! 4. If nothing was skipped, have the store forget the old key: `retire_keys`. Until then a process without it is
+//!    refused, and from step 2 on one without the new key is.
+//! 5. Give every process the new key alone.
 
 mod aead;
 mod error;
@@ -27,5 +31,5 @@ pub(crate) use error::SealError;
 pub use error::{InvalidLine, MasterKeyError, SealingMismatch};
 pub use keys::MasterKeys;
 pub(crate) use known::Kind;
-pub(crate) use sealed::{Binding, SealedSecret};
+pub(crate) use sealed::{Anew, Binding, SealedSecret, skip};
 pub use sealed::{Resealed, Sealing};

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use voicegain_auth_core::store::StoreError;
 use voicegain_auth_core::{AccountId, ContextId, Generation, Secret, WebConfig, WebConfigId};
 use zeroize::Zeroizing;
 
@@ -31,6 +34,9 @@ pub struct Resealed {
     pub last: Option<WebConfigId>,
     /// How many secrets were sealed anew.
     pub resealed: u64,
+    /// How many were left as they are because they could not be opened. The log names each with the reason. While
+    /// there is one, its key is not to be given up.
+    pub skipped: u64,
     /// Whether there are more to look at.
     pub more: bool,
 }
@@ -113,19 +119,55 @@ impl Sealing {
         }
     }
 
-    /// The same secret under the first key, unless it is under that already.
-    pub(crate) fn reseal(
-        &self,
-        sealed: &SealedSecret,
-        binding: &Binding<'_>,
-    ) -> Result<Option<SealedSecret>, SealError> {
-        let Self::Keys(keys) = self else { return Err(SealError::NothingToReseal) };
-        if sealed.format == SealedSecret::SEALED && sealed.key_id.as_deref() == Some(&*keys.first_id()) {
-            return Ok(None);
+    /// The same keys, which nobody replaces meanwhile.
+    pub(crate) fn snapshot(&self) -> Self {
+        match self {
+            Self::Plain => Self::Plain,
+            Self::Keys(keys) => Self::Keys(keys.snapshot()),
         }
-        let secret = self.open(sealed, binding)?;
-        self.seal(&secret, binding).map(Some)
     }
+
+    /// The id of the key that seals.
+    pub(crate) fn first_id(&self) -> Result<Arc<str>, SealError> {
+        match self {
+            Self::Plain => Err(SealError::NothingToReseal),
+            Self::Keys(keys) => Ok(keys.first_id()),
+        }
+    }
+
+    /// The same secret under the first key.
+    pub(crate) fn reseal(&self, sealed: &SealedSecret, binding: &Binding<'_>) -> Result<Anew, SealError> {
+        let first = self.first_id()?;
+        if sealed.format == SealedSecret::SEALED && sealed.key_id.as_deref() == Some(&*first) {
+            return Ok(Anew::UpToDate);
+        }
+        match self.open(sealed, binding) {
+            Ok(secret) => self.seal(&secret, binding).map(Anew::Sealed),
+            Err(error) => {
+                skip(binding.id, &error.into());
+                Ok(Anew::Skipped)
+            }
+        }
+    }
+}
+
+/// What became of a secret that was to be sealed anew.
+pub(crate) enum Anew {
+    /// It is under the first key already.
+    UpToDate,
+    /// It is to be put in the place of what is there.
+    Sealed(SealedSecret),
+    /// It could not be opened, which is in the log.
+    Skipped,
+}
+
+/// Logs that a web config is left out when secrets are sealed anew.
+pub(crate) fn skip(id: WebConfigId, error: &StoreError) {
+    tracing::warn!(
+        web_config = %id,
+        error = error.chain(),
+        "a secret was not sealed anew: give this process the key that it is under, or regenerate or delete its web config"
+    );
 }
 
 #[cfg(test)]
@@ -276,16 +318,41 @@ mod tests {
         let (record, secret) = (Record::new(), secret());
         let sealed = keys(&[("old", 1)]).seal(&secret, &record.binding()).unwrap();
         let both = keys(&[("new", 2), ("old", 1)]);
-        let moved = both.reseal(&sealed, &record.binding()).unwrap().unwrap();
+        let Anew::Sealed(moved) = both.reseal(&sealed, &record.binding()).unwrap() else {
+            panic!("not moved")
+        };
         assert_eq!(moved.key_id.as_deref(), Some("new"));
-        assert!(both.reseal(&moved, &record.binding()).unwrap().is_none());
+        assert!(matches!(both.reseal(&moved, &record.binding()), Ok(Anew::UpToDate)));
         assert_eq!(keys(&[("new", 2)]).open(&moved, &record.binding()), Ok(secret));
-        let lost = keys(&[("new", 2)]).reseal(&sealed, &record.binding());
-        assert_eq!(lost.err(), Some(SealError::UnknownKey("old".to_owned())));
         let plain = Sealing::Plain.reseal(&sealed, &record.binding());
         assert_eq!(plain.err(), Some(SealError::NothingToReseal));
+    }
+
+    #[test]
+    fn what_does_not_open_is_skipped() {
+        let (record, both) = (Record::new(), keys(&[("new", 2), ("old", 1)]));
+        let sealed = keys(&[("old", 1)]).seal(&secret(), &record.binding()).unwrap();
+        let skipped = |sealing: &Sealing, sealed: &SealedSecret| {
+            matches!(sealing.reseal(sealed, &record.binding()), Ok(Anew::Skipped))
+        };
+        assert!(skipped(&keys(&[("new", 2)]), &sealed), "under a key that is not there");
+        assert!(!skipped(&both, &sealed), "the control");
+        let mut damaged = sealed.clone();
+        damaged.bytes[30] ^= 1;
+        assert!(skipped(&both, &damaged));
+        assert!(skipped(&both, &SealedSecret { key_id: None, ..sealed.clone() }));
+        assert!(skipped(&both, &SealedSecret { format: 7, ..sealed }));
         // A plain secret does not become a sealed one by the way.
-        let put = Sealing::Plain.seal(&Secret::generate().unwrap(), &record.binding()).unwrap();
-        assert_eq!(both.reseal(&put, &record.binding()).err(), Some(SealError::NotSealed));
+        assert!(skipped(&both, &Sealing::Plain.seal(&secret(), &record.binding()).unwrap()));
+    }
+
+    #[test]
+    fn a_snapshot_keeps_its_keys() {
+        let held = MasterKeys::parse(&line("old", 1)).unwrap();
+        let sealing = Sealing::Keys(held.clone());
+        let snapshot = sealing.snapshot();
+        held.replace(&MasterKeys::parse(&line("new", 2)).unwrap()).unwrap();
+        assert_eq!(&*snapshot.first_id().unwrap(), "old");
+        assert_eq!(&*sealing.first_id().unwrap(), "new");
     }
 }

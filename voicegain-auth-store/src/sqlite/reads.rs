@@ -3,13 +3,18 @@
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Transaction};
 use voicegain_auth_core::WebConfigId;
-use voicegain_auth_core::store::{ListQuery, Living, LivingPage, LogPosition, LogRead, Revision, Snapshot};
-use voicegain_auth_core::{StoredWebConfig, WebConfig};
+use voicegain_auth_core::store::{
+    ListQuery, Living, LivingPage, LogPosition, LogRead, Revision, Snapshot, StoredPage,
+};
+use voicegain_auth_core::{StoreError, StoredWebConfig, WebConfig};
 
 use super::error::Outcome;
 use super::files::Files;
 use super::place::Place;
 use super::rows::{self, LOG_ENTRY, STORED_WEB_CONFIG, WEB_CONFIG};
+use super::sealed;
+use crate::left_out::Readable;
+use crate::sealing::MasterKeys;
 
 fn read<T>(
     connection: &mut Connection,
@@ -29,6 +34,10 @@ pub(super) fn head(connection: &mut Connection, files: &Files) -> Outcome<Revisi
     read(connection, files, |_, head| Ok(head.revision))
 }
 
+pub(super) fn check_keys(connection: &mut Connection, files: &Files, keys: MasterKeys) -> Outcome<()> {
+    read(connection, files, |transaction, _| sealed::check_keys(transaction, keys))
+}
+
 pub(super) fn load(
     connection: &mut Connection,
     place: &Place,
@@ -44,22 +53,44 @@ pub(super) fn load(
     })
 }
 
+/// The last id of a page, if it is full. It counts what has ended too, or a page could take as long as all of that.
+fn end_of_page(
+    transaction: &Transaction<'_>,
+    after: Option<WebConfigId>,
+    limit: usize,
+) -> Outcome<Option<WebConfigId>> {
+    let mut statement = transaction
+        .prepare_cached("SELECT id FROM web_configs WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2")?;
+    let mut found =
+        statement.query((rows::after(after.as_ref()), rows::at_most(limit.max(1).saturating_sub(1))))?;
+    found.next()?.map(|row| rows::id(row, 0)).transpose()
+}
+
+/// Where a page ends, which without a next one is at the last id there can be.
+fn up_to(next: Option<&WebConfigId>) -> &[u8] {
+    const LAST: &[u8] = &[0xff; 16];
+    next.map_or(LAST, |id| id.as_bytes().as_slice())
+}
+
 pub(super) fn load_page(
     connection: &mut Connection,
     place: &Place,
     after: Option<WebConfigId>,
     limit: usize,
-) -> Outcome<Snapshot<Vec<StoredWebConfig>>> {
+) -> Outcome<Snapshot<StoredPage>> {
     read(connection, &place.files, |transaction, head| {
-        let sql =
-            format!("SELECT {STORED_WEB_CONFIG} FROM living_web_configs WHERE id > ?1 ORDER BY id LIMIT ?2");
+        let next = end_of_page(transaction, after, limit)?;
+        let sql = format!(
+            "SELECT {STORED_WEB_CONFIG} FROM living_web_configs WHERE id > ?1 AND id <= ?2 ORDER BY id"
+        );
         let mut statement = transaction.prepare_cached(&sql)?;
-        let mut found = statement.query((rows::after(after.as_ref()), rows::at_most(limit)))?;
-        let mut value = Vec::new();
+        let mut found = statement.query((rows::after(after.as_ref()), up_to(next.as_ref())))?;
+        let mut readable = Readable::default();
         while let Some(row) = found.next()? {
-            value.push(rows::stored_web_config(row, &place.sealing)?);
+            let stored = rows::stored_web_config(row, &place.sealing);
+            readable.take(rows::id(row, 0)?, stored.map_err(StoreError::from));
         }
-        Ok(Snapshot { value, head: head.revision })
+        Ok(Snapshot { value: StoredPage { stored: readable.finish(), next }, head: head.revision })
     })
 }
 
@@ -103,18 +134,14 @@ pub(super) fn living(
     limit: usize,
 ) -> Outcome<LivingPage> {
     read(connection, files, |transaction, head| {
+        let next = end_of_page(transaction, after, limit)?;
         let mut statement = transaction.prepare_cached(
             "SELECT revision, entry, id, generation, account_id, context_id FROM living_web_configs \
-             WHERE id > ?1 ORDER BY id LIMIT ?2",
+             WHERE id > ?1 AND id <= ?2 ORDER BY id",
         )?;
-        let limit_and_one = rows::at_most(limit.saturating_add(1));
-        let mut found = statement.query((rows::after(after.as_ref()), limit_and_one))?;
-        let mut page = LivingPage { head, living: Vec::new(), more: false };
+        let mut found = statement.query((rows::after(after.as_ref()), up_to(next.as_ref())))?;
+        let mut page = LivingPage { head, living: Vec::new(), next };
         while let Some(row) = found.next()? {
-            if page.living.len() == limit {
-                page.more = true;
-                break;
-            }
             page.living.push(Living {
                 position: rows::position(row)?,
                 id: rows::id(row, 2)?,

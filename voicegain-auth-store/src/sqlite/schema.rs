@@ -63,7 +63,7 @@ CREATE TABLE change_log (
 /// one that covers it came after it was born. Whoever wants to know what lives reads `living_web_configs`.
 ///
 /// `key_id` names the master key that a secret is sealed under. `sealing` says whether all secrets are, and
-/// `master_keys` holds a check value for each key that has sealed.
+/// `master_keys` holds a check value for each key that secrets may be sealed under.
 ///
 /// The log of version 1 does not say whose web configs it speaks of. What is left of it is the place to begin
 /// reading from, which is its head.

@@ -10,7 +10,9 @@ use super::changes;
 use super::error::{OpenError, Outcome};
 use super::place::Place;
 use super::rows;
-use crate::sealing::{Binding, Kind, Resealed, SealedSecret, Sealing, SealingMismatch};
+use crate::sealing::{
+    Anew, Binding, Kind, MasterKeys, Resealed, SealedSecret, Sealing, SealingMismatch, skip,
+};
 
 /// How many secrets are sealed anew in one transaction at most: the others who change the file wait for it.
 const MOST_AT_ONCE: usize = 1_000;
@@ -125,27 +127,32 @@ fn seal_all(transaction: &Transaction<'_>, sealing: &Sealing) -> Outcome<()> {
     loop {
         let page = page(transaction, after, MOST_AT_ONCE)?;
         let Some((last, _)) = page.last() else { return Ok(()) };
-        after = Some(last.id);
-        for (config, plain) in &page {
-            let secret = Sealing::Plain.open(plain, &Binding::of(config))?;
-            put(transaction, config, &sealing.seal(&secret, &Binding::of(config))?)?;
+        after = Some(*last);
+        for (_, read) in page {
+            let (config, plain) = read?;
+            let secret = Sealing::Plain.open(&plain, &Binding::of(&config))?;
+            put(transaction, &config, &sealing.seal(&secret, &Binding::of(&config))?)?;
         }
     }
 }
 
-/// Web configs, living or not, with their secrets as they are kept, in the order of ids.
+/// A web config, with its secret as it is kept.
+type Kept = (WebConfig, SealedSecret);
+
+/// Web configs, living or not, in the order of ids, as far as they can be read.
 fn page(
     transaction: &Transaction<'_>,
     after: Option<WebConfigId>,
     limit: usize,
-) -> Outcome<Vec<(WebConfig, SealedSecret)>> {
+) -> Outcome<Vec<(WebConfigId, Outcome<Kept>)>> {
     let sql =
         format!("SELECT {} FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2", rows::STORED_WEB_CONFIG);
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut found = statement.query((rows::after(after.as_ref()), rows::at_most(limit)))?;
     let mut page = Vec::new();
     while let Some(row) = found.next()? {
-        page.push((rows::web_config(row)?, rows::sealed_secret(row)?));
+        let kept = rows::web_config(row).and_then(|config| Ok((config, rows::sealed_secret(row)?)));
+        page.push((rows::id(row, 0)?, kept));
     }
     Ok(page)
 }
@@ -174,22 +181,22 @@ pub(super) fn seal(
     config: &WebConfig,
 ) -> Outcome<SealedSecret> {
     let sealed = sealing.seal(secret, &Binding::of(config))?;
-    admit_write(transaction, sealing, &sealed)?;
+    admit_write(transaction, sealing, sealed.key_id.as_deref())?;
     Ok(sealed)
 }
 
 /// The keys may have been replaced, and the file may have become a sealed one, since it was opened.
-fn admit_write(transaction: &Transaction<'_>, sealing: &Sealing, sealed: &SealedSecret) -> Outcome<()> {
+fn admit_write(transaction: &Transaction<'_>, sealing: &Sealing, key_id: Option<&str>) -> Outcome<()> {
     let kind = Kind::parse(&kind_text(transaction)?).map_err(StoreError::damaged)?;
-    let check: Option<Vec<u8>> = match &sealed.key_id {
+    let check: Option<Vec<u8>> = match key_id {
         None => None,
         Some(key_id) => transaction
             .prepare_cached("SELECT check_value FROM master_keys WHERE key_id = ?1")?
             .query_row([key_id], |row| row.get(0))
             .optional()?,
     };
-    let new = sealing.admit_write(kind, sealed, check.as_deref())?;
-    if let (Some(key_id), Some(check)) = (&sealed.key_id, new) {
+    let new = sealing.admit_write(kind, key_id, check.as_deref())?;
+    if let (Some(key_id), Some(check)) = (key_id, new) {
         remember(transaction, key_id, &check)?;
     }
     Ok(())
@@ -204,20 +211,62 @@ pub(super) fn reseal(
     limit: usize,
 ) -> Outcome<Resealed> {
     let limit = limit.clamp(1, MOST_AT_ONCE);
+    let sealing = place.sealing.snapshot();
+    let first = sealing.first_id()?;
     let transaction = changes::begin(connection)?;
     // Before anything else, a look at the schema's version.
     rows::head(&transaction)?;
+    admit_write(&transaction, &sealing, Some(&first))?;
     let mut page = page(&transaction, after, limit.saturating_add(1))?;
     let more = page.len() > limit;
     page.truncate(limit);
-    let mut resealed = 0;
-    for (config, sealed) in &page {
-        if let Some(anew) = place.sealing.reseal(sealed, &Binding::of(config))? {
-            admit_write(&transaction, &place.sealing, &anew)?;
-            put(&transaction, config, &anew)?;
-            resealed += 1;
+    let mut done = Resealed { last: page.last().map(|(id, _)| *id), resealed: 0, skipped: 0, more };
+    for (id, read) in page {
+        let (config, sealed) = match read.map_err(StoreError::from) {
+            Ok(kept) => kept,
+            Err(error @ StoreError::Damaged(_)) => {
+                skip(id, &error);
+                done.skipped += 1;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match sealing.reseal(&sealed, &Binding::of(&config))? {
+            Anew::UpToDate => {}
+            Anew::Skipped => done.skipped += 1,
+            Anew::Sealed(anew) => {
+                put(&transaction, &config, &anew)?;
+                done.resealed += 1;
+            }
         }
     }
     changes::commit(transaction, place)?;
-    Ok(Resealed { last: page.last().map(|(config, _)| config.id), resealed, more })
+    Ok(done)
+}
+
+/// Forgets the keys that are not the first one and that nothing in the file is sealed under, and answers their ids.
+/// What seals under one of them later remembers it again.
+pub(super) fn retire_keys(connection: &mut Connection, place: &Place) -> Outcome<Vec<String>> {
+    const FORGET: &str = "DELETE FROM master_keys WHERE key_id <> ?1 \
+         AND key_id NOT IN (SELECT key_id FROM web_configs WHERE key_id IS NOT NULL) RETURNING key_id";
+    let sealing = place.sealing.snapshot();
+    let first = sealing.first_id()?;
+    let transaction = changes::begin(connection)?;
+    rows::head(&transaction)?;
+    admit_write(&transaction, &sealing, Some(&first))?;
+    let mut retired: Vec<String> = {
+        let mut statement = transaction.prepare_cached(FORGET)?;
+        statement.query_map([&*first], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
+    };
+    retired.sort_unstable();
+    changes::commit(transaction, place)?;
+    Ok(retired)
+}
+
+/// Whether the file could be opened with these keys.
+pub(super) fn check_keys(transaction: &Transaction<'_>, keys: MasterKeys) -> Outcome<()> {
+    let known = known(transaction)?;
+    let admitted =
+        Kind::parse(&kind_text(transaction)?).and_then(|kind| Sealing::Keys(keys).admit(kind, &known));
+    admitted.map(|_| ()).map_err(|mismatch| StoreError::unavailable(mismatch).into())
 }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use voicegain_auth_core::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
-    SecretStore, Snapshot, StoreError,
+    SecretStore, Snapshot, StoreError, StoredPage,
 };
 use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
 
@@ -17,7 +17,7 @@ use super::options::SqliteOptions;
 use super::place::Place;
 use super::worker::{self, Closed, Head, Worker};
 use super::{changes, checkpoint, reads, sealed};
-use crate::sealing::{Resealed, Sealing};
+use crate::sealing::{MasterKeys, Resealed, Sealing};
 
 /// How long the end of a store may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -84,14 +84,38 @@ impl SqliteStore {
     }
 
     /// Seals anew, under the first master key, what is sealed under another one: of the web configs after
-    /// `after`, in the order of their ids, as many as `limit` at most. No revision is used up and nothing is logged,
-    /// since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
+    /// `after`, in the order of their ids, living or not, as many as `limit` at most. No revision is used up and nothing
+    /// is logged, since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
+    ///
+    /// A secret that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if a secret cannot be opened, which is then named in the cause, or if the store is a
-    /// plain one; otherwise as for every change. Nothing of this page is sealed anew then.
+    /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. Nothing of this page is
+    /// sealed anew then.
     pub async fn reseal(&self, after: Option<WebConfigId>, limit: usize) -> Result<Resealed, StoreError> {
         self.change(move |connection, place| sealed::reseal(connection, place, after, limit)).await
+    }
+
+    /// Forgets the master keys that are not the first one of this process and that no secret is under any more, and
+    /// answers their ids in order. The store can then be opened without them. To be called once everything is sealed
+    /// anew: a key that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among
+    /// them. A process that goes on sealing under a key that was forgotten has it remembered again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change.
+    pub async fn retire_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.change(sealed::retire_keys).await
+    }
+
+    /// Whether the store, as it is now, could be opened with these keys: to be asked before they
+    /// [replace](MasterKeys::replace) those it is open with. Nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the [`SealingMismatch`](crate::sealing::SealingMismatch) as its source if it
+    /// could not; otherwise as for every read.
+    pub async fn check_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+        let keys = keys.clone();
+        self.read(move |connection, place| reads::check_keys(connection, &place.files, keys)).await
     }
 
     async fn read<T: Send + 'static>(
@@ -138,7 +162,7 @@ impl SecretStore for SqliteStore {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    ) -> Result<Snapshot<StoredPage>, StoreError> {
         self.read(move |connection, place| reads::load_page(connection, place, after, limit)).await
     }
 

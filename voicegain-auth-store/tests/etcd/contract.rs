@@ -95,6 +95,14 @@ impl SealedFixture for Place {
     ) -> Result<Resealed, StoreError> {
         store.reseal(after, limit).await
     }
+
+    async fn retire_keys(store: &EtcdStore) -> Result<Vec<String>, StoreError> {
+        store.retire_keys().await
+    }
+
+    async fn check_keys(store: &EtcdStore, keys: &MasterKeys) -> Result<(), StoreError> {
+        store.check_keys(keys).await
+    }
 }
 
 mod plain {

@@ -5,4 +5,5 @@ mod contract;
 mod many;
 mod opening;
 mod place;
+mod sealing;
 mod sharing;

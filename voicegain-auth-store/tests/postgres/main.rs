@@ -8,3 +8,4 @@ mod opening;
 mod place;
 mod replication;
 mod restarts;
+mod sealing;

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
 use voicegain_auth_core::store::{
-    Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, Snapshot,
+    Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
     Caller, ChangeFeed, CreateRequest, Identity, Issued, Issuer, MemoryStore, NewWebConfig, Policy, Secret,
@@ -45,7 +45,7 @@ impl SecretStore for TestStore {
         &self,
         after: Option<WebConfigId>,
         limit: usize,
-    ) -> Result<Snapshot<Vec<StoredWebConfig>>, StoreError> {
+    ) -> Result<Snapshot<StoredPage>, StoreError> {
         self.inner.load_page(after, limit).await
     }
 
