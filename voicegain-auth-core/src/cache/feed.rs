@@ -7,7 +7,7 @@ use moka::ops::compute::Op;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::Shared;
+use super::{Shared, load};
 use crate::clock::Reading;
 use crate::freshness::Plan;
 use crate::ids::WebConfigId;
@@ -104,7 +104,39 @@ async fn hint(shared: &Shared, from: Instant, applied: Revision) {
     shared.store.changed(applied).await;
 }
 
+/// What the operator is told of a store that does not answer: that it began, now and then that it goes on, and that it is over.
+#[derive(Debug, Default)]
+struct Outage(Option<(Instant, Instant)>);
+
+impl Outage {
+    const REMINDER: Duration = Duration::from_secs(10);
+
+    fn failed(&mut self, problem: &str) {
+        let now = Instant::now();
+        let (began, said) = *self.0.get_or_insert((now, now));
+        let for_seconds = (now - began).as_secs();
+        if now == began {
+            tracing::warn!(error = problem, "the change feed could not read the store");
+        } else if now - said >= Self::REMINDER {
+            tracing::warn!(error = problem, for_seconds, "the change feed still cannot read the store");
+            self.0 = Some((began, now));
+        } else {
+            tracing::debug!(error = problem, for_seconds, "the change feed could not read the store");
+        }
+    }
+
+    fn is_over(&mut self) {
+        if let Some((began, _)) = self.0.take() {
+            tracing::info!(
+                after_seconds = began.elapsed().as_secs(),
+                "the change feed can read the store again"
+            );
+        }
+    }
+}
+
 async fn follow(shared: Arc<Shared>) {
+    let mut outage = Outage::default();
     let mut backoff = BACKOFF_MIN;
     let mut road = Road::Proof;
     let begin = || Pace { proved: Instant::now(), wanted: false, hints_from: Instant::now() };
@@ -119,6 +151,7 @@ async fn follow(shared: Arc<Shared>) {
             Ok(Step::Applied) => {
                 if road == Road::Proof {
                     backoff = BACKOFF_MIN;
+                    outage.is_over();
                 } else if shared.status.borrow().applied == before {
                     pace.hints_from = Instant::now() + shared.store.proof_interval();
                 }
@@ -144,7 +177,7 @@ async fn follow(shared: Arc<Shared>) {
                     distrusted(&shared);
                 }
                 let problem = error.chain();
-                tracing::warn!(error = %problem, "the change feed could not read the store");
+                outage.failed(&problem);
                 shared.status.send_modify(|status| {
                     if road == Road::Proof {
                         status.failed = asked.boot;
@@ -228,6 +261,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
         for id in ids {
             forget_unless_current(shared, *id);
         }
+        load::forget_failures(shared, ids);
         // A bulk end may have changed very many.
         yield_now().await;
     }

@@ -79,6 +79,16 @@ pub(super) fn join(shared: &Arc<Shared>, id: WebConfigId) -> Option<watch::Recei
     Some(receiver)
 }
 
+/// After a change of these web configs it is worth looking them up at once, however the last look-up ended.
+pub(super) fn forget_failures(shared: &Shared, ids: &[WebConfigId]) {
+    let mut look_ups = shared.look_ups();
+    for id in ids {
+        if let Some(LookUp::Failed(_)) = look_ups.of.get(id) {
+            look_ups.of.remove(id);
+        }
+    }
+}
+
 /// Puts into the cache what was read of a web config, if the machine says so.
 ///
 /// The machine is asked inside moka's lock of this key, so that a change either finds what is put here or is known to the

@@ -201,6 +201,18 @@ async fn v6_a_failing_store_is_never_a_401_and_is_left_alone_for_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c7_a_failed_look_up_does_not_keep_a_new_token_waiting() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    world.controls.fail_loads.store(true, Ordering::SeqCst);
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::TemporarilyUnavailable));
+    world.controls.fail_loads.store(false, Ordering::SeqCst);
+    let new = world.issuer.regenerate(issued.config.id).await.unwrap();
+    assert_eq!(verdict(&verifier, &new.jwt).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c4_a_log_that_was_compacted_away_means_starting_anew() {
     let world = World::with_log_capacity(2).await;
     let verifier = world.verifier(Policy::default());

@@ -111,7 +111,8 @@ impl Feed {
                 }
                 Err(error) => {
                     let error = error.chain();
-                    tracing::warn!(error, "the connection that listens for changes could not be made");
+                    // Whoever wants a proof is told, and says so.
+                    tracing::debug!(error, "the connection that listens for changes could not be made");
                     sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
