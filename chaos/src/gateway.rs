@@ -47,10 +47,12 @@ pub fn binary() -> Result<PathBuf, String> {
     let named = std::env::var_os("VOICEGAIN_GATEWAY_BIN").map(PathBuf::from);
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("voicegain-gateway")));
     let found = named.or(beside).filter(|path| path.is_file());
+    let release = if cfg!(debug_assertions) { "" } else { " --release" };
     found.ok_or_else(|| {
-        "no gateway to run: build one with `cargo build -p voicegain-gateway --features etcd`, or name it in \
-         VOICEGAIN_GATEWAY_BIN"
-            .to_owned()
+        format!(
+            "no gateway to run: build one with `cargo build{release} -p voicegain-gateway --features etcd`, or name it in \
+             VOICEGAIN_GATEWAY_BIN"
+        )
     })
 }
 

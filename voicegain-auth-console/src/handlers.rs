@@ -188,8 +188,8 @@ pub(crate) async fn reseal(
     let reseal = reseal.ok_or_else(Refusal::not_sealed)?;
     match reseal.run().await {
         Ok(done) => {
-            let Resealed { resealed, skipped, retired } = &done;
-            tracing::info!(resealed, skipped, ?retired, "secrets were sealed anew");
+            let Resealed { resealed, skipped, retired, known } = &done;
+            tracing::info!(resealed, skipped, ?retired, ?known, "secrets were sealed anew");
             Ok(json(StatusCode::OK, &done))
         }
         Err(error) => {

@@ -1,6 +1,7 @@
 //! What the admin API says no with, in the shape of rule E.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,11 +18,17 @@ pub(crate) struct Refusal {
     detail: Cow<'static, str>,
     /// Since when it is so, as time since the Unix epoch.
     since: Option<Duration>,
+    /// What kept the store from it.
+    failure: Option<StoreError>,
 }
+
+/// What kept the store from it, in the extensions of an answer, for whoever can say more about that.
+#[derive(Clone)]
+pub(crate) struct StoreFailure(pub(crate) Arc<StoreError>);
 
 impl Refusal {
     fn new(status: StatusCode, reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason, detail: detail.into(), since: None }
+        Self { status, reason, detail: detail.into(), since: None, failure: None }
     }
 
     pub(crate) fn foreign_host() -> Self {
@@ -112,7 +119,8 @@ impl From<StoreError> for Refusal {
             }
             error => {
                 tracing::error!(error = error.chain(), "the store failed");
-                Self::unavailable("The store does not answer; nothing was changed, try again shortly.")
+                let detail = "The store does not answer; nothing was changed, try again shortly.";
+                Self { failure: Some(error), ..Self::unavailable(detail) }
             }
         }
     }
@@ -139,6 +147,9 @@ impl IntoResponse for Refusal {
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(failure) = self.failure {
+            response.extensions_mut().insert(StoreFailure(Arc::new(failure)));
         }
         response
     }

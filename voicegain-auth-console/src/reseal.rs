@@ -13,8 +13,10 @@ pub struct Resealed {
     pub resealed: u64,
     /// How many could not be opened, and were left as they are.
     pub skipped: u64,
-    /// The ids of the master keys that the store does not need any more.
+    /// The ids of the master keys that the store has forgotten by this, since it does not need them any more.
     pub retired: Vec<String>,
+    /// The ids of the master keys that the store knows now. A change of keys is done when that is the new one alone.
+    pub known: Vec<String>,
 }
 
 type Resealing = Pin<Box<dyn Future<Output = Result<Resealed, StoreError>> + Send>>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
@@ -14,7 +14,7 @@ use voicegain_auth_core::{Issuer, StoreError};
 
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
 use crate::{handlers, probes};
 
@@ -26,7 +26,8 @@ pub struct AdminApi;
 impl AdminApi {
     /// Begins to set up the API over an issuer, whose store it reads and changes, and the token that opens it.
     pub fn builder(issuer: Issuer, admin_token: AdminToken) -> AdminApiBuilder {
-        AdminApiBuilder { served: Served { issuer, reseal: None }, admin_token, hosts: Hosts::default() }
+        let served = Served { issuer, reseal: None, explain: |_| None };
+        AdminApiBuilder { served, admin_token, hosts: Hosts::default() }
     }
 }
 
@@ -43,6 +44,7 @@ pub struct AdminApiBuilder {
 struct Served {
     issuer: Issuer,
     reseal: Option<Reseal>,
+    explain: fn(&StoreError) -> Option<&'static str>,
 }
 
 impl FromRef<Served> for Issuer {
@@ -82,6 +84,13 @@ impl AdminApiBuilder {
         self
     }
 
+    /// What to tell an operator whose request failed because of the store, where this knows more than that the store does
+    /// not answer. It must not hold a secret; what the store says is in the log in any case.
+    pub fn explain_failures(mut self, explain: fn(&StoreError) -> Option<&'static str>) -> Self {
+        self.served.explain = explain;
+        self
+    }
+
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
         let api = Router::new()
@@ -93,6 +102,7 @@ impl AdminApiBuilder {
             .route("/master-keys/reseal", post(handlers::reseal))
             .fallback(no_such_path)
             .method_not_allowed_fallback(method_not_allowed)
+            .layer(map_response_with_state(self.served.clone(), explain_failure))
             .layer(from_fn_with_state(Arc::new(self.admin_token), check_token));
         Router::new()
             .route("/healthz", get(probes::health))
@@ -145,8 +155,51 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
 }
 
+async fn explain_failure(State(served): State<Served>, response: Response) -> Response {
+    let failure = response.extensions().get::<StoreFailure>();
+    match failure.and_then(|StoreFailure(error)| (served.explain)(error)) {
+        Some(detail) => Refusal::unavailable(detail).into_response(),
+        None => response,
+    }
+}
+
 async fn keep_out_of_caches(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(VARY, HeaderValue::from_static("Origin"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// What is answered where the store failed like this.
+    async fn detail(error: fn() -> StoreError) -> String {
+        let store = voicegain_auth_core::MemoryStore::new().unwrap();
+        let cache = voicegain_auth_core::SecretCache::builder(store).build().unwrap();
+        let issuer = Issuer::new(cache, "https://api.voicegain.ai/v1").unwrap();
+        let explain = |error: &StoreError| error.chain().contains("keys").then_some("The keys do not fit.");
+        let served = Served { issuer, reseal: None, explain };
+        let router: Router = Router::new()
+            .route("/", get(move || async move { Refusal::from(error()) }))
+            .layer(map_response_with_state(served, explain_failure));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+        String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_is_known_is_explained_and_others_are_not() {
+        let said = detail(|| StoreError::unavailable("the keys")).await;
+        assert!(said.contains("The keys do not fit.") && !said.contains("does not answer"), "{said}");
+        let said = detail(|| StoreError::unavailable("a password")).await;
+        assert!(said.contains("The store does not answer") && !said.contains("password"), "{said}");
+        let said = detail(|| StoreError::outcome_unknown("the keys")).await;
+        assert!(said.contains("Outcome unknown"), "M1: {said}");
+    }
 }

@@ -537,13 +537,16 @@ async fn resealing(resealed: impl Fn() -> Result<Resealed, StoreError> + Send + 
 #[tokio::test]
 async fn secrets_are_sealed_anew_if_the_store_seals() {
     let reseal = "/api/master-keys/reseal";
-    let all = || Ok(Resealed { resealed: 7, skipped: 0, retired: vec!["old".to_owned()] });
+    let all = || {
+        let [retired, known] = ["old", "new"].map(|key_id| vec![key_id.to_owned()]);
+        Ok(Resealed { resealed: 7, skipped: 0, retired, known })
+    };
     let sealed = resealing(all).await.call("POST", reseal, "").await;
-    let answer = json!({"resealed": 7, "skipped": 0, "retired": ["old"]});
+    let answer = json!({"resealed": 7, "skipped": 0, "retired": ["old"], "known": ["new"]});
     assert_eq!((sealed.status.as_u16(), sealed.json()), (200, answer));
-    let some = || Ok(Resealed { resealed: 7, skipped: 1, retired: Vec::new() });
+    let some = || Ok(Resealed { resealed: 7, skipped: 1, ..Resealed::default() });
     let sealed = resealing(some).await.call("POST", reseal, "").await;
-    let answer = json!({"resealed": 7, "skipped": 1, "retired": []});
+    let answer = json!({"resealed": 7, "skipped": 1, "retired": [], "known": []});
     assert_eq!((sealed.status.as_u16(), sealed.json()), (200, answer));
     let failed =
         resealing(|| Err(StoreError::unavailable("a password"))).await.call("POST", reseal, "{}").await;

@@ -77,6 +77,8 @@ pub(crate) struct Controls {
     pub(crate) panic_preload: AtomicBool,
     /// The quick road does not know the last entry.
     pub(crate) quick_road_lags: AtomicBool,
+    /// How often it could not be.
+    pub(crate) fails: AtomicUsize,
     /// How far apart proofs must be; zero at first.
     pub(crate) proof_interval: Mutex<Duration>,
 }
@@ -118,6 +120,7 @@ impl TestStore {
             pages: AtomicUsize::new(0),
             panic_preload: AtomicBool::new(false),
             quick_road_lags: AtomicBool::new(false),
+            fails: AtomicUsize::new(0),
             proof_interval: Mutex::new(Duration::ZERO),
         };
         Self { road: Arc::new(Mutex::new(inner)), controls: Arc::new(controls) }
@@ -135,6 +138,7 @@ impl TestStore {
         }
         assert!(!self.controls.panic_feed.swap(false, Ordering::SeqCst), "as the test wants it");
         if self.controls.fail_feed.load(Ordering::SeqCst) {
+            self.controls.fails.fetch_add(1, Ordering::SeqCst);
             return Err(StoreError::unavailable("broken by the test"));
         }
         self.inner().read_log(after, limit).await

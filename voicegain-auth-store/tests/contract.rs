@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use voicegain_auth_core::store::{BoxError, StoreError};
 use voicegain_auth_core::{MemoryStore, WebConfigId};
 use voicegain_auth_store::contract::{Fixture, SealedFixture};
-use voicegain_auth_store::sealing::{MasterKeys, Resealed, Sealing};
+use voicegain_auth_store::sealing::{MasterKeys, Resealed, Retired, Sealing};
 use voicegain_auth_store::sqlite::{SqliteOptions, SqliteStore};
 
 struct Memory(MemoryStore);
@@ -112,12 +112,16 @@ impl SealedFixture for Sqlite {
         store.reseal(after, limit).await
     }
 
-    async fn retire_keys(store: &SqliteStore) -> Result<Vec<String>, StoreError> {
+    async fn retire_keys(store: &SqliteStore) -> Result<Retired, StoreError> {
         store.retire_keys().await
     }
 
-    async fn check_keys(store: &SqliteStore, keys: &MasterKeys) -> Result<(), StoreError> {
-        store.check_keys(keys).await
+    async fn known_keys(store: &SqliteStore) -> Result<Vec<String>, StoreError> {
+        store.known_keys().await
+    }
+
+    async fn adopt_keys(store: &SqliteStore, keys: &MasterKeys) -> Result<(), StoreError> {
+        store.adopt_keys(keys).await
     }
 }
 

@@ -48,7 +48,7 @@ fn sighup_reads_the_master_keys_again() {
         assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200);
         token
     };
-    let nothing = json!({"resealed": 0, "skipped": 0, "retired": []});
+    let nothing = json!({"resealed": 0, "skipped": 0, "retired": [], "known": ["old"]});
     let token = works(&gateway);
     assert!(!path("store.db.key").exists(), "there is no need for another key");
     assert_eq!(resealed(&gateway), nothing, "everything is under the first key");
@@ -76,8 +76,9 @@ fn sighup_reads_the_master_keys_again() {
     gateway.signal("-HUP");
     wait_until("an error", || logged(kept) == 3);
     assert_eq!(logged("were not given: old"), 2, "nothing has been sealed anew");
-    assert_eq!(resealed(&gateway), json!({"resealed": 4, "skipped": 0, "retired": ["old"]}));
-    assert_eq!(resealed(&gateway), nothing);
+    assert_eq!(resealed(&gateway), json!({"resealed": 4, "skipped": 0, "retired": ["old"], "known": ["new"]}));
+    let done = json!({"resealed": 0, "skipped": 0, "retired": [], "known": ["new"]});
+    assert_eq!(resealed(&gateway), done, "whoever has missed the answer asks again");
     own_file(&keys, old);
     gateway.signal("-HUP");
     wait_until("an error", || logged(kept) == 4);
@@ -100,6 +101,54 @@ fn sighup_reads_the_master_keys_again() {
     assert!(parts.iter().all(|part| said.contains(part)), "{said}");
 }
 
+/// From the reload that puts it first, and before anything is under it.
+#[test]
+fn a_new_first_key_is_known_from_the_reload_on() {
+    let place = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let url = format!("sqlite://{}", path("store.db").display());
+    let [old, new] = KEYS;
+    let other_new = "new:MjM0NTY3ODlBQkNERUZHSElKS0xNTk9QUVJTVFVWV1g=";
+    let machines = ["one", "two"].map(|name| {
+        let (keys, log) = (path(&format!("{name}.keys")), path(&format!("{name}.log")));
+        own_file(&keys, old);
+        let args = ["--master-key-file", keys.to_str().unwrap()];
+        let gateway = Gateway::launch(Command::new(BINARY), &url, &args, File::create(&log).unwrap().into());
+        (gateway, keys, log)
+    });
+    // Reloads one of them, and waits until it has said that so many times.
+    let reload = |machine: usize, lines: [&str; 2], what: &str, times: usize| {
+        let (gateway, keys, log) = &machines[machine];
+        own_file(keys, &lines.join("\n"));
+        gateway.signal("-HUP");
+        wait_until(what, || fs::read_to_string(log).unwrap().matches(what).count() == times);
+    };
+    let (read_again, kept) = ("the master keys were read again", "the master keys stay as they are");
+    // Each was given a key of its own, by mistake.
+    reload(0, [old, new], read_again, 1);
+    reload(1, [old, other_new], read_again, 1);
+    drop(Gateway::with_store(&url, &["--master-key-file", &path("one.keys").display().to_string()]));
+    reload(0, [new, old], read_again, 2);
+    reload(1, [other_new, old], kept, 1);
+    reload(1, [new, old], kept, 2);
+    let said = fs::read_to_string(&machines[1].2).unwrap();
+    for part in [
+        "the master key new is not the one that it knows under that id",
+        "the key under the id new is not the one in use under it: give the new key an id of its own, or restart this",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("the store is not available"), "{said}");
+
+    let behind = path("behind.keys");
+    own_file(&behind, old);
+    let said = failure(&["--store", &url, "--master-key-file", behind.to_str().unwrap()]);
+    assert!(said.contains("master keys that were not given: new"), "nothing is under it yet: {said}");
+    // The one that was refused goes on with what it had.
+    let (_, token) = machines[1].0.create();
+    assert_eq!(machines.each_ref().map(|(gateway, ..)| gateway.get("/v1/x", &token, &[]).status), [200; 2]);
+}
+
 /// What a process that was left behind cannot open stays as it is, and with it the key that it is under.
 #[test]
 fn what_cannot_be_sealed_anew_is_skipped_and_nothing_is_retired() {
@@ -117,14 +166,14 @@ fn what_cannot_be_sealed_anew_is_skipped_and_nothing_is_retired() {
     let ahead = Gateway::with_store(&url, &["--master-key-file", keys_ahead.to_str().unwrap()]);
     let (id, newer) = ahead.create();
 
-    assert_eq!(resealed(&behind), json!({"resealed": 0, "skipped": 1, "retired": []}));
+    assert_eq!(resealed(&behind), json!({"resealed": 0, "skipped": 1, "retired": [], "known": ["new", "old"]}));
     assert!(logged(&id) && logged("under the master key new, which this process does not have"));
     assert_eq!(behind.get("/v1/x", &token, &[]).status, 200);
     assert_eq!(ahead.get("/v1/x", &newer, &[]).status, 200);
     own_file(&keys, &[new, old].join("\n"));
     behind.signal("-HUP");
     wait_until("the new key", || logged("the master keys were read again"));
-    assert_eq!(resealed(&behind), json!({"resealed": 1, "skipped": 0, "retired": ["old"]}));
+    assert_eq!(resealed(&behind), json!({"resealed": 1, "skipped": 0, "retired": ["old"], "known": ["new"]}));
     assert_eq!([&token, &newer].map(|token| behind.get("/v1/x", token, &[]).status), [200; 2]);
 }
 
@@ -144,6 +193,33 @@ fn sighup_without_a_key_file_changes_nothing() {
     // Had the first signal counted, this second one would end it at once, without success.
     gateway.terminate();
     assert!(gateway.process.wait().unwrap().success());
+    let said = fs::read_to_string(&log).unwrap();
+    let warning = "WARN voicegain_gateway_core::store: --store memory: web configs are kept in memory";
+    assert_eq!((said.matches(warning).count(), said.matches("WARN").count()), (1, 1), "{said}");
+}
+
+/// A process that has the store open in another way than it is now changes nothing, and says what it is.
+#[test]
+fn a_change_that_fails_for_the_keys_says_so() {
+    let place = tempfile::TempDir::new().unwrap();
+    let log = place.path().join("log");
+    let url = format!("sqlite://{}", place.path().join("store.db").display());
+    let command = Command::new(BINARY);
+    let plain = Gateway::launch(command, &url, &["--plain-secrets"], File::create(&log).unwrap().into());
+    let (id, _) = plain.create();
+    drop(Gateway::with_store(&url, &["--seal-existing"]));
+    let new = json!({"accountId": "acc", "contextId": "ctx", "name": "test"});
+    for (path, body) in
+        [("/api/web-configs".to_owned(), Some(new)), (format!("/api/web-configs/{id}/regenerate"), None)]
+    {
+        let (status, refused) = plain.admin("POST", &path, body);
+        assert_eq!((status, &refused["error"]["reason"]), (503, &json!("temporarily_unavailable")));
+        let detail = refused["error"]["detail"].as_str().unwrap();
+        assert!(detail.starts_with("The master keys of this process do not fit the store's"), "{detail}");
+    }
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("the store has become a sealed one while it was open: restart this process"), "{said}");
+    assert_eq!(said.matches("WARN voicegain_gateway_core::store: --plain-secrets: ").count(), 1, "{said}");
 }
 
 #[test]
@@ -273,6 +349,12 @@ fn what_is_wrong_with_master_keys_is_said_without_them() {
     assert!(failure_with(&["--store", &url], &two).contains("two sets of master keys"));
     let text = failure(&["--store", "memory:", "--seal-existing"]);
     assert!(text.contains("only the secrets of a sqlite:// store"), "{text}");
+    let text = failure(&["--store", "memory:", "--master-key-file", &path("wrong")]);
+    assert!(text.contains("leave out the master keys (--master-key-file"), "{text}");
+    let text = failure_with(&["--store", "memory:"], &[("VOICEGAIN_MASTER_KEYS", "key-1:hush")]);
+    assert!(text.contains("leave out the master keys"), "{text}");
+    let text = failure(&["--store", &format!("sqlite://{}", path("not-there/store.db"))]);
+    assert!(text.contains(&format!("there is no directory {}: create it", path("not-there"))), "{text}");
     assert!(!place.path().join("store.db").exists(), "nothing was made");
 }
 
@@ -292,5 +374,5 @@ fn master_keys_may_come_from_the_environment() {
     assert!(!place.path().join("store.db.key").exists());
     let gateway = start(&KEYS.map(str::to_owned).into_iter().rev().collect::<Vec<_>>().join(","));
     assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200);
-    assert_eq!(resealed(&gateway), json!({"resealed": 1, "skipped": 0, "retired": ["old"]}));
+    assert_eq!(resealed(&gateway), json!({"resealed": 1, "skipped": 0, "retired": ["old"], "known": ["new"]}));
 }

@@ -49,7 +49,8 @@ pub struct Args {
     pub admin_host: Vec<String>,
 
     /// Where web configs and their secrets are kept: sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE,
-    /// etcd://HOST:PORT/PREFIX, or memory: to forget them at the end. Other users of this machine may see a flag, so
+    /// etcd://HOST:PORT/PREFIX, or memory: to forget them at the end. ?schema=NAME behind a postgres:// URL names another
+    /// schema than voicegain_auth. Other users of this machine may see a flag, so
     /// better put a URL with a password into the environment
     #[arg(
         long,

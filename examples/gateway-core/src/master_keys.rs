@@ -8,7 +8,7 @@ use std::sync::Arc;
 use voicegain_auth_console::Resealed;
 use voicegain_auth_core::{StoreError, WebConfigId};
 use voicegain_auth_store::sealing::{self, MasterKeyError, MasterKeys, Sealing};
-use voicegain_auth_store::sqlite::SqliteStore;
+use voicegain_auth_store::sqlite::{OpenError, SqliteStore};
 
 use crate::cli::Args;
 use crate::store::{StoreProblem, chain};
@@ -24,10 +24,13 @@ pub(crate) trait SealedStore: Send + Sync + 'static {
     fn reseal(&self, after: Option<WebConfigId>) -> Doing<'_, sealing::Resealed>;
 
     /// Forgets the keys that are not in use any more.
-    fn retire_keys(&self) -> Doing<'_, Vec<String>>;
+    fn retire_keys(&self) -> Doing<'_, sealing::Retired>;
 
-    /// Whether the store could be opened with these keys.
-    fn check_keys<'a>(&'a self, keys: &'a MasterKeys) -> Doing<'a, ()>;
+    /// The ids of the keys that the store knows.
+    fn known_keys(&self) -> Doing<'_, Vec<String>>;
+
+    /// Puts these keys to use if the store could be opened with them.
+    fn adopt_keys<'a>(&'a self, keys: &'a MasterKeys) -> Doing<'a, ()>;
 }
 
 macro_rules! sealed_store {
@@ -37,12 +40,16 @@ macro_rules! sealed_store {
                 Box::pin(<$store>::reseal(self, after, RESEAL_PAGE))
             }
 
-            fn retire_keys(&self) -> Doing<'_, Vec<String>> {
+            fn retire_keys(&self) -> Doing<'_, sealing::Retired> {
                 Box::pin(<$store>::retire_keys(self))
             }
 
-            fn check_keys<'a>(&'a self, keys: &'a MasterKeys) -> Doing<'a, ()> {
-                Box::pin(<$store>::check_keys(self, keys))
+            fn known_keys(&self) -> Doing<'_, Vec<String>> {
+                Box::pin(<$store>::known_keys(self))
+            }
+
+            fn adopt_keys<'a>(&'a self, keys: &'a MasterKeys) -> Doing<'a, ()> {
+                Box::pin(<$store>::adopt_keys(self, keys))
             }
         }
     };
@@ -68,9 +75,18 @@ pub(crate) async fn reseal(store: Arc<dyn SealedStore>) -> Result<Resealed, Stor
         after = page.last;
     }
     if done.skipped == 0 {
-        done.retired = store.retire_keys().await?;
+        let sealing::Retired { retired, known } = store.retire_keys().await?;
+        Ok(Resealed { retired, known, ..done })
+    } else {
+        Ok(Resealed { known: store.known_keys().await?, ..done })
     }
-    Ok(done)
+}
+
+/// What an operator is told whose change failed because of the keys.
+pub(crate) fn explain(error: &StoreError) -> Option<&'static str> {
+    sealing::keys_do_not_fit(error).then_some(
+        "The master keys of this process do not fit the store's; nothing was changed. Its log says what to do.",
+    )
 }
 
 /// How secrets are kept, and the file that says so, if it is one.
@@ -99,6 +115,11 @@ impl GivenKeys {
 
     /// The key file beside a database. It is made with the database, and before it.
     pub(crate) fn beside(file: &Path, args: &Args) -> Result<Self, StoreProblem> {
+        let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty());
+        if let Some(directory) = directory.filter(|directory| !directory.exists()) {
+            // The key file would be the first to miss it.
+            return Err(StoreProblem::open(OpenError::NoDirectory { directory: directory.to_owned() }));
+        }
         let mut path = file.as_os_str().to_owned();
         path.push(".key");
         let path = PathBuf::from(path);
@@ -165,8 +186,8 @@ impl KeyFile {
         self.made
     }
 
-    /// Reads the keys again and, if the store could be opened with them, seals and opens with them from now on. If
-    /// anything is wrong with them, or the store does not say, the present ones stay. Says in the log which it was.
+    /// Reads the keys again and, if the store could be opened with them, seals and opens with them from now on; the store
+    /// remembers the first one. If anything is wrong with them, or the store does not say, the present ones stay. Says in the log which it was.
     pub async fn reload(&self) {
         let file = self.path.display();
         match self.replace().await {
@@ -186,8 +207,11 @@ impl KeyFile {
         // Files block.
         let read = tokio::task::spawn_blocking(move || MasterKeys::read_file(path)).await;
         let keys = read.map_err(|error| chain(&error))?.map_err(|error| chain(&error))?;
-        self.store.check_keys(&keys).await.map_err(|error| error.chain())?;
-        self.keys.replace(&keys).map_err(|error| chain(&error))
+        self.store.adopt_keys(&keys).await.map_err(|error| match &error {
+            // The store is there, and says what does not fit.
+            StoreError::Unavailable(cause) if sealing::keys_do_not_fit(&error) => chain(cause.as_ref()),
+            _ => error.chain(),
+        })
     }
 }
 
@@ -215,11 +239,16 @@ mod tests {
             Box::pin(async move { Ok(page) })
         }
 
-        fn retire_keys(&self) -> Doing<'_, Vec<String>> {
-            Box::pin(async { Ok(vec!["old".to_owned()]) })
+        fn retire_keys(&self) -> Doing<'_, sealing::Retired> {
+            let [retired, known] = ["old", "new"].map(|key_id| vec![key_id.to_owned()]);
+            Box::pin(async { Ok(sealing::Retired { retired, known }) })
         }
 
-        fn check_keys<'a>(&'a self, _: &'a MasterKeys) -> Doing<'a, ()> {
+        fn known_keys(&self) -> Doing<'_, Vec<String>> {
+            Box::pin(async { Ok(["new", "old"].map(str::to_owned).into()) })
+        }
+
+        fn adopt_keys<'a>(&'a self, _: &'a MasterKeys) -> Doing<'a, ()> {
             unreachable!()
         }
     }
@@ -227,8 +256,10 @@ mod tests {
     #[tokio::test]
     async fn keys_are_retired_only_if_no_page_skipped_anything() {
         let done = reseal(Arc::new(Pages { skipped: 0 })).await.unwrap();
-        assert_eq!(done, Resealed { resealed: 7, skipped: 0, retired: vec!["old".to_owned()] });
+        let [retired, known] = ["old", "new"].map(|key_id| vec![key_id.to_owned()]);
+        assert_eq!(done, Resealed { resealed: 7, skipped: 0, retired, known });
         let done = reseal(Arc::new(Pages { skipped: 1 })).await.unwrap();
-        assert_eq!(done, Resealed { resealed: 7, skipped: 1, retired: Vec::new() });
+        let known = ["new", "old"].map(str::to_owned).into();
+        assert_eq!(done, Resealed { resealed: 7, skipped: 1, retired: Vec::new(), known });
     }
 }

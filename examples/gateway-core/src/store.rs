@@ -83,6 +83,12 @@ pub enum StoreProblem {
     /// Only a file can be sealed afterwards.
     #[error("--seal-existing: only the secrets of a sqlite:// store can be sealed afterwards; leave it out")]
     SealExisting,
+    /// There is nothing to seal.
+    #[error(
+        "--store memory: keeps no secret anywhere that there would be to seal; leave out the master keys \
+         (--master-key-file, and the environment variables VOICEGAIN_MASTER_KEY_FILE and VOICEGAIN_MASTER_KEYS)"
+    )]
+    KeysInMemory,
 }
 
 /// Opens the store on the current runtime, which it goes on to use.
@@ -92,9 +98,20 @@ pub(crate) async fn open(args: &Args) -> Result<Opened, StoreProblem> {
     if args.seal_existing && scheme != Some("sqlite") {
         return Err(StoreProblem::SealExisting);
     }
+    if args.plain_secrets && scheme != Some("memory") {
+        tracing::warn!(
+            "--plain-secrets: secrets are kept as they are; whoever can read the store or a backup of it can sign tokens"
+        );
+    }
     match scheme {
         Some("sqlite") if url.starts_with("sqlite://") => sqlite(url.trim_start_matches("sqlite://"), args),
         Some("memory") if url == "memory:" => {
+            if args.master_key_file.is_some() || args.master_keys.is_some() {
+                return Err(StoreProblem::KeysInMemory);
+            }
+            tracing::warn!(
+                "--store memory: web configs are kept in memory; none of them, and no token, outlives this process"
+            );
             let store = MemoryStore::new().map_err(StoreProblem::Memory)?;
             Ok(Opened { cache: SecretCache::builder(store), sqlite: None, sealed: None, key_file: None })
         }
@@ -164,29 +181,38 @@ impl StoreProblem {
     }
 }
 
-/// An error with all its causes, and which flags help.
+/// An error with all its causes, where the keys do not fit in the words of the flags.
 fn explained(error: &(dyn Error + 'static)) -> String {
-    let text = chain(error);
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let flags = match error.downcast_ref::<SealingMismatch>() {
-            Some(SealingMismatch::StoreIsSealed { .. }) => {
-                "use --master-key-file instead of --plain-secrets or --seal-existing"
-            }
-            Some(SealingMismatch::StoreIsPlain) => {
-                "--seal-existing has the secrets of a SQLite file sealed, --plain-secrets leaves them plain"
-            }
-            Some(SealingMismatch::MissingKey { .. } | SealingMismatch::WrongKey { .. }) => {
-                "the keys come from --master-key-file, VOICEGAIN_MASTER_KEYS, or the file beside a SQLite file"
-            }
-            _ => {
-                cause = error.source();
-                continue;
-            }
-        };
-        return format!("{text} ({flags})");
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    match causes.filter_map(|cause| cause.downcast_ref()).next() {
+        Some(mismatch) => format!("{error}: {}", in_flags(mismatch)),
+        None => chain(error),
     }
-    text
+}
+
+fn in_flags(mismatch: &SealingMismatch) -> String {
+    const FROM: &str =
+        "the keys come from --master-key-file, VOICEGAIN_MASTER_KEYS, or the file beside a SQLite file";
+    match mismatch {
+        SealingMismatch::StoreIsSealed { key_ids } => format!(
+            "its secrets are sealed, under the keys {}: use --master-key-file or VOICEGAIN_MASTER_KEYS instead of \
+             --plain-secrets or --seal-existing",
+            key_ids.join(", ")
+        ),
+        SealingMismatch::StoreIsPlain => {
+            "its secrets are plain: --plain-secrets leaves them so. Those of a SQLite file \
+             are sealed by --seal-existing; those of another store only by importing them into a new one"
+                .to_owned()
+        }
+        SealingMismatch::MissingKey { key_ids } => format!(
+            "it may hold secrets under master keys that were not given: {}. Give them too, or have a gateway that has them \
+             and the new key, the new one first, seal everything anew (POST /api/master-keys/reseal), which retires the \
+             others ({FROM})",
+            key_ids.join(", ")
+        ),
+        SealingMismatch::WrongKey { .. } => format!("{mismatch} ({FROM})"),
+        mismatch => mismatch.to_string(),
+    }
 }
 
 /// An error with all its causes, in one line.

@@ -20,6 +20,8 @@ pub(super) struct FeedStatus {
     pub(super) proved: Duration,
     /// When the last attempt that failed was begun, on the boot clock.
     pub(super) failed: Duration,
+    /// When the first of the attempts was begun that have failed since the last one that succeeded.
+    pub(super) failing_since: Option<Duration>,
     /// The last revision applied.
     pub(super) applied: Revision,
     pub(super) problem: Option<String>,
@@ -34,6 +36,23 @@ const QUICK_LIMIT: Duration = Duration::from_secs(1);
 const LIST_LIMIT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+impl FeedStatus {
+    /// How long a store may have failed before it is no use to wait for it: a moment's stall is no reason for a refusal.
+    const PATIENCE: Duration = Duration::from_millis(1_500);
+
+    /// Whether a proof asked for at or after this moment of the boot clock has been got.
+    pub(super) fn is_proved(&self, since: Duration) -> bool {
+        self.proved >= since && !self.proved.is_zero()
+    }
+
+    /// Whether none is to be expected soon: an attempt that was begun at or after this moment has failed, and not as one of
+    /// the first.
+    pub(super) fn is_hopeless(&self, since: Duration) -> bool {
+        self.failed >= since
+            && self.failing_since.is_some_and(|began| self.failed.saturating_sub(began) >= Self::PATIENCE)
+    }
+}
 
 impl Shared {
     /// How often the log's head is asked for when nothing else calls for it. Several attempts fit into the bound.
@@ -181,6 +200,7 @@ async fn follow(shared: Arc<Shared>) {
                 shared.status.send_modify(|status| {
                     if road == Road::Proof {
                         status.failed = asked.boot;
+                        status.failing_since.get_or_insert(asked.boot);
                     }
                     status.problem = Some(problem);
                 });
@@ -281,6 +301,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
     shared.status.send_modify(|status| {
         status.applied = applied;
         status.proved = asked.boot;
+        status.failing_since = None;
         status.problem = None;
         status.unproved_since = None;
     });

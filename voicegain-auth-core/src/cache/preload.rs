@@ -62,6 +62,9 @@ async fn all(shared: &Shared) -> Result<u64, StoreError> {
             load::commit(shared, ticket, id, page.head, Some(Arc::new(Record::prepare(stored))));
             loaded += 1;
         }
+        if page.value.next.is_some() && page.value.next <= after {
+            return Err(StoreError::damaged("a page of web configs does not lead on to the next"));
+        }
         after = page.value.next;
         if after.is_none() {
             break;

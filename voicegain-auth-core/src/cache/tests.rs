@@ -213,6 +213,32 @@ async fn c7_a_failed_look_up_does_not_keep_a_new_token_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn v6_a_store_that_stalls_for_a_moment_is_waited_for_and_one_that_is_away_is_not() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    world.controls.fail_feed.store(true, Ordering::SeqCst);
+    let waiting = tokio::spawn({
+        let (verifier, unknown) = (verifier.clone(), crate::WebConfigId::generate().unwrap());
+        let jwt = jwt(&world, unknown, &Secret::generate().unwrap());
+        async move { verdict(&verifier, &jwt).await }
+    });
+    until("some attempts have failed", || world.cache.status().problem.is_some()).await;
+    world.controls.fail_feed.store(false, Ordering::SeqCst);
+    assert_eq!(waiting.await.unwrap(), Err(Reason::InvalidToken));
+
+    world.controls.fail_feed.store(true, Ordering::SeqCst);
+    let unknown = jwt(&world, crate::WebConfigId::generate().unwrap(), &Secret::generate().unwrap());
+    assert_eq!(verdict(&verifier, &unknown).await, Err(Reason::TemporarilyUnavailable));
+    // From then on nobody waits for more than one attempt.
+    let began = world.cache.inner.shared.status.borrow().failing_since;
+    world.clock.advance(Duration::from_secs(1));
+    let attempts = world.controls.fails.load(Ordering::SeqCst);
+    assert_eq!(verdict(&verifier, &unknown).await, Err(Reason::TemporarilyUnavailable));
+    assert!(world.controls.fails.load(Ordering::SeqCst) - attempts <= 2);
+    assert_eq!(world.cache.inner.shared.status.borrow().failing_since, began);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c4_a_log_that_was_compacted_away_means_starting_anew() {
     let world = World::with_log_capacity(2).await;
     let verifier = world.verifier(Policy::default());

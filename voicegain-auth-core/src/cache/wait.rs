@@ -89,12 +89,8 @@ pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
     let mut status = shared.status.subscribe();
     shared.wanted.notify_one();
     wait(place, async move {
-        let settled = status.wait_for(|status| {
-            (status.proved >= since && !status.proved.is_zero())
-                || (status.failed >= since && !status.failed.is_zero())
-        });
-        match settled.await {
-            Ok(status) if status.proved >= since && !status.proved.is_zero() => Waited::Look,
+        match status.wait_for(|status| status.is_proved(since) || status.is_hopeless(since)).await {
+            Ok(status) if status.is_proved(since) => Waited::Look,
             Ok(_) => Waited::InVain("the change feed could not read the store"),
             Err(_) => Waited::InVain("the change feed has ended"),
         }

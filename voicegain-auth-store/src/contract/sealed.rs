@@ -9,7 +9,9 @@ use voicegain_auth_core::store::{BoxError, ChangeFeed, ListQuery, Scope, SecretS
 use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfigId};
 
 use super::fixture::{head, ids_in_order, load, log_after, new_config, new_config_of, new_id, secret, soon};
-use crate::sealing::{MasterKeys, Resealed, Sealing, SealingMismatch};
+use crate::sealing::{
+    MasterKeyError, MasterKeys, Resealed, Retired, Sealing, SealingMismatch, keys_do_not_fit,
+};
 
 /// How the tests get at a store that seals its secrets, and at what it keeps of them.
 pub trait SealedFixture: Send + Sync + Sized + 'static {
@@ -43,10 +45,13 @@ pub trait SealedFixture: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<Resealed, StoreError>> + Send;
 
     /// Calls the store's `retire_keys`.
-    fn retire_keys(store: &Self::Store) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+    fn retire_keys(store: &Self::Store) -> impl Future<Output = Result<Retired, StoreError>> + Send;
 
-    /// Calls the store's `check_keys`.
-    fn check_keys(
+    /// Calls the store's `known_keys`.
+    fn known_keys(store: &Self::Store) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// Calls the store's `adopt_keys`.
+    fn adopt_keys(
         store: &Self::Store,
         keys: &MasterKeys,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -76,7 +81,11 @@ macro_rules! sealed_store_contract {
             sealed_a_retired_key_that_seals_again_is_remembered,
             sealed_nothing_is_sealed_under_a_key_while_it_is_retired,
             sealed_keys_are_retired_while_others_change_the_store,
-            sealed_keys_are_checked_and_nothing_is_written,
+            sealed_what_has_ended_needs_no_key,
+            sealed_keys_that_do_not_fit_are_not_put_to_use,
+            sealed_a_first_key_is_known_once_it_is_put_to_use,
+            sealed_two_keys_under_one_id_are_told_apart_before_they_seal,
+            sealed_the_store_says_which_keys_it_knows,
         }
     };
 }
@@ -107,6 +116,10 @@ fn mismatch(error: &(dyn Error + 'static)) -> SealingMismatch {
         cause = error.source();
     }
     panic!("{error}");
+}
+
+async fn retired<F: SealedFixture>(store: &F::Store) -> Vec<String> {
+    F::retire_keys(store).await.unwrap().retired
 }
 
 fn missing(key_ids: &[&str]) -> SealingMismatch {
@@ -278,6 +291,9 @@ pub async fn sealed_plain_and_sealed_stores_are_not_mixed_up<F: SealedFixture>()
     let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
     unavailable(F::reseal(&plain, None, 10).await, "the store is plain");
     unavailable(F::retire_keys(&plain).await, "the store is plain");
+    assert!(F::known_keys(&plain).await.unwrap().is_empty());
+    let error = F::adopt_keys(&plain, &keys(&[("a", 1)])).await.unwrap_err();
+    assert_eq!(mismatch(&error), SealingMismatch::StoreIsPlain);
 }
 
 /// A key that begins to seal while the store is open is known from its first secret on: another key under its
@@ -338,7 +354,7 @@ pub async fn sealed_keys_change_while_two_handles_are_open<F: SealedFixture>() {
     }
     let resealed = F::reseal(&stores[1], None, 100).await.unwrap();
     assert!(resealed.resealed > 0 && resealed.skipped == 0 && !resealed.more, "{resealed:?}");
-    assert_eq!(F::retire_keys(&stores[1]).await.unwrap(), ["old"]);
+    assert_eq!(retired::<F>(&stores[1]).await, ["old"]);
     let new = keys(&[("new", 2)]);
     for keys in &held {
         keys.replace(&new).unwrap();
@@ -380,7 +396,7 @@ pub async fn sealed_sealing_anew_pages_and_changes_nothing_else<F: SealedFixture
     assert_eq!(counts, [2, 1, 1], "one was under the new key already");
     assert_eq!(head(&store).await, at);
     assert!(log_after(&store, at).await.is_empty());
-    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    assert_eq!(retired::<F>(&store).await, ["old"]);
     assert_eq!(head(&store).await, at);
     for store in [&store, &opened(&place, &[("new", 2)]).await] {
         assert_eq!(load_all(store, &ids).await, before);
@@ -438,13 +454,13 @@ pub async fn m1_sealed_sealing_anew_loses_no_regenerate<F: SealedFixture>() {
     assert!(resealed > 0, "nothing was sealed anew meanwhile");
     let before = load(&old_first, id).await.unwrap();
     F::reseal(&new_first, None, 100).await.unwrap();
-    assert_eq!(F::retire_keys(&new_first).await.unwrap(), ["old"]);
+    assert_eq!(retired::<F>(&new_first).await, ["old"]);
     let alone = opened(&place, &[("new", 2)]).await;
     assert_eq!(load(&alone, id).await.unwrap().secret, before.secret);
 }
 
-/// A process that has missed the change of keys does not start. What was sealed anew, that of ended web configs too, does
-/// not need the old key any more.
+/// A process that has missed the change of keys does not start. What was sealed anew does not need the old key any more,
+/// nor does what has ended.
 pub async fn sealed_a_retired_key_alone_does_not_open_the_store<F: SealedFixture>() {
     let (old, new) = (("old", 1), ("new", 2));
     let place = F::new().await;
@@ -459,11 +475,11 @@ pub async fn sealed_a_retired_key_alone_does_not_open_the_store<F: SealedFixture
     opened(&place, &[old, new]).await;
 
     let resealed = F::reseal(&store, None, 10).await.unwrap();
-    assert_eq!((resealed.resealed, resealed.skipped), (2, 0), "the ended one too");
+    assert_eq!((resealed.resealed, resealed.skipped), (1, 0), "the ended one is left alone");
     assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]), "it was not retired yet");
     let at = head(&store).await;
-    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
-    assert!(F::retire_keys(&store).await.unwrap().is_empty(), "there is nothing left to retire");
+    assert_eq!(retired::<F>(&store).await, ["old"]);
+    assert!(retired::<F>(&store).await.is_empty(), "there is nothing left to retire");
     assert_eq!(head(&store).await, at, "that is no change");
 
     assert_eq!(refused(&place, keys(&[old]).into()).await, missing(&["new"]));
@@ -475,7 +491,7 @@ pub async fn sealed_a_retired_key_alone_does_not_open_the_store<F: SealedFixture
     assert_eq!(revived.generation, Generation::new(2), "rule W7");
 }
 
-/// Neither while a living web config needs it, nor while an ended one does.
+/// As long as a living web config needs it.
 pub async fn sealed_a_key_in_use_is_not_retired<F: SealedFixture>() {
     let (old, new) = (("old", 1), ("new", 2));
     let place = F::new().await;
@@ -487,18 +503,16 @@ pub async fn sealed_a_key_in_use_is_not_retired<F: SealedFixture>() {
     let store = opened(&place, &[new, old]).await;
     let page = F::reseal(&store, None, 1).await.unwrap();
     assert_eq!(page, Resealed { last: Some(ids[0]), resealed: 1, skipped: 0, more: true });
-    assert!(F::retire_keys(&store).await.unwrap().is_empty());
-    store.end(Scope::Account("account".parse().unwrap())).await.unwrap();
-    assert!(F::retire_keys(&store).await.unwrap().is_empty(), "that of an ended one");
+    assert!(retired::<F>(&store).await.is_empty());
     assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]));
     // Nor is ever the key that seals, whatever is under it.
     let empty = F::new().await;
-    assert!(F::retire_keys(&opened(&empty, &[new]).await).await.unwrap().is_empty());
+    assert!(retired::<F>(&opened(&empty, &[new]).await).await.is_empty());
     assert_eq!(refused(&empty, keys(&[old]).into()).await, missing(&["new"]));
 
     let page = F::reseal(&store, page.last, 1).await.unwrap();
     assert_eq!(page, Resealed { last: Some(ids[1]), resealed: 1, skipped: 0, more: false });
-    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    assert_eq!(retired::<F>(&store).await, ["old"]);
 }
 
 /// One secret that nobody can open does not keep the others from being sealed anew, on its page or after it.
@@ -517,7 +531,7 @@ pub async fn sealed_what_does_not_open_is_skipped_and_its_key_kept<F: SealedFixt
     assert_eq!(first, Resealed { last: Some(ids[1]), resealed: 1, skipped: 1, more: true });
     let second = F::reseal(&store, first.last, 2).await.unwrap();
     assert_eq!(second, Resealed { last: Some(ids[3]), resealed: 2, skipped: 0, more: false });
-    assert!(F::retire_keys(&store).await.unwrap().is_empty());
+    assert!(retired::<F>(&store).await.is_empty());
     opened(&place, &[new, old]).await;
     assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]));
     for number in [0, 2, 3] {
@@ -528,7 +542,7 @@ pub async fn sealed_what_does_not_open_is_skipped_and_its_key_kept<F: SealedFixt
     store.regenerate(ids[1], secret()).await.unwrap();
     let again = F::reseal(&store, None, 10).await.unwrap();
     assert_eq!((again.resealed, again.skipped), (0, 0));
-    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    assert_eq!(retired::<F>(&store).await, ["old"]);
     assert_eq!(ids_of_page(&opened(&place, &[new]).await).await, ids);
 }
 
@@ -540,12 +554,12 @@ pub async fn sealed_a_retired_key_that_seals_again_is_remembered<F: SealedFixtur
     let store = opened(&place, &[new, old]).await;
     let id = behind.create(new_config(new_id())).await.unwrap().id;
     F::reseal(&store, None, 10).await.unwrap();
-    assert_eq!(F::retire_keys(&store).await.unwrap(), ["old"]);
+    assert_eq!(retired::<F>(&store).await, ["old"]);
     opened(&place, &[new]).await;
     let secret = secret();
     behind.regenerate(id, secret.clone()).await.unwrap();
     assert_eq!(refused(&place, keys(&[new]).into()).await, missing(&["old"]));
-    assert!(F::retire_keys(&store).await.unwrap().is_empty());
+    assert!(retired::<F>(&store).await.is_empty());
     assert_eq!(load(&store, id).await.unwrap().secret, secret);
 }
 
@@ -575,7 +589,7 @@ pub async fn sealed_nothing_is_sealed_under_a_key_while_it_is_retired<F: SealedF
             retired
         };
         retired.unwrap();
-        let error = F::check_keys(&new_first, &new_alone).await.unwrap_err();
+        let error = F::adopt_keys(&new_first, &new_alone).await.unwrap_err();
         assert_eq!(mismatch(&error), missing(&["old"]), "round {round}");
     }
 }
@@ -595,27 +609,136 @@ pub async fn sealed_keys_are_retired_while_others_change_the_store<F: SealedFixt
     });
     let begun = head(&store).await.revision;
     soon(async { while head(&store).await.revision == begun {} }).await;
-    assert_eq!(soon(F::retire_keys(&store)).await.unwrap(), ["old"]);
+    assert_eq!(soon(retired::<F>(&store)).await, ["old"]);
     changing.abort();
     assert!(changing.await.unwrap_err().is_cancelled());
 }
 
-/// Keys are looked at as for opening, and the store remembers none of them.
-pub async fn sealed_keys_are_checked_and_nothing_is_written<F: SealedFixture>() {
+/// What a bulk end has ended is never opened again, so that its key may be lost, and its secret damaged, without any harm to
+/// the change of keys.
+pub async fn sealed_what_has_ended_needs_no_key<F: SealedFixture>() {
+    let (lost, old, new) = (("lost", 3), ("old", 1), ("new", 2));
+    let place = F::new().await;
+    let store = opened(&place, &[old]).await;
+    let ids = ids_in_order(5);
+    let ended = |number: usize| new_config_of("ended", "context", ids[number]);
+    store.create(new_config(ids[0])).await.unwrap();
+    store.create(ended(1)).await.unwrap();
+    store.create(new_config(ids[3])).await.unwrap();
+    let others = opened(&place, &[lost, old]).await;
+    others.create(ended(2)).await.unwrap();
+    others.create(ended(4)).await.unwrap();
+    place.put_raw_secret(ids[1], place.raw_secret(ids[0]).await).await;
+    let before = F::reseal(&store, None, 10).await.unwrap();
+    assert_eq!((before.resealed, before.skipped), (0, 2), "as long as they live");
+    assert_eq!(retired::<F>(&store).await, [""; 0]);
+    store.end(Scope::Account("ended".parse().unwrap())).await.unwrap();
+
+    // Nobody has the key any more that they are under.
+    let resealed = F::reseal(&store, None, 10).await.unwrap();
+    assert_eq!(resealed, Resealed { last: Some(ids[4]), resealed: 0, skipped: 0, more: false });
+    assert_eq!(retired::<F>(&store).await, ["lost"]);
+    let store = opened(&place, &[new, old]).await;
+    let page = F::reseal(&store, None, 2).await.unwrap();
+    assert_eq!(page, Resealed { last: Some(ids[1]), resealed: 1, skipped: 0, more: true }, "pages end");
+    let page = F::reseal(&store, page.last, 10).await.unwrap();
+    assert_eq!(page, Resealed { last: Some(ids[4]), resealed: 1, skipped: 0, more: false });
+    assert_eq!(retired::<F>(&store).await, ["old"]);
+    let store = opened(&place, &[new]).await;
+    assert_eq!(ids_of_page(&store).await, [ids[0], ids[3]]);
+    let revived = store.create(NewWebConfig { revive: true, ..ended(2) }).await.unwrap();
+    assert_eq!(revived.generation, Generation::new(2), "rule W7");
+    assert!(load(&store, ids[2]).await.is_some());
+}
+
+/// Keys are looked at as for opening, and by what is in use; if they do not fit, nothing is written, and the store goes on
+/// with those it has.
+pub async fn sealed_keys_that_do_not_fit_are_not_put_to_use<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let place = F::new().await;
+    let held = keys(&[old]);
+    let store = place.open_with(held.clone().into()).await.unwrap();
+    let error = F::adopt_keys(&store, &keys(&[new])).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)) && keys_do_not_fit(&error), "{error:?}");
+    assert_eq!(mismatch(&error), missing(&["old"]));
+    let error = F::adopt_keys(&store, &keys(&[new, ("old", 9)])).await.unwrap_err();
+    let StoreError::Unavailable(cause) = &error else { panic!("{error:?}") };
+    assert!(matches!(cause.downcast_ref(), Some(MasterKeyError::KeyChanged { key_id }) if key_id == "old"));
+    assert!(error.chain().contains("restart this process"), "{}", error.chain());
+    assert_eq!(held.key_ids(), ["old"]);
+    assert_eq!(F::known_keys(&store).await.unwrap(), ["old"]);
+    opened(&place, &[old]).await;
+    // What is behind the first one has not sealed anything, and is not known.
+    for these in [&[old][..], &[old, new]] {
+        F::adopt_keys(&store, &keys(these)).await.unwrap();
+        assert_eq!(F::known_keys(&store).await.unwrap(), ["old"]);
+    }
+    assert_eq!(held.key_ids(), ["old", "new"]);
+    opened(&place, &[old]).await;
+}
+
+/// From when a key is put to use, and before anything is under it, nobody opens the store without it.
+pub async fn sealed_a_first_key_is_known_once_it_is_put_to_use<F: SealedFixture>() {
     let (old, new) = (("old", 1), ("new", 2));
     let place = F::new().await;
     let store = opened(&place, &[old]).await;
-    let error = F::check_keys(&store, &keys(&[new])).await.unwrap_err();
-    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-    assert_eq!(mismatch(&error), missing(&["old"]));
-    let error = F::check_keys(&store, &keys(&[new, ("old", 9)])).await.unwrap_err();
-    assert_eq!(mismatch(&error), SealingMismatch::WrongKey { key_id: "old".to_owned() });
-    F::check_keys(&store, &keys(&[old])).await.unwrap();
-    F::check_keys(&store, &keys(&[old, new])).await.unwrap();
-    F::check_keys(&store, &keys(&[new, old])).await.unwrap();
+    F::adopt_keys(&store, &keys(&[old, new])).await.unwrap();
     opened(&place, &[old]).await;
-    let plain_place = F::new().await;
-    let plain = plain_place.open_with(Sealing::Plain).await.unwrap();
-    let error = F::check_keys(&plain, &keys(&[old])).await.unwrap_err();
-    assert_eq!(mismatch(&error), SealingMismatch::StoreIsPlain);
+    let at = head(&store).await;
+    for _ in 0..2 {
+        F::adopt_keys(&store, &keys(&[new, old])).await.unwrap();
+        assert_eq!(refused(&place, keys(&[old]).into()).await, missing(&["new"]));
+        assert_eq!(F::known_keys(&store).await.unwrap(), ["new", "old"]);
+    }
+    assert_eq!(head(&store).await, at, "that is no change");
+    let new_one = new_config(new_id());
+    store.create(new_one.clone()).await.unwrap();
+    assert_eq!(retired::<F>(&store).await, ["old"]);
+    assert_eq!(load(&opened(&place, &[new]).await, new_one.id).await.unwrap().secret, new_one.secret);
+}
+
+/// Two processes that have another key each under one id hear of it when the second one puts it to use, also if both do so
+/// at once; neither has sealed anything by then.
+pub async fn sealed_two_keys_under_one_id_are_told_apart_before_they_seal<F: SealedFixture>() {
+    let old = ("old", 1);
+    let place = F::new().await;
+    let [one, other] = [opened(&place, &[old]).await, opened(&place, &[old]).await];
+    for round in 0..10 {
+        let id = format!("new-{round}");
+        let [one_has, other_has] = [100, 200].map(|base| keys(&[(&*id, base + round), old]));
+        let adopting =
+            async { tokio::join!(F::adopt_keys(&one, &one_has), F::adopt_keys(&other, &other_has)) };
+        let (error, winner, loser) = match soon(adopting).await {
+            (Ok(()), Err(error)) => (error, &one, &other),
+            (Err(error), Ok(())) => (error, &other, &one),
+            both => panic!("round {round}: {both:?}"),
+        };
+        assert_eq!(mismatch(&error), SealingMismatch::WrongKey { key_id: id.clone() });
+        // The one that was refused goes on as it did.
+        let created = loser.create(new_config(new_id())).await.unwrap().id;
+        assert!(load(winner, created).await.is_some(), "round {round}");
+        // Back to where it began.
+        assert_eq!(retired::<F>(loser).await, [&*id], "nothing is under it");
+        F::adopt_keys(winner, &keys(&[old])).await.unwrap();
+    }
+}
+
+/// Whoever has missed an answer can ask again: the change of keys is done when the new key alone is known.
+pub async fn sealed_the_store_says_which_keys_it_knows<F: SealedFixture>() {
+    let (old, new) = (("old", 1), ("new", 2));
+    let strings = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let place = F::new().await;
+    let store = opened(&place, &[old]).await;
+    let nothing = Retired { retired: Vec::new(), known: strings(&["old"]) };
+    assert_eq!(F::retire_keys(&store).await.unwrap(), nothing);
+    store.create(new_config(new_id())).await.unwrap();
+    F::adopt_keys(&store, &keys(&[new, old])).await.unwrap();
+    let not_yet = Retired { retired: Vec::new(), known: strings(&["new", "old"]) };
+    assert_eq!(F::retire_keys(&store).await.unwrap(), not_yet);
+    F::reseal(&store, None, 10).await.unwrap();
+    let done = Retired { retired: strings(&["old"]), known: strings(&["new"]) };
+    assert_eq!(F::retire_keys(&store).await.unwrap(), done);
+    let again = Retired { retired: Vec::new(), known: strings(&["new"]) };
+    assert_eq!(F::retire_keys(&store).await.unwrap(), again);
+    assert_eq!(F::known_keys(&store).await.unwrap(), ["new"]);
 }

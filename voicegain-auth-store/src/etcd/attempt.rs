@@ -65,7 +65,8 @@ impl Trouble {
             Kind::Compacted => Cause::Compacted { source },
             Kind::Rejected => Cause::Rejected { source },
         };
-        Self { cause, advice, may_happen: kind == Kind::Broken }
+        // A change that uses the quota up is made all the same, and then answered as if it had been refused.
+        Self { cause, advice, may_happen: matches!(kind, Kind::Broken | Kind::NoSpace) }
     }
 }
 
@@ -126,7 +127,6 @@ mod tests {
     fn m1_only_what_etcd_refused_by_name_has_not_happened() {
         let refused = [
             (Code::Unavailable, "etcdserver: no leader"),
-            (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
             (Code::ResourceExhausted, "etcdserver: too many requests"),
             (Code::Unauthenticated, "etcdserver: invalid auth token"),
             (Code::InvalidArgument, "etcdserver: revision of auth store is old"),
@@ -178,8 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn a_used_up_quota_says_what_to_do() {
+    fn m1_a_change_that_used_up_the_quota_may_have_been_made() {
         let trouble = judge(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded");
+        assert!(trouble.may_happen && trouble.advice == Advice::Final);
         assert!(trouble.cause.to_string().contains("etcdctl alarm disarm"), "{}", trouble.cause);
     }
 }

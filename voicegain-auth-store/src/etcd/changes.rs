@@ -3,8 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etcd_client::{Compare, CompareOp, GetResponse, TxnOp};
+use tokio::sync::Mutex;
 use voicegain_auth_core::store::{Change, LogPosition, Regenerated, Revision, StoreError};
-use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    AccountId, ContextId, Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::commit::{Decision, Prepared, Request};
 use super::error::Outcome;
@@ -151,13 +154,54 @@ fn changed(record: &Record, position: LogPosition) -> Record {
     record
 }
 
-pub(super) struct Regenerate(pub(super) WebConfigId, pub(super) Secret);
+pub(super) struct Regenerate {
+    id: WebConfigId,
+    secret: Secret,
+    /// What else there was in the context, which is listed once, however often the change has to be prepared: with many of them
+    /// that takes long, and others change meanwhile.
+    others: Mutex<Option<Others>>,
+}
+
+struct Others {
+    account_id: AccountId,
+    context_id: ContextId,
+    configs: Vec<WebConfig>,
+}
+
+impl Regenerate {
+    pub(super) fn new(id: WebConfigId, secret: Secret) -> Self {
+        Self { id, secret, others: Mutex::new(None) }
+    }
+
+    async fn others(
+        &self,
+        reader: Reader<'_>,
+        view: &View,
+        markers: &mut Markers<'_>,
+        config: &WebConfig,
+    ) -> Outcome<Vec<WebConfig>> {
+        let WebConfig { account_id, context_id, .. } = config;
+        let mut listed = self.others.lock().await;
+        if let Some(others) = &*listed
+            && (&others.account_id, &others.context_id) == (account_id, context_id)
+        {
+            return Ok(others.configs.clone());
+        }
+        let mut ids = listing::ids(reader, view, &reader.keys.context(account_id, context_id), None).await?;
+        ids.retain(|other| *other != self.id);
+        let records = listing::records(reader, view, markers, &ids).await?;
+        let configs: Vec<_> = records.into_iter().map(|record| record.config).collect();
+        let (account_id, context_id) = (account_id.clone(), context_id.clone());
+        *listed = Some(Others { account_id, context_id, configs: configs.clone() });
+        Ok(configs)
+    }
+}
 
 impl Request for Regenerate {
     type Answer = Regenerated;
 
     async fn prepare(&self, shared: &Shared, reader: Reader<'_>) -> Outcome<Decision<Regenerated>> {
-        let (keys, Self(id, secret)) = (reader.keys, self);
+        let (keys, Self { id, secret, .. }) = (reader.keys, self);
         let Before { view, mut markers, meta, record } = Before::read(reader, *id).await?;
         let Some(before) = record else { return Ok(Decision::Refuse(view, StoreError::NotFound)) };
         let position = view.next()?;
@@ -166,11 +210,7 @@ impl Request for Regenerate {
         record.config.secret_created_at = unix_seconds();
         let (secret, key) = seal(shared, &meta, secret, &record.config)?;
         record.secret = secret;
-        let context = keys.context(&before.config.account_id, &before.config.context_id);
-        let mut ids = listing::ids(reader, &view, &context, None).await?;
-        ids.retain(|other| other != id);
-        let others = listing::records(reader, &view, &mut markers, &ids).await?;
-        let others = others.into_iter().map(|record| record.config).collect();
+        let others = self.others(reader, &view, &mut markers, &before.config).await?;
         let mut compares = vec![unchanged(keys, *id, before.mod_revision)];
         let (mut ops, change) = (vec![put_record(keys, &record)?], put(&record.config));
         if let Some((known, put)) = key {

@@ -100,7 +100,16 @@ async fn commit<T>(
     let until = Instant::now() + COMMIT_LIMIT;
     let (response, not_the_first) = match shared.connection.txn(txn, until).await {
         Ok(Answer { response, not_the_first }) => (response, not_the_first),
-        Err(GivenUp { cause, may_happen: true }) => return Err(StoreError::outcome_unknown(cause)),
+        Err(GivenUp { cause, earlier: false, .. }) if matches!(cause, Cause::NoSpace { .. }) => {
+            // It has happened or it has not; nothing of it is under way any more.
+            let reader = Reader::new(&shared.connection, keys, COMMIT_LIMIT);
+            return match is_logged(reader, position).await {
+                Ok(true) => Ok(Some(Ok(answer))),
+                Ok(false) => Err(StoreError::unavailable(cause)),
+                Err(_) => Err(StoreError::outcome_unknown(cause)),
+            };
+        }
+        Err(GivenUp { cause, may_happen: true, .. }) => return Err(StoreError::outcome_unknown(cause)),
         Err(GivenUp { cause, .. }) => return Err(StoreError::unavailable(cause)),
     };
     if response.succeeded() {
@@ -123,6 +132,16 @@ async fn commit<T>(
         }
         None if head.revision < position.revision => Ok(None),
         None => Err(lost("the log has been compacted past the change".into())),
+    }
+}
+
+/// Whether the log has this very entry. By a plain read: one through the members' log may be refused for want of space.
+async fn is_logged(reader: Reader<'_>, position: LogPosition) -> Outcome<bool> {
+    let (view, [entry]) = reader.begin([Get::one(reader.keys.log_entry(position.revision))]).await?;
+    match entry.kvs().first() {
+        Some(kv) => Ok(values::log_entry(kv)?.0 == position),
+        None if view.head.revision < position.revision => Ok(false),
+        None => Err(StoreError::damaged("the log has been compacted past the change").into()),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use etcd_client::{Client, ConnectOptions, KvClient, TlsOptions, Txn, TxnResponse, WatchClient};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use voicegain_auth_core::store::StoreError;
 
 use super::attempt::{Advice, Trouble};
 use super::error::Cause;
@@ -62,6 +63,15 @@ pub(super) struct GivenUp {
     pub(super) cause: Cause,
     /// Whether it may have been, or may yet be, carried out (rule M1).
     pub(super) may_happen: bool,
+    /// Whether an earlier copy of it may have been, or may yet be.
+    pub(super) earlier: bool,
+}
+
+/// For changes that may be made again.
+impl From<GivenUp> for StoreError {
+    fn from(GivenUp { cause, may_happen, .. }: GivenUp) -> Self {
+        if may_happen { Self::outcome_unknown(cause) } else { Self::unavailable(cause) }
+    }
 }
 
 /// An answer, and whether the request may have been carried out before.
@@ -187,6 +197,7 @@ impl Connection {
                 Ok(response) => return Ok(Answer { response, not_the_first: may_happen }),
                 Err(trouble) => trouble,
             };
+            let earlier = may_happen;
             may_happen |= trouble.may_happen;
             if matches!(trouble.cause, Cause::TimedOut { .. }) {
                 // It may be that it takes so long.
@@ -198,7 +209,7 @@ impl Connection {
                     (Cause::TooLate, Some(last)) => last,
                     (cause, _) => cause,
                 };
-                return Err(GivenUp { cause, may_happen });
+                return Err(GivenUp { cause, may_happen, earlier });
             }
             last = Some(trouble.cause);
             sleep_until(next).await;

@@ -23,7 +23,15 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// None of the endpoints answered in time.
-    #[error("no etcd member of {} answers: check the addresses, and that a majority of the members runs", list(.endpoints))]
+    #[error(
+        "no etcd member of {} answers: check the addresses, and that a majority of the members runs{}",
+        list(.endpoints),
+        if .endpoints.iter().any(|endpoint| endpoint.starts_with("https:")) {
+            "; if they speak no TLS, write etcd:// instead of etcds://"
+        } else {
+            ""
+        }
+    )]
     Unreachable {
         /// Who was asked.
         endpoints: Vec<String>,

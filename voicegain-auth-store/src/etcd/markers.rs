@@ -10,7 +10,7 @@ use super::error::Outcome;
 use super::keys::{self, Keys};
 use super::record::Record;
 use super::values::{self, MarkerValue};
-use super::view::{Get, Reader, View};
+use super::view::{Get, KEYS_AT_ONCE, OPS_AT_ONCE, Reader, View};
 
 /// As many as are read with a record in any case. Where there are no more, no second question is needed.
 const AT_ONCE: usize = 64;
@@ -20,6 +20,8 @@ pub(super) struct Markers<'a> {
     keys: &'a Keys,
     /// By key; 0 where there is none.
     known: HashMap<String, u64>,
+    /// How many there are, known or not.
+    count: usize,
     /// Whether what is not known is not there.
     all: bool,
 }
@@ -31,12 +33,17 @@ impl<'a> Markers<'a> {
     }
 
     pub(super) fn read(keys: &'a Keys, answer: &GetResponse) -> Outcome<Self> {
-        let mut markers = Self { keys, known: HashMap::new(), all: !answer.more() };
-        for kv in answer.kvs() {
-            let key = String::from_utf8_lossy(kv.key()).into_owned();
-            markers.known.insert(key, revision(kv)?);
-        }
+        let count = usize::try_from(answer.count()).unwrap_or(usize::MAX);
+        let mut markers = Self { keys, known: HashMap::new(), count, all: !answer.more() };
+        markers.take(answer)?;
         Ok(markers)
+    }
+
+    fn take(&mut self, answer: &GetResponse) -> Outcome<()> {
+        for kv in answer.kvs() {
+            self.known.insert(String::from_utf8_lossy(kv.key()).into_owned(), revision(kv)?);
+        }
+        Ok(())
     }
 
     /// Reads what else is needed to say which of these live.
@@ -69,6 +76,14 @@ impl<'a> Markers<'a> {
             .collect();
         wanted.sort_unstable();
         wanted.dedup();
+        // For a whole page of records it may take fewer questions to ask for all markers than for those of its contexts.
+        if self.count / KEYS_AT_ONCE < wanted.len() / OPS_AT_ONCE {
+            let markers = self.keys.markers();
+            let take = |answer: &GetResponse| self.take(answer).map(|()| true);
+            reader.scan(view, markers.clone(), &keys::end_of(&markers), false, take).await?;
+            self.all = true;
+            return Ok(());
+        }
         let gets = wanted.iter().cloned().map(Get::one).collect();
         let answers = reader.more(view, gets).await?;
         for (key, answer) in wanted.into_iter().zip(answers) {

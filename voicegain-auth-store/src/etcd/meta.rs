@@ -1,14 +1,19 @@
 //! What the store says of itself: whether it is sealed, and which master keys it knows.
 
-use etcd_client::{Compare, CompareOp, GetResponse, TxnOp};
+use std::sync::Arc;
+
+use etcd_client::{Compare, CompareOp, GetResponse, Txn, TxnOp};
+use tokio::time::Instant;
 use voicegain_auth_core::store::StoreError;
 use zeroize::Zeroizing;
 
-use super::error::Outcome;
+use super::connection::Answer;
+use super::error::{Cause, Outcome};
 use super::keys::{self, Keys};
+use super::store::Shared;
 use super::values::{self, Bytes, KeyCheckValue, StoreValue};
 use super::view::{Get, Reader};
-use crate::sealing::{Kind, SealedSecret, Sealing, SealingMismatch};
+use crate::sealing::{Kind, MasterKeys, SealedSecret, Sealing, SealingMismatch};
 
 /// Far more master keys than a store ever sees.
 const LIMIT: usize = 10_000;
@@ -69,6 +74,11 @@ impl Meta {
         meta.ok_or_else(|| StoreError::damaged("what the store says of itself has been deleted"))
     }
 
+    /// In their order, which is that of etcd's keys.
+    pub(super) fn key_ids(&self) -> Vec<String> {
+        self.checks.iter().map(|(key_id, _)| key_id.clone()).collect()
+    }
+
     /// What has to be in the transaction that seals something under this key; nothing in a plain store.
     ///
     /// The key's check value is there when that happens, and is written then. So whoever forgets a key
@@ -113,10 +123,40 @@ pub(super) fn remember(keys: &Keys, key_id: &str, check: Vec<u8>) -> Result<(Com
     Ok((absent, TxnOp::put(key, value, None)))
 }
 
-/// Whether the store could be opened like this.
-pub(super) async fn check(reader: Reader<'_>, sealing: &Sealing) -> Result<(), StoreError> {
-    let (_, [answer]) = reader.again(|| reader.begin_proved([Meta::get(reader.keys)])).await?;
-    let Meta { kind, checks } = Meta::existing(reader.keys, &answer)?;
+/// The ids of the keys that the store may hold secrets under.
+pub(super) async fn key_ids(reader: Reader<'_>) -> Result<Vec<String>, StoreError> {
+    let (_, [answer]) = reader.again(|| reader.begin([Meta::get(reader.keys)])).await?;
+    Ok(Meta::existing(reader.keys, &answer)?.key_ids())
+}
+
+/// Puts these keys to use if the store could be opened with them, and remembers the first one. That counts only if no key
+/// has been remembered meanwhile.
+pub(super) async fn adopt(shared: Arc<Shared>, keys: MasterKeys) -> Result<(), StoreError> {
+    shared.sealing.may_adopt(&keys)?;
+    let sealing = Sealing::Keys(keys.clone());
+    let reader = shared.reader();
+    while !remember_first(&shared, reader, &sealing).await? {
+        if Instant::now() >= reader.until {
+            return Err(StoreError::unavailable(Cause::Contended));
+        }
+    }
+    shared.sealing.adopt(&keys)
+}
+
+/// Whether the first of these keys is remembered now; otherwise to be tried again.
+async fn remember_first(shared: &Shared, reader: Reader<'_>, sealing: &Sealing) -> Result<bool, StoreError> {
+    let keys = reader.keys;
+    let (view, [answer]) = reader.again(|| reader.begin_proved([Meta::get(keys)])).await?;
+    let Meta { kind, checks } = Meta::existing(keys, &answer)?;
     let admitted = kind.and_then(|kind| sealing.admit(kind, &checks));
-    admitted.map(|_| ()).map_err(StoreError::unavailable)
+    let Some((key_id, check)) = admitted.map_err(StoreError::unavailable)? else { return Ok(true) };
+    let (absent, put) = remember(keys, &key_id, check)?;
+    let no_newer = Compare::create_revision(keys.meta(), CompareOp::Less, view.revision.saturating_add(1))
+        .with_range(keys::end_of(&keys.meta()));
+    let txn = Txn::new().when([absent, no_newer]).and_then([put]);
+    match shared.connection.txn(txn, reader.until).await {
+        // If it was an earlier copy that succeeded, reading again shows it.
+        Ok(Answer { response, .. }) => Ok(response.succeeded()),
+        Err(given_up) => Err(given_up.into()),
+    }
 }

@@ -21,7 +21,7 @@ use super::options::EtcdOptions;
 use super::reads::Road;
 use super::view::Reader;
 use super::{ends, listing, meta, reads, reseal};
-use crate::sealing::{MasterKeys, Resealed, Sealing};
+use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 use crate::supervised::supervised;
 
 /// How long a read may take, however many members have to be asked.
@@ -103,10 +103,11 @@ impl EtcdStore {
     }
 
     /// Seals anew, under the first master key, what is sealed under another one: of the web configs after
-    /// `after`, in the order of their ids, living or not, as many as `limit` at most. No revision is used up and nothing
-    /// is logged, since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
+    /// `after`, in the order of their ids, as many as `limit` at most. No revision is used up and nothing is logged, since
+    /// the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
     ///
-    /// A secret that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
+    /// What a bulk end has ended counts towards the limit, and stays as it is: its secrets are never opened again. A
+    /// secret of a living web config that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. What was sealed anew before
@@ -116,27 +117,38 @@ impl EtcdStore {
         self.run(work, StoreError::outcome_unknown).await
     }
 
-    /// Forgets the master keys that are not the first one of this process and that no secret is under any more, and
-    /// answers their ids in order. The store can then be opened without them. To be called once everything is sealed
-    /// anew: a key that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among
-    /// them. A process that goes on sealing under a key that was forgotten has it remembered again.
+    /// Forgets the master keys that are not the first one of this process and that no secret of a living web config is
+    /// under any more. The store can then be opened without them. To be called once everything is sealed anew: a key
+    /// that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among them. A process
+    /// that goes on sealing under a key that was forgotten has it remembered again.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. After
     /// [`StoreError::OutcomeUnknown`] it can be called again.
-    pub async fn retire_keys(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn retire_keys(&self) -> Result<Retired, StoreError> {
         self.run(reseal::retire_keys(Arc::clone(&self.shared)), StoreError::outcome_unknown).await
     }
 
-    /// Whether the store, as it is now, could be opened with these keys: to be asked before they
-    /// [replace](MasterKeys::replace) those it is open with. Nothing is written.
+    /// The ids of the master keys that the store may hold secrets under, in order; none if it is plain.
+    ///
+    /// # Errors
+    /// As for every read.
+    pub async fn known_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.read(async move |shared| meta::key_ids(shared.reader()).await).await
+    }
+
+    /// Seals and opens with these keys from now on, and so does everything that shares the [`MasterKeys`] that the store
+    /// was opened with. In one change the store looks whether it could be opened with them, and remembers the first one:
+    /// no process opens it without that one any more, nor with another key under its id. That takes no revision.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] with the [`SealingMismatch`](crate::sealing::SealingMismatch) as its source if it
-    /// could not; otherwise as for every read.
-    pub async fn check_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
-        let sealing = Sealing::Keys(keys.clone());
-        self.read(async move |shared| meta::check(shared.reader(), &sealing).await).await
+    /// could not be opened so, or the [`MasterKeyError`](crate::sealing::MasterKeyError) if one of them is not the key in
+    /// use under its id; otherwise as for every change. The present keys then stay. After [`StoreError::OutcomeUnknown`]
+    /// the first key may be remembered all the same; call this again.
+    pub async fn adopt_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+        let work = meta::adopt(Arc::clone(&self.shared), keys.snapshot());
+        self.run(work, StoreError::outcome_unknown).await
     }
 
     /// Does the work on the store's own runtime.
@@ -190,7 +202,7 @@ impl SecretStore for EtcdStore {
     }
 
     async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
-        self.change(Regenerate(id, secret)).await
+        self.change(Regenerate::new(id, secret)).await
     }
 
     async fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> Result<WebConfig, StoreError> {

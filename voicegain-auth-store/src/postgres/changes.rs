@@ -14,7 +14,7 @@ use super::pool::{Pool, Pooled};
 use super::rows::{Columns, DELETED, ENDED, PUT};
 use super::sealed;
 use super::values::{Uuid, to_sql};
-use crate::sealing::{Resealed, Sealing};
+use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 
 /// What every change needs to know of the store.
 pub(super) struct Changing {
@@ -90,12 +90,22 @@ pub(super) async fn reseal(
 }
 
 /// Forgets master keys. The head is locked, since whoever makes a change may be about to seal under one of them.
-pub(super) async fn retire_keys(store: &Changing) -> Result<Vec<String>, StoreError> {
+pub(super) async fn retire_keys(store: &Changing) -> Result<Retired, StoreError> {
     let (mut pooled, ..) = begin(store).await?;
     let retired = within(store, sealed::retire_keys(&mut pooled.connection, &store.sealing)).await?;
     pooled.connection.commit(store.limits.commit).await?;
     pooled.keep();
     Ok(retired)
+}
+
+/// Puts other master keys to use. The head is locked, so that nobody else remembers or forgets one meanwhile.
+pub(super) async fn adopt_keys(store: &Changing, keys: &MasterKeys) -> Result<(), StoreError> {
+    store.sealing.may_adopt(keys)?;
+    let (mut pooled, ..) = begin(store).await?;
+    within(store, sealed::adopt_keys(&mut pooled.connection, keys)).await?;
+    pooled.connection.commit(store.limits.commit).await?;
+    pooled.keep();
+    store.sealing.adopt(keys)
 }
 
 async fn within<T>(store: &Changing, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {

@@ -52,6 +52,8 @@ async fn drive<S, T>(
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
+    // However this ends.
+    let _ended = Ended(listener.clone());
     loop {
         match poll_fn(|context| inner.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notice(notice))) => seen.notice(&notice),
@@ -68,8 +70,16 @@ async fn drive<S, T>(
             None => break,
         }
     }
-    if let Some(listener) = &listener {
-        listener.broken();
+}
+
+/// Tells whoever keeps the connection up that it has ended.
+struct Ended(Option<Arc<Listener>>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.0 {
+            listener.broken();
+        }
     }
 }
 
@@ -114,6 +124,12 @@ impl Connection {
     /// The database's encoding.
     pub(super) async fn encoding(&mut self) -> Outcome<String> {
         let row = self.query_opt("SELECT current_setting('server_encoding')", &[]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
+    }
+
+    /// The server's `synchronous_standby_names`.
+    pub(super) async fn standbys(&mut self) -> Outcome<String> {
+        let row = self.query_opt("SELECT current_setting('synchronous_standby_names')", &[]).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
     }
 

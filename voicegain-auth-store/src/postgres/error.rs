@@ -41,6 +41,15 @@ pub enum OpenError {
         #[source]
         source: BoxError,
     },
+    /// The server does not encrypt connections.
+    #[error(
+        "write sslmode=disable into the URL if nobody can listen on the way to {server}, or switch TLS on there (ssl = \
+         on): it does not encrypt connections"
+    )]
+    NoTls {
+        /// Host and port.
+        server: String,
+    },
     /// The server refused to let us in.
     #[error("{server} refused the connection: check user, password and database in the URL, and pg_hba.conf")]
     Refused {
@@ -250,6 +259,12 @@ pub(super) fn commit_failed(error: tokio_postgres::Error) -> StoreError {
     }
 }
 
+/// The client tells some of its errors by their text alone.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) struct ConnectError {
@@ -314,6 +329,7 @@ impl From<ConnectError> for OpenError {
                 Self::Unreachable { server, source: error.into() }
             }
             Some(_) => Self::Refused { server, source: error.into() },
+            None if in_full(&error).contains("server does not support TLS") => Self::NoTls { server },
             None if text.contains("TLS") => Self::Tls { server, source: error.into() },
             None if text.contains("configuration") || text.contains("authentication") => {
                 Self::Refused { server, source: error.into() }

@@ -10,9 +10,9 @@
 //! writes a row of the process's own before it reads the log, so that a primary that has lost its synchronous
 //! standby cannot answer one (rule C4).
 //!
-//! What the promise needs of the server: synchronous replication to every standby that may be promoted, or a
-//! fence that stops an old primary. Otherwise an old primary that still answers vouches for itself. A connection
-//! pooler between them must keep sessions as they are; in transaction mode notifications and settings get lost.
+//! What the promise needs of the server: synchronous replication to every standby that may be promoted, so
+//! `synchronous_standby_names = 'FIRST n (…)'` with all n of them, or a fence that stops an old primary. Otherwise an
+//! old primary that still answers vouches for itself, with the help of a standby that it has left. A connection pooler between them must keep sessions as they are; in transaction mode notifications and settings get lost.
 //!
 //! All connections are served by the tokio runtime on which the store was opened, whoever calls.
 
@@ -28,6 +28,7 @@ mod reads;
 mod rows;
 mod schema;
 mod sealed;
+mod standbys;
 mod store;
 mod tls;
 mod url;

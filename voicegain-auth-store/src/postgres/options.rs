@@ -55,7 +55,7 @@ impl PostgresOptions {
     }
 
     /// The schema that holds the tables (default: `voicegain_auth`). It is made if it is not there. What is not
-    /// an ASCII letter, a digit or an underscore in the name becomes an underscore.
+    /// an ASCII letter, a digit or an underscore in the name becomes an underscore. The URL's `schema` goes before it.
     pub fn schema(mut self, name: &str) -> Self {
         let mut clean: String = name
             .chars()
@@ -124,8 +124,8 @@ impl PostgresOptions {
     }
 
     /// Opens the store in the database that this URL names,
-    /// `postgres://user:password@host:port[,host:port]/database`, and makes its schema if it is not there. With
-    /// several hosts, the one that takes writes is used.
+    /// `postgres://user:password@host:port[,host:port]/database[?schema=name]`, and makes its schema if it is not there.
+    /// Each schema is a store of its own. With several hosts, the one that takes writes is used.
     ///
     /// Connections are encrypted, and the server's certificate and host name verified, by the system's root
     /// certificates or those of `sslrootcert=FILE`, unless the URL says `sslmode=disable`; to a Unix socket they

@@ -9,7 +9,7 @@ use super::error::{Failed, Outcome};
 use super::reads::{Read, after, stored_web_config};
 use super::rows::Columns;
 use super::values::{Hidden, Uuid, at_most, to_sql};
-use crate::sealing::{Anew, Binding, Kind, MasterKeys, Resealed, SealedSecret, Sealing, skip};
+use crate::sealing::{Anew, Binding, Kind, MasterKeys, Resealed, Retired, SealedSecret, Sealing, skip};
 
 /// How many secrets are sealed anew in one transaction at most: changes of the same web configs wait for it.
 const MOST_AT_ONCE: usize = 1_000;
@@ -37,18 +37,37 @@ pub(super) async fn remember(connection: &mut Connection, key_id: &str, check: &
     Ok(connection.execute(SQL, &[&key_id, &check]).await? > 0)
 }
 
-/// Whether the store could be opened with these keys.
-pub(super) struct CheckKeys(pub(super) MasterKeys);
+/// The ids of the keys that the store may hold secrets under.
+pub(super) struct KnownKeys;
 
-impl Read for CheckKeys {
-    type Answer = ();
+impl Read for KnownKeys {
+    type Answer = Vec<String>;
 
-    async fn read(&self, connection: &mut Connection) -> Outcome<()> {
-        let (kind, keys) = known(connection).await?;
-        let sealing = Sealing::Keys(self.0.clone());
-        let admitted = Kind::parse(&kind).and_then(|kind| sealing.admit(kind, &keys));
-        admitted.map(|_| ()).map_err(|mismatch| StoreError::unavailable(mismatch).into())
+    async fn read(&self, connection: &mut Connection) -> Outcome<Vec<String>> {
+        key_ids(connection).await
     }
+}
+
+async fn key_ids(connection: &mut Connection) -> Outcome<Vec<String>> {
+    let (_, keys) = known(connection).await?;
+    let mut key_ids: Vec<_> = keys.into_iter().map(|(key_id, _)| key_id).collect();
+    // The database's own order depends on its locale.
+    key_ids.sort_unstable();
+    Ok(key_ids)
+}
+
+/// Looks whether the store could be opened with these keys, and remembers the first one, in a transaction that holds the
+/// head of the log.
+pub(super) async fn adopt_keys(connection: &mut Connection, keys: &MasterKeys) -> Outcome<()> {
+    lock_keys(connection).await?;
+    let (kind, known) = known(connection).await?;
+    let sealing = Sealing::Keys(keys.clone());
+    let admitted = Kind::parse(&kind).and_then(|kind| sealing.admit(kind, &known));
+    if let Some((key_id, check)) = admitted.map_err(StoreError::unavailable)? {
+        // Whoever else remembers a key holds one of the two locks too.
+        remember(connection, &key_id, &check).await?;
+    }
+    Ok(())
 }
 
 /// What the store is to keep of a secret.
@@ -88,8 +107,8 @@ async fn lock_keys(connection: &mut Connection) -> Outcome<()> {
     connection.execute("SELECT pg_advisory_xact_lock($1)", &[&KEYS_LOCK]).await.map(|_| ())
 }
 
-/// Seals anew what is under another key than the first, living or not, in a transaction that has begun. Each secret is
-/// written only if its record is still the one that was read.
+/// Seals anew what is under another key than the first, in a transaction that has begun. What a bulk end has ended is never
+/// opened again and stays as it is. Each secret is written only if its record is still the one that was read.
 pub(super) async fn reseal(
     connection: &mut Connection,
     sealing: &Sealing,
@@ -97,7 +116,8 @@ pub(super) async fn reseal(
     limit: usize,
 ) -> Outcome<Resealed> {
     const PAGE: &str = concat!(
-        "SELECT h.schema_version, h.revision, h.entry, ",
+        "SELECT h.schema_version, h.revision, h.entry, \
+         EXISTS (SELECT FROM living_web_configs l WHERE l.id = w.id), ",
         stored_web_config!(),
         " FROM log_head h, LATERAL (SELECT * FROM web_configs w WHERE ",
         after!("1"),
@@ -118,8 +138,12 @@ pub(super) async fn reseal(
     for row in rows.iter().take(limit) {
         let mut row = Columns::of(row);
         row.head()?;
+        let lives: bool = row.take()?;
         let id = row.clone().id()?;
         done.last = Some(id);
+        if !lives {
+            continue;
+        }
         let (config, sealed) = match kept(row).map_err(StoreError::from) {
             Ok(kept) => kept,
             Err(error @ StoreError::Damaged(_)) => {
@@ -152,12 +176,11 @@ fn kept(mut row: Columns<'_>) -> Outcome<(WebConfig, SealedSecret)> {
     Ok((row.web_config()?, row.sealed_secret()?))
 }
 
-/// Forgets the keys that are not the first one and that no secret is under, and answers their ids, in a transaction that
-/// holds the head of the log, which all changes lock before they seal. What seals under one of them later remembers it
-/// again.
-pub(super) async fn retire_keys(connection: &mut Connection, sealing: &Sealing) -> Outcome<Vec<String>> {
+/// Forgets the keys that are not the first one and that nothing living is sealed under, in a transaction that holds the
+/// head of the log, which all changes lock before they seal. What seals under one of them later remembers it again.
+pub(super) async fn retire_keys(connection: &mut Connection, sealing: &Sealing) -> Outcome<Retired> {
     const FORGET: &str = "DELETE FROM master_keys WHERE key_id <> $1 \
-         AND key_id NOT IN (SELECT key_id FROM web_configs WHERE key_id IS NOT NULL) RETURNING key_id";
+         AND key_id NOT IN (SELECT key_id FROM living_web_configs WHERE key_id IS NOT NULL) RETURNING key_id";
     let sealing = sealing.snapshot();
     let first = sealing.first_id()?;
     // In a statement of its own: the next one sees what was committed until then.
@@ -166,5 +189,5 @@ pub(super) async fn retire_keys(connection: &mut Connection, sealing: &Sealing) 
     let rows = connection.query(FORGET, &[&&*first]).await?;
     let mut retired = rows.iter().map(|row| Columns::of(row).take()).collect::<Outcome<Vec<String>>>()?;
     retired.sort_unstable();
-    Ok(retired)
+    Ok(Retired { retired, known: key_ids(connection).await? })
 }

@@ -21,11 +21,12 @@ use super::options::PostgresOptions;
 use super::pool::Pool;
 use super::reads::{List, ListLiving, Load, LoadPage, Log, Read};
 use super::schema;
-use super::sealed::CheckKeys;
+use super::sealed::KnownKeys;
+use super::standbys::Waits;
 use super::tls;
 use super::url::Target;
 use super::values::Uuid;
-use crate::sealing::{MasterKeys, Resealed, Sealing};
+use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 use crate::supervised::supervised;
 
 /// A store in a PostgreSQL database. Clones share its connections; see [the module](super).
@@ -67,13 +68,24 @@ impl PostgresStore {
         let target = Target::parse(url, &options.application_name).map_err(OpenError::Url)?;
         let tls = tls::connector(target.tls, target.root_certificates.as_deref());
         let tls = tls.map_err(OpenError::Certificates)?;
-        let (schema, limits) = (options.schema.clone(), options.limits);
+        let limits = options.limits;
+        let schema = target.schema.unwrap_or_else(|| options.schema.clone());
         let servers = Arc::new(Servers::new(target.servers, tls, schema.clone(), limits));
 
         let mut connection = servers.connect(None).await?;
         let encoding = connection.encoding().await.map_err(|failed| OpenError::Other(failed.into_boxed()))?;
         if encoding != "UTF8" {
             return Err(OpenError::Encoding { found: encoding });
+        }
+        let standbys = connection.standbys().await.map_err(|failed| OpenError::Other(failed.into_boxed()))?;
+        if let Some(Waits { waits_for, .. }) = Waits::parse(&standbys).filter(|waits| waits.leaves_some_out())
+        {
+            tracing::warn!(
+                synchronous_standby_names = standbys,
+                waits_for,
+                "a commit does not wait for every standby that is named: after a failover the old primary could go on \
+                 vouching for itself with another one; let it wait for all that may be promoted, as in FIRST 2 (a, b)"
+            );
         }
         schema::prepare(&mut connection, &schema, &sealing, &limits).await?;
         drop(connection);
@@ -101,10 +113,11 @@ impl PostgresStore {
     }
 
     /// Seals anew, under the first master key, what is sealed under another one: of the web configs after
-    /// `after`, in the order of their ids, living or not, as many as `limit` at most. No revision is used up and nothing
-    /// is logged, since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
+    /// `after`, in the order of their ids, as many as `limit` at most. No revision is used up and nothing is logged, since
+    /// the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
     ///
-    /// A secret that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
+    /// What a bulk end has ended counts towards the limit, and stays as it is: its secrets are never opened again. A
+    /// secret of a living web config that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. After
@@ -115,28 +128,41 @@ impl PostgresStore {
         self.run(ended, async move { changes::reseal(&changing, after, limit).await }).await
     }
 
-    /// Forgets the master keys that are not the first one of this process and that no secret is under any more, and
-    /// answers their ids in order. The store can then be opened without them. To be called once everything is sealed
-    /// anew: a key that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among
-    /// them. A process that goes on sealing under a key that was forgotten has it remembered again.
+    /// Forgets the master keys that are not the first one of this process and that no secret of a living web config is
+    /// under any more. The store can then be opened without them. To be called once everything is sealed anew: a key
+    /// that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among them. A process
+    /// that goes on sealing under a key that was forgotten has it remembered again.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. After
     /// [`StoreError::OutcomeUnknown`] it can be called again.
-    pub async fn retire_keys(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn retire_keys(&self) -> Result<Retired, StoreError> {
         let changing = Arc::clone(&self.shared.changing);
         let ended = || StoreError::outcome_unknown(Cause::RuntimeEnded);
         self.run(ended, async move { changes::retire_keys(&changing).await }).await
     }
 
-    /// Whether the store, as it is now, could be opened with these keys: to be asked before they
-    /// [replace](MasterKeys::replace) those it is open with. Nothing is written.
+    /// The ids of the master keys that the store may hold secrets under, in order; none if it is plain.
+    ///
+    /// # Errors
+    /// As for every read.
+    pub async fn known_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.read(KnownKeys).await
+    }
+
+    /// Seals and opens with these keys from now on, and so does everything that shares the [`MasterKeys`] that the store
+    /// was opened with. In one change the store looks whether it could be opened with them, and remembers the first one:
+    /// no process opens it without that one any more, nor with another key under its id. That takes no revision.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] with the [`SealingMismatch`](crate::sealing::SealingMismatch) as its source if it
-    /// could not; otherwise as for every read.
-    pub async fn check_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
-        self.read(CheckKeys(keys.clone())).await
+    /// could not be opened so, or the [`MasterKeyError`](crate::sealing::MasterKeyError) if one of them is not the key in
+    /// use under its id; otherwise as for every change. The present keys then stay. After [`StoreError::OutcomeUnknown`]
+    /// the first key may be remembered all the same; call this again.
+    pub async fn adopt_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+        let (changing, keys) = (Arc::clone(&self.shared.changing), keys.snapshot());
+        let ended = || StoreError::outcome_unknown(Cause::RuntimeEnded);
+        self.run(ended, async move { changes::adopt_keys(&changing, &keys).await }).await
     }
 
     /// Removes, some time, the heartbeats of processes long gone. Nothing depends on it.

@@ -7,6 +7,8 @@ use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
+use super::options::Schema;
+
 /// What is wrong with a database URL. It shows no part of the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +49,11 @@ pub enum UrlProblem {
     /// Another `sslmode`.
     #[error("sslmode must be require, verify-full or disable")]
     SslMode,
+    /// `schema` is not the name of one.
+    #[error(
+        "schema must be 1 to 63 of the characters a-z 0-9 _, must not begin with a digit, and may be there once"
+    )]
+    Schema,
     /// Another `target_session_attrs`.
     #[error("target_session_attrs must be read-write, if it is there at all: a standby is never used")]
     TargetSession,
@@ -64,6 +71,7 @@ const KNOWN: &[&str] = &[
     "options",
     "password",
     "port",
+    "schema",
     "sslmode",
     "sslrootcert",
     "target_session_attrs",
@@ -78,6 +86,7 @@ pub(super) struct Target {
     /// Whether any of them is to be spoken to over TLS.
     pub(super) tls: bool,
     pub(super) root_certificates: Option<PathBuf>,
+    pub(super) schema: Option<Schema>,
 }
 
 impl Target {
@@ -91,7 +100,7 @@ impl Target {
         let (credentials, place) = rest.split_once('@').map_or(("", rest), |(before, after)| (before, after));
         let (place, query) = place.split_once('?').unwrap_or((place, ""));
 
-        let (mut kept, mut tls, mut root_certificates) = (Vec::new(), true, None);
+        let (mut kept, mut tls, mut root_certificates, mut schema) = (Vec::new(), true, None, None);
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (key, value) = parameter.split_once('=').ok_or(UrlProblem::Parameter)?;
             let decoded = || percent_decode_str(value).decode_utf8_lossy();
@@ -99,6 +108,8 @@ impl Target {
                 "sslmode" => tls = encrypted(value)?,
                 "sslrootcert" if value == "system" => root_certificates = None,
                 "sslrootcert" => root_certificates = Some(PathBuf::from(&*decoded())),
+                "schema" if schema.is_none() => schema = Some(schema_named(value)?),
+                "schema" => return Err(UrlProblem::Schema),
                 "target_session_attrs" if value == "read-write" => {}
                 "target_session_attrs" => return Err(UrlProblem::TargetSession),
                 key if KNOWN.contains(&key) => kept.push(parameter),
@@ -111,7 +122,7 @@ impl Target {
         let config: Config = plain.parse().map_err(UrlProblem::Form)?;
         let servers = each_host(&config, tls, application_name)?;
         let tls = servers.iter().any(|(_, config)| config.get_ssl_mode() == SslMode::Require);
-        Ok(Self { servers, tls, root_certificates })
+        Ok(Self { servers, tls, root_certificates, schema })
     }
 }
 
@@ -122,6 +133,17 @@ fn encrypted(mode: &str) -> Result<bool, UrlProblem> {
         "prefer" | "allow" => Err(UrlProblem::SslPrefer),
         "verify-ca" => Err(UrlProblem::SslVerifyCa),
         _ => Err(UrlProblem::SslMode),
+    }
+}
+
+/// A name that needs no quotes and that nothing is changed in: two URLs that differ name two schemas.
+fn schema_named(name: &str) -> Result<Schema, UrlProblem> {
+    let of_a_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let begins_well = name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+    if begins_well && name.len() <= 63 && name.bytes().all(of_a_name) {
+        Ok(Schema(name.to_owned()))
+    } else {
+        Err(UrlProblem::Schema)
     }
 }
 
@@ -225,6 +247,19 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_is_named_as_it_is() {
+        let schema = |url: &str| parse(url).unwrap().schema.map(|Schema(name)| name);
+        assert_eq!(schema("postgres://u@h/b"), None);
+        assert_eq!(schema("postgres://u@h/b?sslmode=disable&schema=share_1"), Some("share_1".to_owned()));
+        let longest = "x".repeat(63);
+        assert_eq!(schema(&format!("postgres://u@h/b?schema={longest}")), Some(longest.clone()));
+        for bad in ["", "Share", "share-1", "1share", "a%62", "a\"b", &(longest + "x"), "a&schema=a"] {
+            let url = format!("postgres://u@h/b?schema={bad}");
+            assert!(matches!(parse(&url), Err(UrlProblem::Schema)), "{bad}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_without_the_url() {
         for url in [
             "mysql://u:hunter2@h/b",
@@ -234,6 +269,7 @@ mod tests {
             "postgres://u:hunter2@h/b?hunter2=x",
             "postgres://u:hunter2@h/b?hunter2",
             "postgres://u:hunter2@h/b?target_session_attrs=any",
+            "postgres://u:secret@h/b?schema=Hunter2",
             "postgres://u:hunter2@h/b?keepalives=hunter2",
             "postgres://u:hunter2@/b",
         ] {

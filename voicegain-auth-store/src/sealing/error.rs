@@ -103,7 +103,8 @@ pub enum MasterKeyError {
     },
     /// A key was replaced by another one under the same id.
     #[error(
-        "the key under the id {key_id} is not the one in use under it: give the new key an id of its own"
+        "the key under the id {key_id} is not the one in use under it: give the new key an id of its own, or restart this \
+         process if the new one is right"
     )]
     KeyChanged {
         /// The id that stands for two keys.
@@ -200,6 +201,17 @@ fn list(key_ids: &[String]) -> String {
     if key_ids.is_empty() { "none yet".to_owned() } else { key_ids.join(", ") }
 }
 
+/// Whether a store failed because the master keys that it is open with do not fit what it holds or remembers. Trying again
+/// is of no use then: the keys have to be put right.
+#[must_use]
+pub fn keys_do_not_fit(error: &StoreError) -> bool {
+    let StoreError::Unavailable(cause) = error else { return false };
+    let seal = cause.downcast_ref::<SealError>();
+    cause.is::<SealingMismatch>()
+        || cause.is::<MasterKeyError>()
+        || seal.is_some_and(|error| !matches!(error, SealError::NothingToReseal | SealError::NoRandomness))
+}
+
 /// Why a secret could not be sealed or opened: the cause of a [`StoreError`], for the operator's log.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SealError {
@@ -266,6 +278,30 @@ mod tests {
         ] {
             let store = StoreError::from(error);
             assert!(matches!(store, StoreError::Unavailable(_)), "{store:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_do_not_fit_are_told_from_a_store_that_does_not_answer() {
+        let key_id = || "key-1".to_owned();
+        for error in [
+            SealError::UnknownKey(key_id()).into(),
+            SealError::DoesNotOpen(key_id()).into(),
+            SealError::WrongKey(key_id()).into(),
+            SealError::KindChanged("sealed").into(),
+            StoreError::unavailable(SealingMismatch::WrongKey { key_id: key_id() }),
+            StoreError::unavailable(MasterKeyError::KeyChanged { key_id: key_id() }),
+        ] {
+            assert!(keys_do_not_fit(&error), "{error:?}");
+        }
+        for error in [
+            StoreError::unavailable("it does not answer"),
+            StoreError::outcome_unknown(SealingMismatch::StoreIsPlain),
+            SealError::NoRandomness.into(),
+            SealError::NothingToReseal.into(),
+            StoreError::NotFound,
+        ] {
+            assert!(!keys_do_not_fit(&error), "{error:?}");
         }
     }
 

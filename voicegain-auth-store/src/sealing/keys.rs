@@ -138,7 +138,8 @@ impl MasterKeys {
         Self::parse(&text)
     }
 
-    /// Puts these keys in the place of the present ones, for every clone.
+    /// Puts these keys in the place of the present ones, for every clone. Whether a store may be opened with them is not
+    /// looked at: where there is one, its `adopt_keys` does that, and then this.
     ///
     /// # Errors
     /// If a key id is in both sets and stands for two keys. The present keys then stay.
@@ -153,9 +154,9 @@ impl MasterKeys {
         Ok(())
     }
 
-    /// Reads a key file and puts its keys in the place of the present ones, for every clone. Whether the store may be
-    /// opened with them is not looked at: that is what a store's `check_keys` is for, between
-    /// [`read_file`](Self::read_file) and [`replace`](Self::replace).
+    /// Reads a key file and puts its keys in the place of the present ones, for every clone. Whether a store may be
+    /// opened with them is not looked at: where there is one, give what [`read_file`](Self::read_file) answers to its
+    /// `adopt_keys` instead.
     ///
     /// # Errors
     /// As for [`read_file`](Self::read_file) and [`replace`](Self::replace). The present keys then stay.
@@ -174,7 +175,7 @@ impl MasterKeys {
     }
 
     /// The keys as they are now, for work that must not have them replaced under it.
-    pub(super) fn snapshot(&self) -> Self {
+    pub(crate) fn snapshot(&self) -> Self {
         Self(Arc::new(RwLock::new(self.set())))
     }
 

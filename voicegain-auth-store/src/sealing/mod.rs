@@ -9,9 +9,8 @@
 //!
 //! # Changing the master key
 //!
-//! 1. Give every process both keys, the old one first: read them by [`MasterKeys::read_file`], ask the store by
-//!    `check_keys` whether they are all that it takes, and put them in the place of the present ones by
-//!    [`MasterKeys::replace`].
+//! 1. Give every process both keys, the old one first: read them by [`MasterKeys::read_file`], and have the store
+//!    take them by `adopt_keys`.
 //! 2. In the same way, give every process both keys, the new one first: from now on it seals.
 //! 3. Seal anew what is still under the old key: `reseal` of the store, page by page.
 //! 4. If nothing was skipped, have the store forget the old key: `retire_keys`. Until then a process without it is
@@ -28,8 +27,8 @@ mod sealed;
 // Of the stores that name it; the others only pass it on.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::SealError;
-pub use error::{InvalidLine, MasterKeyError, SealingMismatch};
+pub use error::{InvalidLine, MasterKeyError, SealingMismatch, keys_do_not_fit};
 pub use keys::MasterKeys;
 pub(crate) use known::Kind;
 pub(crate) use sealed::{Anew, Binding, SealedSecret, skip};
-pub use sealed::{Resealed, Sealing};
+pub use sealed::{Resealed, Retired, Sealing};

@@ -5,7 +5,7 @@ use voicegain_auth_core::{AccountId, ContextId, Generation, Secret, WebConfig, W
 use zeroize::Zeroizing;
 
 use super::aead::Associated;
-use super::error::SealError;
+use super::error::{SealError, SealingMismatch};
 use super::keys::MasterKeys;
 
 /// How a store keeps its secrets.
@@ -30,7 +30,7 @@ impl From<MasterKeys> for Sealing {
 /// What one call of a store's `reseal` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resealed {
-    /// The last web config that was looked at, to go on after; `None` if there was none.
+    /// The last web config of the page, to go on after, be it one that has ended; `None` if there was none.
     pub last: Option<WebConfigId>,
     /// How many secrets were sealed anew.
     pub resealed: u64,
@@ -39,6 +39,16 @@ pub struct Resealed {
     pub skipped: u64,
     /// Whether there are more to look at.
     pub more: bool,
+}
+
+/// What one call of a store's `retire_keys` did. Each list is in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// The ids of the keys that were forgotten.
+    pub retired: Vec<String>,
+    /// The ids of the keys that the store knows now: those that it may hold secrets under, the first one among them. A
+    /// change of keys is done when that is the only one, whoever heard of the answers in between.
+    pub known: Vec<String>,
 }
 
 /// The record that a secret belongs to. A sealed secret opens for no other.
@@ -124,6 +134,19 @@ impl Sealing {
         match self {
             Self::Plain => Self::Plain,
             Self::Keys(keys) => Self::Keys(keys.snapshot()),
+        }
+    }
+
+    /// Whether these keys may take the place of the present ones, as far as this process can tell.
+    pub(crate) fn may_adopt(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+        self.snapshot().adopt(keys)
+    }
+
+    /// Seals and opens with these keys from now on, and so does everything that shares the present ones.
+    pub(crate) fn adopt(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+        match self {
+            Self::Plain => Err(StoreError::unavailable(SealingMismatch::StoreIsPlain)),
+            Self::Keys(present) => present.replace(keys).map_err(StoreError::unavailable),
         }
     }
 

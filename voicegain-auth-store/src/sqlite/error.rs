@@ -68,7 +68,7 @@ pub enum OpenError {
         supported: i64,
     },
     /// The file and the sealing that it was to be opened with do not fit together.
-    #[error("{} and the sealing it was to be opened with do not fit together", .path.display())]
+    #[error("the store in {} cannot be opened like this", .path.display())]
     Sealing {
         /// What was to be opened.
         path: PathBuf,

@@ -14,7 +14,6 @@ use super::place::Place;
 use super::rows::{self, LOG_ENTRY, STORED_WEB_CONFIG, WEB_CONFIG};
 use super::sealed;
 use crate::left_out::Readable;
-use crate::sealing::MasterKeys;
 
 fn read<T>(
     connection: &mut Connection,
@@ -34,8 +33,8 @@ pub(super) fn head(connection: &mut Connection, files: &Files) -> Outcome<Revisi
     read(connection, files, |_, head| Ok(head.revision))
 }
 
-pub(super) fn check_keys(connection: &mut Connection, files: &Files, keys: MasterKeys) -> Outcome<()> {
-    read(connection, files, |transaction, _| sealed::check_keys(transaction, keys))
+pub(super) fn key_ids(connection: &mut Connection, files: &Files) -> Outcome<Vec<String>> {
+    read(connection, files, |transaction, _| sealed::key_ids(transaction))
 }
 
 pub(super) fn load(

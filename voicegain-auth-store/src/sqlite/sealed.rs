@@ -11,7 +11,7 @@ use super::error::{OpenError, Outcome};
 use super::place::Place;
 use super::rows;
 use crate::sealing::{
-    Anew, Binding, Kind, MasterKeys, Resealed, SealedSecret, Sealing, SealingMismatch, skip,
+    Anew, Binding, Kind, MasterKeys, Resealed, Retired, SealedSecret, Sealing, SealingMismatch, skip,
 };
 
 /// How many secrets are sealed anew in one transaction at most: the others who change the file wait for it.
@@ -121,14 +121,14 @@ fn remember(transaction: &Transaction<'_>, key_id: &str, check: &[u8]) -> rusqli
     Ok(())
 }
 
-/// Seals every secret of a plain file, those of ended web configs too.
+/// Seals every secret of a plain file, those of ended web configs too: no plain one is to be left.
 fn seal_all(transaction: &Transaction<'_>, sealing: &Sealing) -> Outcome<()> {
     let mut after = None;
     loop {
         let page = page(transaction, after, MOST_AT_ONCE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        after = Some(*last);
-        for (_, read) in page {
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        for Listed { read, .. } in page {
             let (config, plain) = read?;
             let secret = Sealing::Plain.open(&plain, &Binding::of(&config))?;
             put(transaction, &config, &sealing.seal(&secret, &Binding::of(&config))?)?;
@@ -139,20 +139,27 @@ fn seal_all(transaction: &Transaction<'_>, sealing: &Sealing) -> Outcome<()> {
 /// A web config, with its secret as it is kept.
 type Kept = (WebConfig, SealedSecret);
 
-/// Web configs, living or not, in the order of ids, as far as they can be read.
-fn page(
-    transaction: &Transaction<'_>,
-    after: Option<WebConfigId>,
-    limit: usize,
-) -> Outcome<Vec<(WebConfigId, Outcome<Kept>)>> {
-    let sql =
-        format!("SELECT {} FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2", rows::STORED_WEB_CONFIG);
+/// One of a page.
+struct Listed {
+    id: WebConfigId,
+    lives: bool,
+    /// As far as it can be read.
+    read: Outcome<Kept>,
+}
+
+/// Web configs, living or not, in the order of ids.
+fn page(transaction: &Transaction<'_>, after: Option<WebConfigId>, limit: usize) -> Outcome<Vec<Listed>> {
+    let sql = format!(
+        "SELECT {}, EXISTS (SELECT 1 FROM living_web_configs living WHERE living.id = web_configs.id) AS lives \
+         FROM web_configs WHERE id > ?1 ORDER BY id LIMIT ?2",
+        rows::STORED_WEB_CONFIG
+    );
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut found = statement.query((rows::after(after.as_ref()), rows::at_most(limit)))?;
     let mut page = Vec::new();
     while let Some(row) = found.next()? {
         let kept = rows::web_config(row).and_then(|config| Ok((config, rows::sealed_secret(row)?)));
-        page.push((rows::id(row, 0)?, kept));
+        page.push(Listed { id: rows::id(row, 0)?, lives: row.get("lives")?, read: kept });
     }
     Ok(page)
 }
@@ -202,8 +209,8 @@ fn admit_write(transaction: &Transaction<'_>, sealing: &Sealing, key_id: Option<
     Ok(())
 }
 
-/// Seals anew what is under another key than the first, living or not. No other change can come between: it
-/// happens in one transaction.
+/// Seals anew what is under another key than the first. What a bulk end has ended is never opened again and stays as it
+/// is. No other change can come between: it happens in one transaction.
 pub(super) fn reseal(
     connection: &mut Connection,
     place: &Place,
@@ -220,8 +227,8 @@ pub(super) fn reseal(
     let mut page = page(&transaction, after, limit.saturating_add(1))?;
     let more = page.len() > limit;
     page.truncate(limit);
-    let mut done = Resealed { last: page.last().map(|(id, _)| *id), resealed: 0, skipped: 0, more };
-    for (id, read) in page {
+    let mut done = Resealed { last: page.last().map(|last| last.id), resealed: 0, skipped: 0, more };
+    for Listed { id, read, .. } in page.into_iter().filter(|listed| listed.lives) {
         let (config, sealed) = match read.map_err(StoreError::from) {
             Ok(kept) => kept,
             Err(error @ StoreError::Damaged(_)) => {
@@ -244,11 +251,11 @@ pub(super) fn reseal(
     Ok(done)
 }
 
-/// Forgets the keys that are not the first one and that nothing in the file is sealed under, and answers their ids.
-/// What seals under one of them later remembers it again.
-pub(super) fn retire_keys(connection: &mut Connection, place: &Place) -> Outcome<Vec<String>> {
+/// Forgets the keys that are not the first one and that nothing living is sealed under. What seals under one of them
+/// later remembers it again.
+pub(super) fn retire_keys(connection: &mut Connection, place: &Place) -> Outcome<Retired> {
     const FORGET: &str = "DELETE FROM master_keys WHERE key_id <> ?1 \
-         AND key_id NOT IN (SELECT key_id FROM web_configs WHERE key_id IS NOT NULL) RETURNING key_id";
+         AND key_id NOT IN (SELECT key_id FROM living_web_configs WHERE key_id IS NOT NULL) RETURNING key_id";
     let sealing = place.sealing.snapshot();
     let first = sealing.first_id()?;
     let transaction = changes::begin(connection)?;
@@ -259,14 +266,28 @@ pub(super) fn retire_keys(connection: &mut Connection, place: &Place) -> Outcome
         statement.query_map([&*first], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
     };
     retired.sort_unstable();
+    let known = key_ids(&transaction)?;
     changes::commit(transaction, place)?;
-    Ok(retired)
+    Ok(Retired { retired, known })
 }
 
-/// Whether the file could be opened with these keys.
-pub(super) fn check_keys(transaction: &Transaction<'_>, keys: MasterKeys) -> Outcome<()> {
-    let known = known(transaction)?;
-    let admitted =
-        Kind::parse(&kind_text(transaction)?).and_then(|kind| Sealing::Keys(keys).admit(kind, &known));
-    admitted.map(|_| ()).map_err(|mismatch| StoreError::unavailable(mismatch).into())
+/// The ids of the keys that the file may hold secrets under.
+pub(super) fn key_ids(connection: &Connection) -> Outcome<Vec<String>> {
+    Ok(known(connection)?.into_iter().map(|(key_id, _)| key_id).collect())
+}
+
+/// Puts these keys to use if the file could be opened with them, and remembers the first one.
+pub(super) fn adopt_keys(connection: &mut Connection, place: &Place, keys: &MasterKeys) -> Outcome<()> {
+    let keys = keys.snapshot();
+    place.sealing.may_adopt(&keys)?;
+    let transaction = changes::begin(connection)?;
+    rows::head(&transaction)?;
+    let known = known(&transaction)?;
+    let sealing = Sealing::Keys(keys.clone());
+    let admitted = Kind::parse(&kind_text(&transaction)?).and_then(|kind| sealing.admit(kind, &known));
+    if let Some((key_id, check)) = admitted.map_err(StoreError::unavailable)? {
+        remember(&transaction, &key_id, &check)?;
+    }
+    changes::commit(transaction, place)?;
+    Ok(place.sealing.adopt(&keys)?)
 }

@@ -17,7 +17,7 @@ use super::options::SqliteOptions;
 use super::place::Place;
 use super::worker::{self, Closed, Head, Worker};
 use super::{changes, checkpoint, reads, sealed};
-use crate::sealing::{MasterKeys, Resealed, Sealing};
+use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 
 /// How long the end of a store may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -84,10 +84,11 @@ impl SqliteStore {
     }
 
     /// Seals anew, under the first master key, what is sealed under another one: of the web configs after
-    /// `after`, in the order of their ids, living or not, as many as `limit` at most. No revision is used up and nothing
-    /// is logged, since the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
+    /// `after`, in the order of their ids, as many as `limit` at most. No revision is used up and nothing is logged, since
+    /// the secrets stay the same. To be repeated after [`Resealed::last`] while there are more.
     ///
-    /// A secret that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
+    /// What a bulk end has ended counts towards the limit, and stays as it is: its secrets are never opened again. A
+    /// secret of a living web config that cannot be opened is left as it is, counted as [`Resealed::skipped`], and named in the log.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change. Nothing of this page is
@@ -96,26 +97,37 @@ impl SqliteStore {
         self.change(move |connection, place| sealed::reseal(connection, place, after, limit)).await
     }
 
-    /// Forgets the master keys that are not the first one of this process and that no secret is under any more, and
-    /// answers their ids in order. The store can then be opened without them. To be called once everything is sealed
-    /// anew: a key that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among
-    /// them. A process that goes on sealing under a key that was forgotten has it remembered again.
+    /// Forgets the master keys that are not the first one of this process and that no secret of a living web config is
+    /// under any more. The store can then be opened without them. To be called once everything is sealed anew: a key
+    /// that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among them. A process
+    /// that goes on sealing under a key that was forgotten has it remembered again.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change.
-    pub async fn retire_keys(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn retire_keys(&self) -> Result<Retired, StoreError> {
         self.change(sealed::retire_keys).await
     }
 
-    /// Whether the store, as it is now, could be opened with these keys: to be asked before they
-    /// [replace](MasterKeys::replace) those it is open with. Nothing is written.
+    /// The ids of the master keys that the store may hold secrets under, in order; none if it is plain.
+    ///
+    /// # Errors
+    /// As for every read.
+    pub async fn known_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|connection, place| reads::key_ids(connection, &place.files)).await
+    }
+
+    /// Seals and opens with these keys from now on, and so does everything that shares the [`MasterKeys`] that the store
+    /// was opened with. In one change the store looks whether it could be opened with them, and remembers the first one:
+    /// no process opens it without that one any more, nor with another key under its id. That takes no revision.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] with the [`SealingMismatch`](crate::sealing::SealingMismatch) as its source if it
-    /// could not; otherwise as for every read.
-    pub async fn check_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
+    /// could not be opened so, or the [`MasterKeyError`](crate::sealing::MasterKeyError) if one of them is not the key in
+    /// use under its id; otherwise as for every change. The present keys then stay. After [`StoreError::OutcomeUnknown`]
+    /// the first key may be remembered all the same; call this again.
+    pub async fn adopt_keys(&self, keys: &MasterKeys) -> Result<(), StoreError> {
         let keys = keys.clone();
-        self.read(move |connection, place| reads::check_keys(connection, &place.files, keys)).await
+        self.change(move |connection, place| sealed::adopt_keys(connection, place, &keys)).await
     }
 
     async fn read<T: Send + 'static>(

@@ -1,12 +1,16 @@
 //! More than fits into one answer.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use etcd_client::{Txn, TxnOp};
 use serde_json::json;
+use test_servers::EtcdCluster;
 use voicegain_auth_core::store::{ChangeFeed as _, ListQuery, Scope, SecretStore as _};
-use voicegain_auth_core::{NewWebConfig, WebConfigId};
-use voicegain_auth_store::etcd::EtcdStore;
+use voicegain_auth_core::{AccountId, Generation, NewWebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_store::etcd::{EtcdOptions, EtcdStore};
 
-use crate::place::{Place, new_config};
+use crate::place::{Place, new_config, secret};
 
 const COUNT: usize = 2_500;
 
@@ -83,6 +87,60 @@ async fn c1_an_end_counts_and_hides_whatever_there_is() {
     assert_eq!(living(&store).await, COUNT / 2);
     let again = store.end(Scope::Account("a".parse().unwrap())).await.unwrap();
     assert_eq!(again.web_configs, 0);
+}
+
+/// Whatever others do meanwhile, and however many web configs there are beside it, one that has to go goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn m1_regenerate_gets_its_turn_among_many_and_beside_others() {
+    let place = Place::new(100_000).await;
+    let store = place.open_plain().await;
+    let pattern =
+        store.create(NewWebConfig { account_id: "a".parse().unwrap(), ..new_config() }).await.unwrap();
+    fill(&place, pattern.id).await;
+    let (other, elsewhere) =
+        (place.open_plain().await, NewWebConfig { context_id: "elsewhere".parse().unwrap(), ..new_config() });
+    let elsewhere = other.create(elsewhere).await.unwrap().id;
+    let busy = tokio::spawn(async move {
+        loop {
+            other.update(elsewhere, WebConfigPatch::default()).await.unwrap();
+        }
+    });
+    for generation in 2..5 {
+        let regenerated = store.regenerate(pattern.id, secret()).await.unwrap();
+        assert_eq!(regenerated.config.generation, Generation::new(generation));
+        assert_eq!(regenerated.others.len(), COUNT / 2);
+    }
+    busy.abort();
+}
+
+/// How many transactions the server has answered so far.
+fn transactions(place: &Place) -> u64 {
+    let mut server = TcpStream::connect(place.endpoint).unwrap();
+    server.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut metrics = String::new();
+    server.read_to_string(&mut metrics).unwrap();
+    let of =
+        |line: &&str| line.starts_with("grpc_server_handled_total{") && line.contains(r#"grpc_method="Txn""#);
+    metrics.lines().filter(of).map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// However many bulk ends there have been, and wherever, a page of the listing takes a few questions.
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_a_page_takes_few_questions_however_many_ends_there_have_been() {
+    let cluster = EtcdCluster::start(1).unwrap();
+    let place =
+        Place { endpoint: cluster.addresses()[0], prefix: "/alone".to_owned(), options: EtcdOptions::new() };
+    let store = place.open_plain().await;
+    for number in 0..300 {
+        let account_id: AccountId = format!("account-{number}").parse().unwrap();
+        store.create(NewWebConfig { account_id: account_id.clone(), ..new_config() }).await.unwrap();
+        if number % 4 == 0 {
+            store.end(Scope::Account(account_id)).await.unwrap();
+        }
+    }
+    let before = transactions(&place);
+    assert_eq!(store.living(None, 1_000).await.unwrap().living.len(), 225);
+    assert!((1..=4).contains(&(transactions(&place) - before)), "{}", transactions(&place) - before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

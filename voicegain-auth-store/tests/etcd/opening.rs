@@ -108,9 +108,18 @@ async fn who_does_not_answer_is_named_and_the_password_is_not() {
     assert!(matches!(error, OpenError::Unreachable { .. }), "{error:?}");
     let text = shown(&error);
     assert!(text.contains(&port.to_string()) && !text.contains("s3cr3t-word"), "{text}");
-    assert!(text.to_lowercase().contains("refused"), "{text}");
+    assert!(text.to_lowercase().contains("refused") && !text.contains("etcds://"), "{text}");
     let options = EtcdOptions::new().user("me", "s3cr3t-word");
     assert!(!format!("{options:?}").contains("s3cr3t-word"), "{options:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_without_tls_may_be_meant() {
+    let place = Place::new(100).await;
+    let url = place.url().replace("etcd://", "etcds://");
+    let error = EtcdStore::open(&url, Sealing::Plain).await.unwrap_err();
+    assert!(matches!(error, OpenError::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("write etcd:// instead of etcds://"), "{}", shown(&error));
 }
 
 #[tokio::test(flavor = "multi_thread")]

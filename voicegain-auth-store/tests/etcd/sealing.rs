@@ -38,7 +38,7 @@ async fn a_damaged_record_is_skipped_and_nothing_is_retired() {
     record["secret"] = secret;
     place.write(&key, &record).await;
     assert_eq!(store.reseal(None, 10).await.unwrap().resealed, 1);
-    assert_eq!(store.retire_keys().await.unwrap(), ["old"]);
+    assert_eq!(store.retire_keys().await.unwrap().retired, ["old"]);
 }
 
 /// As many as etcd answers at once, and no change among them: keys are in use wherever their records stand.
@@ -58,7 +58,31 @@ async fn a_key_in_use_is_found_on_every_page() {
         id[..2].copy_from_slice(&number.to_be_bytes());
         place.write(&format!("configs/{}", WebConfigId::from_bytes(id)), &record).await;
     }
-    assert!(store.retire_keys().await.unwrap().is_empty());
+    assert!(store.retire_keys().await.unwrap().retired.is_empty());
     store.regenerate(last, crate::place::secret()).await.unwrap();
-    assert_eq!(store.retire_keys().await.unwrap(), ["old"]);
+    assert_eq!(store.retire_keys().await.unwrap().retired, ["old"]);
+}
+
+/// What an operator can do whose key is gone: the store is opened again, and all that was under the key is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_lost_for_good_is_taken_out_by_hand() {
+    let place = Place::new(1_000).await;
+    let before = open(&place, &[OLD]).await;
+    let ids = [1, 2].map(|number| WebConfigId::from_bytes([number; 16]));
+    for id in ids {
+        before.create(NewWebConfig { id, ..new_config() }).await.unwrap();
+    }
+    let new = MasterKeys::parse(NEW).unwrap();
+    place.options.open(&place.url(), new.into()).await.unwrap_err();
+    place.client().await.delete(format!("{}/meta/keys/old", place.prefix), None).await.unwrap();
+    let store = open(&place, &[NEW]).await;
+    assert_eq!(store.known_keys().await.unwrap(), ["new"]);
+    let page = store.reseal(None, 10).await.unwrap();
+    assert_eq!(page, Resealed { last: Some(ids[1]), resealed: 0, skipped: 2, more: false });
+    store.regenerate(ids[0], crate::place::secret()).await.unwrap();
+    store.delete(ids[1]).await.unwrap();
+    let page = store.reseal(None, 10).await.unwrap();
+    assert_eq!((page.resealed, page.skipped), (0, 0));
+    assert!(store.load(ids[0]).await.unwrap().value.is_some());
+    assert_eq!(store.retire_keys().await.unwrap().known, ["new"]);
 }

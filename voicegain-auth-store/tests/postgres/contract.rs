@@ -4,7 +4,7 @@ use voicegain_auth_core::WebConfigId;
 use voicegain_auth_core::store::{BoxError, StoreError};
 use voicegain_auth_store::contract::{Fixture, SealedFixture};
 use voicegain_auth_store::postgres::PostgresStore;
-use voicegain_auth_store::sealing::{MasterKeys, Resealed, Sealing};
+use voicegain_auth_store::sealing::{MasterKeys, Resealed, Retired, Sealing};
 
 use crate::place::Place;
 
@@ -99,12 +99,16 @@ impl SealedFixture for Place {
         store.reseal(after, limit).await
     }
 
-    async fn retire_keys(store: &PostgresStore) -> Result<Vec<String>, StoreError> {
+    async fn retire_keys(store: &PostgresStore) -> Result<Retired, StoreError> {
         store.retire_keys().await
     }
 
-    async fn check_keys(store: &PostgresStore, keys: &MasterKeys) -> Result<(), StoreError> {
-        store.check_keys(keys).await
+    async fn known_keys(store: &PostgresStore) -> Result<Vec<String>, StoreError> {
+        store.known_keys().await
+    }
+
+    async fn adopt_keys(store: &PostgresStore, keys: &MasterKeys) -> Result<(), StoreError> {
+        store.adopt_keys(keys).await
     }
 }
 

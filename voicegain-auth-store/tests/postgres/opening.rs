@@ -53,6 +53,18 @@ async fn two_schemas_are_two_stores() {
     assert_eq!(head(&one).await, begin);
     let none = tokio::time::timeout(std::time::Duration::from_millis(300), waiting).await;
     assert!(none.is_err(), "it heard of the other store's change");
+
+    // The URL says so too, and goes before the options.
+    let url = format!("{}&schema=select", place.url);
+    let the_same = place.options.open(&url, Sealing::Plain).await.unwrap();
+    assert!(the_same.load(created.id).await.unwrap().value.is_some());
+    let third = format!("{}&schema=third", place.url);
+    let third = place.options.clone().schema("select").open(&third, Sealing::Plain).await.unwrap();
+    assert!(third.load(created.id).await.unwrap().value.is_none());
+    third.create(new_config()).await.unwrap();
+    let count = "SELECT count(*) FROM voicegain_auth.web_configs UNION ALL \
+         SELECT count(*) FROM \"select\".web_configs UNION ALL SELECT count(*) FROM third.web_configs";
+    assert_eq!(place.execute(count).await, "0\n1\n1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +172,8 @@ async fn a_server_without_tls_is_used_only_when_that_is_said() {
     let place = Place::new(100).await;
     let url = place.url.split('?').next().unwrap();
     let error = refusal(&place.options, url).await;
-    assert!(matches!(error, OpenError::Tls { .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NoTls { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("write sslmode=disable into the URL if"), "{error}");
     place.open_plain().await;
 }
 

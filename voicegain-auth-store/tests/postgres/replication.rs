@@ -166,6 +166,45 @@ async fn c4_an_isolated_primary_cannot_prove_and_its_clients_move() {
     assert_eq!(elsewhere.load(id).await.unwrap().value.unwrap().config, next);
 }
 
+/// Rule C4: with two standbys, one of which has been promoted, whether the old primary can vouch for itself is up to whether a
+/// commit waits for both.
+#[tokio::test(flavor = "multi_thread")]
+async fn c4_with_two_standbys_a_commit_must_wait_for_both() {
+    for (names, vouches) in
+        [("FIRST 1 (s1, s2)", true), ("ANY 1 (s1, s2)", true), ("FIRST 2 (s1, s2)", false)]
+    {
+        let (primary, first, second) = blocking(move || {
+            let primary = Postgres::builder().fsync(false).start().unwrap();
+            let (first, second) = (primary.standby("s1").unwrap(), primary.standby("s2").unwrap());
+            primary.set("synchronous_standby_names", names).unwrap();
+            (primary, Arc::new(first), second)
+        })
+        .await;
+        let stays = impatient().open(&url_of(&primary), Sealing::Plain).await.unwrap();
+        let id = stays.create(new_config()).await.unwrap().id;
+        let at = head(&stays).await;
+        {
+            let first = Arc::clone(&first);
+            blocking(move || {
+                first.promote().unwrap();
+                first.set("synchronous_standby_names", "").unwrap();
+            })
+            .await;
+        }
+        let elsewhere = impatient().open(&url_of(&first), Sealing::Plain).await.unwrap();
+        elsewhere.regenerate(id, secret()).await.unwrap();
+        if vouches {
+            // Which is why the documents ask for the last one.
+            until_it_works(async || stays.prove(at, 10).await).await;
+        } else {
+            for _ in 0..3 {
+                unavailable(soon(stays.prove(at, 10)).await, "");
+            }
+        }
+        drop(second);
+    }
+}
+
 /// Where a server is set to more than `on`, it stays so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_higher_level_of_the_servers_is_kept() {

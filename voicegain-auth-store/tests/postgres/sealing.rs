@@ -75,9 +75,9 @@ async fn a_key_is_retired_after_what_is_being_sealed_anew() {
     soon(async { while place.execute(waiting).await != "2" {} }).await;
     stranger.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(soon(resealing).await.unwrap().unwrap().resealed, 1);
-    assert!(soon(retiring).await.unwrap().unwrap().is_empty(), "it is under the old key again");
+    assert!(soon(retiring).await.unwrap().unwrap().retired.is_empty(), "it is under the old key again");
     unavailable(
-        new_first.check_keys(&MasterKeys::parse(NEW).unwrap()).await,
+        new_first.adopt_keys(&MasterKeys::parse(NEW).unwrap()).await,
         "master keys that were not given: old",
     );
 }
@@ -104,7 +104,7 @@ async fn m1_a_record_that_has_changed_meanwhile_is_not_sealed_anew() {
     assert_eq!(done, Resealed { last: Some(ids[2]), resealed: 2, skipped: 0, more: false });
     let key_ids = "SELECT key_id FROM voicegain_auth.web_configs ORDER BY id";
     assert_eq!(place.execute(key_ids).await, "new\nold\nnew");
-    assert!(store.retire_keys().await.unwrap().is_empty());
+    assert!(store.retire_keys().await.unwrap().retired.is_empty());
 }
 
 /// A record that cannot even be read is skipped like one that does not open.
@@ -117,21 +117,43 @@ async fn a_damaged_record_is_skipped() {
     let store = open(&place, &[NEW, OLD]).await;
     let page = store.reseal(None, 10).await.unwrap();
     assert_eq!(page, Resealed { last: Some(ids[2]), resealed: 2, skipped: 1, more: false });
-    assert!(store.retire_keys().await.unwrap().is_empty());
+    assert!(store.retire_keys().await.unwrap().retired.is_empty());
     place.execute(format!("DELETE FROM voicegain_auth.web_configs WHERE id = '{}'", ids[1])).await;
-    assert_eq!(store.retire_keys().await.unwrap(), ["old"]);
+    assert_eq!(store.retire_keys().await.unwrap().retired, ["old"]);
 }
 
 /// Keys that the store cannot be asked about are not taken for good ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn v6_keys_are_not_checked_without_the_store() {
+async fn v6_keys_are_not_put_to_use_without_the_store() {
     let place = Place::new(1_000).await;
     let shared = test_servers::Postgres::shared().unwrap();
     let proxy = Proxy::start(shared.address()).unwrap();
     let by_proxy = format!("{}?sslmode=disable", shared.url_through(&place.database(), proxy.address()));
     let keys = MasterKeys::parse(OLD).unwrap();
     let store = crate::place::impatient().open(&by_proxy, keys.clone().into()).await.unwrap();
-    store.check_keys(&keys).await.unwrap();
+    store.adopt_keys(&keys).await.unwrap();
+    let both = MasterKeys::parse(&[NEW, OLD].join("\n")).unwrap();
     proxy.set(test_servers::Fault::Stall);
-    unavailable(soon(store.check_keys(&keys)).await, "did not answer");
+    unavailable(soon(store.adopt_keys(&both)).await, "did not answer");
+    assert_eq!(keys.key_ids(), ["old"]);
+}
+
+/// What an operator can do whose key is gone: the store is opened again, and all that was under the key is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_lost_for_good_is_taken_out_by_hand() {
+    let place = Place::new(1_000).await;
+    let ids = under_the_old_key(&place, 2).await;
+    let new = MasterKeys::parse(NEW).unwrap();
+    place.options.open(&place.url, new.into()).await.unwrap_err();
+    place.execute("DELETE FROM voicegain_auth.master_keys WHERE key_id = 'old'").await;
+    let store = open(&place, &[NEW]).await;
+    assert_eq!(store.known_keys().await.unwrap(), ["new"]);
+    let page = store.reseal(None, 10).await.unwrap();
+    assert_eq!(page, Resealed { last: Some(ids[1]), resealed: 0, skipped: 2, more: false });
+    store.regenerate(ids[0], crate::place::secret()).await.unwrap();
+    store.delete(ids[1]).await.unwrap();
+    let page = store.reseal(None, 10).await.unwrap();
+    assert_eq!((page.resealed, page.skipped), (0, 0));
+    assert!(store.load(ids[0]).await.unwrap().value.is_some());
+    assert_eq!(store.retire_keys().await.unwrap().known, ["new"]);
 }
