@@ -295,7 +295,7 @@ async fn what_a_bulk_end_has_ended_is_sealed_and_then_left_alone() {
     let new_path = directory.path().join("new.keys");
     let new = MasterKeys::generate_file(&new_path).unwrap();
     let both = fs::read_to_string(&new_path).unwrap() + &old_file;
-    keys.replace(&MasterKeys::parse(&both).unwrap()).unwrap();
+    store.adopt_keys(&MasterKeys::parse(&both).unwrap()).await.unwrap();
     let mut after = None;
     loop {
         let page = store.reseal(after, 7).await.unwrap();
@@ -347,7 +347,7 @@ async fn a_damaged_record_is_skipped_and_its_key_kept() {
     MasterKeys::generate_file(&new_path).unwrap();
     let old_file = fs::read_to_string(directory.path().join("master.keys")).unwrap();
     let both = fs::read_to_string(&new_path).unwrap() + &old_file;
-    keys.replace(&MasterKeys::parse(&both).unwrap()).unwrap();
+    store.adopt_keys(&MasterKeys::parse(&both).unwrap()).await.unwrap();
     let done = store.reseal(None, 100).await.unwrap();
     assert_eq!((done.resealed, done.skipped, done.last), (u64::from(COUNT) - 2, 1, Some(id(COUNT - 1))));
     assert!(store.retire_keys().await.unwrap().retired.is_empty());

@@ -21,6 +21,10 @@ pub struct Args {
     /// How many changes
     #[arg(long, default_value_t = 2_000)]
     changes: usize,
+    /// How long after the last refusal the next change is made, in milliseconds. Below the 100 between two proofs, a refusal
+    /// waits for what is left of them
+    #[arg(long, default_value_t = 150)]
+    pause: u64,
     /// With a third of the load forged, so that proofs are asked for as often as they may be
     #[arg(long)]
     forged: bool,
@@ -96,7 +100,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             .iter()
             .map(|gateway| tokio::spawn(poll(Arc::clone(gateway), issued.jwt.clone())))
             .collect();
-        sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(args.pause)).await;
         let path = format!("/api/web-configs/{}/regenerate", issued.id);
         let (status, body) = gateways[number % gateways.len()].administer(Method::POST, &path, None).await?;
         let returned = Instant::now();
@@ -117,11 +121,12 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     refusals.sort_unstable();
     let requests = sent.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
     println!(
-        "{:?}, {} changes, beside them {requests:.0} requests a second, {} of them forged; milliseconds after Regenerate \
-         has returned\n",
+        "{:?}, {} changes, beside them {requests:.0} requests a second, {} of them forged, {} ms between changes; \
+         milliseconds after Regenerate has returned\n",
         args.store,
         args.changes,
-        if args.forged { "a third" } else { "none" }
+        if args.forged { "a third" } else { "none" },
+        args.pause
     );
     println!("| on the last of three gateways | p50 | p99 | max |\n| --- | --- | --- | --- |");
     for (name, delays) in

@@ -92,16 +92,12 @@ impl Meta {
         let kind = self.kind.as_ref().map_err(|mismatch| StoreError::unavailable(mismatch.clone()))?;
         let known = self.checks.iter().find(|(known, _)| Some(known.as_str()) == key_id);
         let known = known.map(|(_, check)| check);
-        let new = sealing.admit_write(*kind, key_id, known.map(AsRef::as_ref))?;
-        Ok(match (key_id, known, new) {
-            (Some(key_id), _, Some(check)) => Some(remember(keys, key_id, check)?),
-            (Some(key_id), Some(known), None) => {
-                let key = keys.key_check(key_id);
-                let there = Compare::create_revision(key.clone(), CompareOp::Equal, known.created);
-                Some((there, TxnOp::put(key, known.raw.clone(), None)))
-            }
-            _ => None,
-        })
+        sealing.admit_write(*kind, key_id, known.map(AsRef::as_ref))?;
+        Ok(key_id.zip(known).map(|(key_id, known)| {
+            let key = keys.key_check(key_id);
+            let there = Compare::create_revision(key.clone(), CompareOp::Equal, known.created);
+            (there, TxnOp::put(key, known.raw.clone(), None))
+        }))
     }
 }
 

@@ -85,18 +85,11 @@ pub(super) async fn seal(
 /// The keys may have been replaced since the store was opened.
 async fn admit_write(connection: &mut Connection, sealing: &Sealing, key_id: Option<&str>) -> Outcome<()> {
     const SQL: &str = "SELECT kind, (SELECT check_value FROM master_keys WHERE key_id = $1) FROM sealing";
-    loop {
-        let row = connection.query_opt(SQL, &[&key_id]).await?;
-        let row = row.ok_or_else(|| Failed::damaged("it does not say whether its secrets are sealed"))?;
-        let mut row = Columns::of(&row);
-        let kind = Kind::parse(row.take()?).map_err(StoreError::damaged)?;
-        let new = sealing.admit_write(kind, key_id, row.take()?)?;
-        let (Some(key_id), Some(check)) = (key_id, new) else { return Ok(()) };
-        if remember(connection, key_id, &check).await? {
-            return Ok(());
-        }
-        // Another process was faster: it must have meant the same key.
-    }
+    let row = connection.query_opt(SQL, &[&key_id]).await?;
+    let row = row.ok_or_else(|| Failed::damaged("it does not say whether its secrets are sealed"))?;
+    let mut row = Columns::of(&row);
+    let kind = Kind::parse(row.take()?).map_err(StoreError::damaged)?;
+    Ok(sealing.admit_write(kind, key_id, row.take()?)?)
 }
 
 /// Held to the end of every transaction that seals anew, and of the one that forgets keys: in between, that one would
@@ -177,7 +170,7 @@ fn kept(mut row: Columns<'_>) -> Outcome<(WebConfig, SealedSecret)> {
 }
 
 /// Forgets the keys that are not the first one and that nothing living is sealed under, in a transaction that holds the
-/// head of the log, which all changes lock before they seal. What seals under one of them later remembers it again.
+/// head of the log, which all changes lock before they seal. Nothing is sealed under one of them any more.
 pub(super) async fn retire_keys(connection: &mut Connection, sealing: &Sealing) -> Outcome<Retired> {
     const FORGET: &str = "DELETE FROM master_keys WHERE key_id <> $1 \
          AND key_id NOT IN (SELECT key_id FROM living_web_configs WHERE key_id IS NOT NULL) RETURNING key_id";

@@ -244,6 +244,11 @@ pub(crate) enum SealError {
          its own"
     )]
     WrongKey(String),
+    #[error(
+        "the store does not know the master key {0} that this process seals under: it was retired, or never adopted; \
+         put the present keys into the key file and reload them, or restart with them"
+    )]
+    NotKnown(String),
     #[error("the store is plain, so that there is nothing to seal anew")]
     NothingToReseal,
     #[error("the operating system has no randomness to give")]
@@ -273,6 +278,7 @@ mod tests {
             SealError::Sealed,
             SealError::KindChanged("sealed"),
             SealError::WrongKey(key()),
+            SealError::NotKnown(key()),
             SealError::NothingToReseal,
             SealError::NoRandomness,
         ] {

@@ -95,10 +95,8 @@ fn publish(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(
     // Whether or not it was made.
     let _ = fs::remove_file(&draft);
     made.map_err(failed)?;
-    sync_directory(path).map_err(|source| {
-        let _ = fs::remove_file(path);
-        failed(source)
-    })
+    // The file stays in any case: somebody else may have read it by now, and sealed under its key.
+    sync_directory(path).map_err(failed)
 }
 
 /// A name that nobody else uses, in the same directory.

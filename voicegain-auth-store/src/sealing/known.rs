@@ -98,23 +98,24 @@ impl Sealing {
 
     /// Whether a secret may be written under this key, to be asked in the transaction that writes it: the keys may
     /// have been replaced, and the store may have forgotten one, since the store was opened. `kind` is what the store
-    /// is now, `check` what it remembers the key by, if it does. Answers the check value to remember besides, if there
-    /// is one.
+    /// is now, `check` what it remembers the key by, if it does. It learns of a key when it is opened with it or adopts
+    /// it, and in no other way: one that it has retired would otherwise come back by whoever was left behind with it,
+    /// and keep every process without it from starting.
     pub(crate) fn admit_write(
         &self,
         kind: Kind,
         key_id: Option<&str>,
         check: Option<&[u8]>,
-    ) -> Result<Option<Vec<u8>>, SealError> {
+    ) -> Result<(), SealError> {
         if self.kind() != kind {
             return Err(SealError::KindChanged(kind.as_str()));
         }
         match (self, key_id) {
-            (Self::Plain, _) => Ok(None),
+            (Self::Plain, _) => Ok(()),
             (Self::Keys(_), None) => Err(SealError::NotSealed),
             (Self::Keys(keys), Some(key_id)) => match check {
-                Some(check) => keys.verify_check(key_id, check).map(|()| None),
-                None => keys.check_value(key_id).map(Some),
+                Some(check) => keys.verify_check(key_id, check),
+                None => Err(SealError::NotKnown(key_id.to_owned())),
             },
         }
     }
@@ -200,15 +201,17 @@ mod tests {
     #[test]
     fn a_write_is_admitted_under_the_key_that_the_store_knows() {
         let (keys, one) = sealing(&[("a", 1)]);
-        let check = one.admit_write(Kind::Sealed, Some("a"), None).unwrap().unwrap();
-        assert_eq!(keys.verify_check("a", &check), Ok(()));
-        assert_eq!(one.admit_write(Kind::Sealed, Some("a"), Some(&check)), Ok(None));
+        let check = keys.check_value("a").unwrap();
+        assert_eq!(one.admit_write(Kind::Sealed, Some("a"), Some(&check)), Ok(()));
+        // The store has forgotten it, or has never heard of it.
+        let unknown = one.admit_write(Kind::Sealed, Some("a"), None);
+        assert_eq!(unknown, Err(SealError::NotKnown("a".to_owned())));
         let wrong = sealing(&[("a", 2)]).1.admit_write(Kind::Sealed, Some("a"), Some(&check));
         assert_eq!(wrong, Err(SealError::WrongKey("a".to_owned())));
         // The key was taken away meanwhile.
-        let gone = one.admit_write(Kind::Sealed, Some("b"), None);
+        let gone = one.admit_write(Kind::Sealed, Some("b"), Some(&check));
         assert_eq!(gone, Err(SealError::UnknownKey("b".to_owned())));
-        assert_eq!(Sealing::Plain.admit_write(Kind::Plain, None, None), Ok(None));
+        assert_eq!(Sealing::Plain.admit_write(Kind::Plain, None, None), Ok(()));
         let became = Sealing::Plain.admit_write(Kind::Sealed, None, None);
         assert_eq!(became, Err(SealError::KindChanged("sealed")));
         let became = one.admit_write(Kind::Plain, Some("a"), Some(&check));

@@ -202,11 +202,7 @@ fn admit_write(transaction: &Transaction<'_>, sealing: &Sealing, key_id: Option<
             .query_row([key_id], |row| row.get(0))
             .optional()?,
     };
-    let new = sealing.admit_write(kind, key_id, check.as_deref())?;
-    if let (Some(key_id), Some(check)) = (key_id, new) {
-        remember(transaction, key_id, &check)?;
-    }
-    Ok(())
+    Ok(sealing.admit_write(kind, key_id, check.as_deref())?)
 }
 
 /// Seals anew what is under another key than the first. What a bulk end has ended is never opened again and stays as it
@@ -251,8 +247,8 @@ pub(super) fn reseal(
     Ok(done)
 }
 
-/// Forgets the keys that are not the first one and that nothing living is sealed under. What seals under one of them
-/// later remembers it again.
+/// Forgets the keys that are not the first one and that nothing living is sealed under. Nothing is sealed
+/// under one of them any more.
 pub(super) fn retire_keys(connection: &mut Connection, place: &Place) -> Outcome<Retired> {
     const FORGET: &str = "DELETE FROM master_keys WHERE key_id <> ?1 \
          AND key_id NOT IN (SELECT key_id FROM living_web_configs WHERE key_id IS NOT NULL) RETURNING key_id";

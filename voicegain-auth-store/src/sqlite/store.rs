@@ -100,7 +100,7 @@ impl SqliteStore {
     /// Forgets the master keys that are not the first one of this process and that no secret of a living web config is
     /// under any more. The store can then be opened without them. To be called once everything is sealed anew: a key
     /// that is still in use, be it by a secret that [`reseal`](Self::reseal) had to skip, is never among them. A process
-    /// that goes on sealing under a key that was forgotten has it remembered again.
+    /// that would seal under a key that was forgotten is refused, until it has the present ones.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the store is a plain one; otherwise as for every change.
