@@ -48,6 +48,8 @@ pub(crate) struct Controls {
     /// Look-ups that have read their snapshot wait for a permit before they return.
     park_loads: AtomicBool,
     pub(crate) release: Semaphore,
+    /// Look-ups that were parked fail.
+    pub(crate) fail_parked: AtomicBool,
     /// Look-ups fail.
     pub(crate) fail_loads: AtomicBool,
     /// The log cannot be read.
@@ -103,6 +105,7 @@ impl TestStore {
         let controls = Controls {
             park_loads: AtomicBool::new(false),
             release: Semaphore::new(0),
+            fail_parked: AtomicBool::new(false),
             fail_loads: AtomicBool::new(false),
             fail_feed: AtomicBool::new(false),
             panic_feed: AtomicBool::new(false),
@@ -155,6 +158,9 @@ impl SecretStore for TestStore {
         if self.controls.park_loads.load(Ordering::SeqCst) {
             self.controls.parked.fetch_add(1, Ordering::SeqCst);
             self.controls.release.acquire().await.unwrap().forget();
+            if self.controls.fail_parked.load(Ordering::SeqCst) {
+                return Err(StoreError::unavailable("broken by the test"));
+            }
         }
         snapshot
     }

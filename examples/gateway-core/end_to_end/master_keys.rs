@@ -76,7 +76,10 @@ fn sighup_reads_the_master_keys_again() {
     gateway.signal("-HUP");
     wait_until("an error", || logged(kept) == 3);
     assert_eq!(logged("were not given: old"), 2, "nothing has been sealed anew");
-    assert_eq!(resealed(&gateway), json!({"resealed": 4, "skipped": 0, "retired": ["old"], "known": ["new"]}));
+    assert_eq!(
+        resealed(&gateway),
+        json!({"resealed": 4, "skipped": 0, "retired": ["old"], "known": ["new"]})
+    );
     let done = json!({"resealed": 0, "skipped": 0, "retired": [], "known": ["new"]});
     assert_eq!(resealed(&gateway), done, "whoever has missed the answer asks again");
     own_file(&keys, old);
@@ -166,7 +169,10 @@ fn what_cannot_be_sealed_anew_is_skipped_and_nothing_is_retired() {
     let ahead = Gateway::with_store(&url, &["--master-key-file", keys_ahead.to_str().unwrap()]);
     let (id, newer) = ahead.create();
 
-    assert_eq!(resealed(&behind), json!({"resealed": 0, "skipped": 1, "retired": [], "known": ["new", "old"]}));
+    assert_eq!(
+        resealed(&behind),
+        json!({"resealed": 0, "skipped": 1, "retired": [], "known": ["new", "old"]})
+    );
     assert!(logged(&id) && logged("under the master key new, which this process does not have"));
     assert_eq!(behind.get("/v1/x", &token, &[]).status, 200);
     assert_eq!(ahead.get("/v1/x", &newer, &[]).status, 200);
@@ -218,7 +224,10 @@ fn a_change_that_fails_for_the_keys_says_so() {
         assert!(detail.starts_with("The master keys of this process do not fit the store's"), "{detail}");
     }
     let said = fs::read_to_string(&log).unwrap();
-    assert!(said.contains("the store has become a sealed one while it was open: restart this process"), "{said}");
+    assert!(
+        said.contains("the store has become a sealed one while it was open: restart this process"),
+        "{said}"
+    );
     assert_eq!(said.matches("WARN voicegain_gateway_core::store: --plain-secrets: ").count(), 1, "{said}");
 }
 
@@ -374,5 +383,8 @@ fn master_keys_may_come_from_the_environment() {
     assert!(!place.path().join("store.db.key").exists());
     let gateway = start(&KEYS.map(str::to_owned).into_iter().rev().collect::<Vec<_>>().join(","));
     assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200);
-    assert_eq!(resealed(&gateway), json!({"resealed": 1, "skipped": 0, "retired": ["old"], "known": ["new"]}));
+    assert_eq!(
+        resealed(&gateway),
+        json!({"resealed": 1, "skipped": 0, "retired": ["old"], "known": ["new"]})
+    );
 }

@@ -122,6 +122,7 @@ impl SecretCacheBuilder {
             status: watch::Sender::new(started),
             changes: watch::Sender::new(()),
             wanted: Notify::new(),
+            changed_here: Notify::new(),
             look_ups: Mutex::new(LookUps::default()),
             permits: Semaphore::new(Self::LOOK_UPS_AT_ONCE),
             waiting_for_proof: AtomicUsize::new(0),

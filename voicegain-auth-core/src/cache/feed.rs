@@ -86,6 +86,13 @@ enum Road {
     Proof,
 }
 
+impl Road {
+    /// Where proofs cost nothing, every answer may as well be one.
+    fn of_hint(proof_interval: Duration) -> Self {
+        if proof_interval.is_zero() { Self::Proof } else { Self::Quick }
+    }
+}
+
 /// When the log is read again, and which way: at once when there is a hint, but a proof no more often than the store allows
 /// (rule C7).
 #[derive(Debug)]
@@ -109,10 +116,8 @@ impl Pace {
                 biased;
                 () = sleep_until(self.proved + wait) => return Road::Proof,
                 () = shared.wanted.notified(), if !self.wanted => self.wanted = true,
-                // Where proofs cost nothing, every answer may as well be one.
-                () = hint(shared, self.hints_from, applied) => {
-                    return if interval.is_zero() { Road::Proof } else { Road::Quick };
-                }
+                () = shared.changed_here.notified() => return Road::of_hint(interval),
+                () = hint(shared, self.hints_from, applied) => return Road::of_hint(interval),
             }
         }
     }
@@ -166,7 +171,12 @@ async fn follow(shared: Arc<Shared>) {
         if road == Road::Proof {
             pace = begin();
         }
-        match step(&shared, road, asked).await {
+        let outcome = step(&shared, road, asked).await;
+        if road == Road::Proof && outcome.is_ok() {
+            // It answers, whether or not that was all there is.
+            shared.status.send_if_modified(|status| status.failing_since.take().is_some());
+        }
+        match outcome {
             Ok(Step::Applied) => {
                 if road == Road::Proof {
                     backoff = BACKOFF_MIN;

@@ -32,7 +32,11 @@ pub(super) enum Outcome {
 
 #[derive(Debug)]
 enum LookUp {
-    Running(watch::Receiver<Option<Outcome>>),
+    Running {
+        outcome: watch::Receiver<Option<Outcome>>,
+        /// Whether the web config has been changed since, so that a failure says nothing of what comes next.
+        changed: bool,
+    },
     /// When it failed, on the boot clock.
     Failed(Duration),
 }
@@ -45,6 +49,11 @@ pub(super) struct LookUps {
 }
 
 impl LookUps {
+    #[cfg(test)]
+    pub(super) fn ids(&self) -> Vec<WebConfigId> {
+        self.of.keys().copied().collect()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.of.len()
@@ -65,13 +74,13 @@ pub(super) fn join(shared: &Arc<Shared>, id: WebConfigId) -> Option<watch::Recei
     let over = |failed: Duration| now.saturating_sub(failed) >= PAUSE;
     let mut look_ups = shared.look_ups();
     match look_ups.of.get(&id) {
-        Some(LookUp::Running(outcome)) => return Some(outcome.clone()),
+        Some(LookUp::Running { outcome, .. }) => return Some(outcome.clone()),
         Some(LookUp::Failed(at)) if !over(*at) => return None,
         _ => {}
     }
     look_ups.sweep(over);
     let (sender, receiver) = watch::channel(None);
-    look_ups.of.insert(id, LookUp::Running(receiver.clone()));
+    look_ups.of.insert(id, LookUp::Running { outcome: receiver.clone(), changed: false });
     let running = Running { shared: Arc::clone(shared), id, sender, outcome: Outcome::Failed };
     // A runtime that is shutting down drops the task right here, and that takes the same lock.
     drop(look_ups);
@@ -83,8 +92,10 @@ pub(super) fn join(shared: &Arc<Shared>, id: WebConfigId) -> Option<watch::Recei
 pub(super) fn forget_failures(shared: &Shared, ids: &[WebConfigId]) {
     let mut look_ups = shared.look_ups();
     for id in ids {
-        if let Some(LookUp::Failed(_)) = look_ups.of.get(id) {
-            look_ups.of.remove(id);
+        match look_ups.of.get_mut(id) {
+            None => {}
+            Some(LookUp::Running { changed, .. }) => *changed = true,
+            Some(LookUp::Failed(_)) => drop(look_ups.of.remove(id)),
         }
     }
 }
@@ -168,10 +179,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         let failed_at = self.shared.clock.read().boot;
         let mut look_ups = self.shared.look_ups();
-        match self.outcome {
-            Outcome::Look => look_ups.of.remove(&self.id),
-            Outcome::Failed => look_ups.of.insert(self.id, LookUp::Failed(failed_at)),
-        };
+        let running = look_ups.of.remove(&self.id);
+        let changed = matches!(running, Some(LookUp::Running { changed: true, .. }));
+        if self.outcome == Outcome::Failed && !changed {
+            look_ups.of.insert(self.id, LookUp::Failed(failed_at));
+        }
         drop(look_ups);
         self.sender.send_replace(Some(self.outcome));
     }

@@ -76,8 +76,11 @@ struct Shared {
     status: watch::Sender<FeedStatus>,
     /// Ticks with every change applied; long exchanges watch it.
     changes: watch::Sender<()>,
-    /// Somebody wants a proof, or knows of a change.
+    /// Somebody wants a proof.
     wanted: Notify,
+    /// Somebody here knows of a change: a hint like the store's own. It costs no proof, or who wants one next would have to
+    /// wait for it (rule C7).
+    changed_here: Notify,
     look_ups: Mutex<LookUps>,
     /// Bounds the look-ups that run at once.
     permits: Semaphore,

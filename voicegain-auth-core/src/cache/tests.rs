@@ -210,6 +210,36 @@ async fn c7_a_failed_look_up_does_not_keep_a_new_token_waiting() {
     world.controls.fail_loads.store(false, Ordering::SeqCst);
     let new = world.issuer.regenerate(issued.config.id).await.unwrap();
     assert_eq!(verdict(&verifier, &new.jwt).await, Ok(()));
+
+    // Nor does one that was under way when the change came, and fails after it.
+    world.controls.park_loads(true);
+    let old = tokio::spawn({
+        let (verifier, jwt) = (verifier.clone(), world.create().await);
+        async move { (verdict(&verifier, &jwt.jwt).await, jwt.config.id) }
+    });
+    until("a look-up is parked", || world.controls.parked.load(Ordering::SeqCst) == 1).await;
+    world.controls.fail_parked.store(true, Ordering::SeqCst);
+    let id = *world.cache.inner.shared.look_ups().ids().first().unwrap();
+    let new = world.issuer.regenerate(id).await.unwrap();
+    world.controls.park_loads(false);
+    old.await.unwrap().0.unwrap_err();
+    world.controls.fail_parked.store(false, Ordering::SeqCst);
+    assert_eq!(verdict(&verifier, &new.jwt).await, Ok(()));
+}
+
+/// Rule C7: what this process changes itself it hears of without a proof, so that the next who needs one has not to wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_a_change_made_here_costs_no_proof() {
+    let world = World::new().await;
+    world.rare_proofs(Duration::from_secs(4)).await;
+    world.controls.deaf.store(true, Ordering::SeqCst);
+    world.create().await;
+    let before = world.controls.proofs.load(Ordering::SeqCst);
+    for _ in 0..5 {
+        let revision = world.create().await.config.revision;
+        assert!(world.cache.status().revision >= revision, "it is applied by the time it has returned");
+    }
+    assert!(world.controls.proofs.load(Ordering::SeqCst) <= before + 1, "the heartbeat's, perhaps");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,7 +156,7 @@ pub(super) async fn caught_up(shared: &Shared, revision: Revision) {
 /// Waits until the feed has applied this revision.
 async fn applied(shared: &Shared, revision: Revision) {
     let mut status = shared.status.subscribe();
-    shared.wanted.notify_one();
+    shared.changed_here.notify_one();
     let _ = status.wait_for(|status| status.applied >= revision).await;
 }
 

@@ -309,7 +309,8 @@ pub async fn sealed_a_key_seals_nothing_before_the_store_knows_it<F: SealedFixtu
     wrong.replace(&keys(&[("b", 9), ("a", 1)])).unwrap();
     let new = new_config(new_id());
     unavailable(store.create(new.clone()).await, "does not know the master key b");
-    F::adopt_keys(&store, &right).await.unwrap();
+    right.replace(&keys(&[("a", 1)])).unwrap();
+    F::adopt_keys(&store, &keys(&[("b", 2), ("a", 1)])).await.unwrap();
     store.create(new.clone()).await.unwrap();
     let mismatch = SealingMismatch::WrongKey { key_id: "b".to_owned() };
     assert_eq!(refused(&place, keys(&[("b", 9), ("a", 1)]).into()).await, mismatch);
@@ -564,6 +565,9 @@ pub async fn sealed_a_retired_key_does_not_come_back<F: SealedFixture>() {
     unavailable(F::retire_keys(&behind).await, why);
     assert_eq!(load(&opened(&place, &[new]).await, id).await.unwrap().secret, before.secret);
     assert!(retired::<F>(&store).await.is_empty());
+    // Nor does it come back by the same file's being read once more.
+    let error = F::adopt_keys(&behind, &keys(&[old, new])).await.unwrap_err();
+    assert!(error.chain().contains(why), "{}", error.chain());
     // With the present keys it works again.
     F::adopt_keys(&behind, &keys(&[new])).await.unwrap();
     behind.regenerate(id, secret()).await.unwrap();
@@ -579,7 +583,9 @@ pub async fn sealed_nothing_is_sealed_under_a_key_while_it_is_retired<F: SealedF
     let new_alone = keys(&[new]);
     for round in 0..40 {
         // The key is remembered, and nothing is under it.
-        F::adopt_keys(&old_first, &keys(&[old, new])).await.unwrap();
+        for first in [[new, old], [old, new]] {
+            F::adopt_keys(&old_first, &keys(&first)).await.unwrap();
+        }
         F::reseal(&new_first, None, 10).await.unwrap();
         let (sealed, retired) = if round % 2 == 0 {
             let regenerating = async { old_first.regenerate(id, secret()).await.map(drop) };

@@ -1,24 +1,24 @@
 //! What each change looks at and does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etcd_client::{Compare, CompareOp, GetResponse, TxnOp};
 use tokio::sync::Mutex;
-use voicegain_auth_core::store::{Change, LogPosition, Regenerated, Revision, StoreError};
-use voicegain_auth_core::{
-    AccountId, ContextId, Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch,
-};
+use voicegain_auth_core::store::{Change, LogEntry, LogPosition, Regenerated, Revision, Scope, StoreError};
+use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch};
 
 use super::commit::{Decision, Prepared, Request};
-use super::error::Outcome;
+use super::error::{Cause, Outcome};
 use super::keys::Keys;
 use super::listing;
 use super::markers::Markers;
 use super::meta::{self, Meta};
+use super::reads::{self, Found, Road};
 use super::record::Record;
 use super::store::Shared;
 use super::values::{self, EndedValue, IndexValue};
-use super::view::{Get, Reader, View};
+use super::view::{Get, KEYS_AT_ONCE, Reader, View};
 use crate::sealing::{Binding, SealedSecret};
 
 fn unix_seconds() -> u64 {
@@ -157,15 +157,16 @@ fn changed(record: &Record, position: LogPosition) -> Record {
 pub(super) struct Regenerate {
     id: WebConfigId,
     secret: Secret,
-    /// What else there was in the context, which is listed once, however often the change has to be prepared: with many of them
-    /// that takes long, and others change meanwhile.
+    /// What else there is in the context. It is listed once, however often the change has to be prepared, since with many of
+    /// them that takes long and others change meanwhile: what they did is made up for from the log.
     others: Mutex<Option<Others>>,
 }
 
 struct Others {
-    account_id: AccountId,
-    context_id: ContextId,
-    configs: Vec<WebConfig>,
+    scope: Scope,
+    configs: BTreeMap<WebConfigId, WebConfig>,
+    /// Up to where in the log that is so.
+    at: LogPosition,
 }
 
 impl Regenerate {
@@ -180,20 +181,70 @@ impl Regenerate {
         markers: &mut Markers<'_>,
         config: &WebConfig,
     ) -> Outcome<Vec<WebConfig>> {
-        let WebConfig { account_id, context_id, .. } = config;
+        let (account_id, context_id) = (config.account_id.clone(), config.context_id.clone());
+        let scope = Scope::Context(account_id, context_id);
         let mut listed = self.others.lock().await;
-        if let Some(others) = &*listed
-            && (&others.account_id, &others.context_id) == (account_id, context_id)
-        {
-            return Ok(others.configs.clone());
+        let mut others = match listed.take().filter(|others| others.scope == scope) {
+            Some(others) => others,
+            None => {
+                let ids = listing::ids(reader, view, &reader.keys.scope(&scope), None).await?;
+                let records = listing::records(reader, view, markers, &ids).await?;
+                let configs = records.into_iter().map(|record| (record.config.id, record.config)).collect();
+                Others { scope, configs, at: view.head }
+            }
+        };
+        if others.go_on(reader, view, markers).await? {
+            others.configs.remove(&self.id);
+            let configs = others.configs.values().cloned().collect();
+            *listed = Some(others);
+            return Ok(configs);
         }
-        let mut ids = listing::ids(reader, view, &reader.keys.context(account_id, context_id), None).await?;
-        ids.retain(|other| *other != self.id);
-        let records = listing::records(reader, view, markers, &ids).await?;
-        let configs: Vec<_> = records.into_iter().map(|record| record.config).collect();
-        let (account_id, context_id) = (account_id.clone(), context_id.clone());
-        *listed = Some(Others { account_id, context_id, configs: configs.clone() });
-        Ok(configs)
+        // The log does not lead there any more: from the beginning, at another moment.
+        Err(Cause::Moved.into())
+    }
+}
+
+impl Others {
+    /// Takes in what has changed since, up to this moment; false if the log does not say.
+    async fn go_on(&mut self, reader: Reader<'_>, view: &View, markers: &mut Markers<'_>) -> Outcome<bool> {
+        let mut changed = BTreeSet::new();
+        while self.at.revision < view.head.revision {
+            let (_, found) = reads::read_log(reader, Road::Quick, self.at, KEYS_AT_ONCE).await?;
+            let Found::Entries { entries, .. } = found else { return Ok(false) };
+            if entries.is_empty() {
+                return Ok(false);
+            }
+            for LogEntry { position, change } in entries {
+                if position.revision > view.head.revision {
+                    break;
+                }
+                self.at = position;
+                match change {
+                    Change::Put { id, account_id, context_id, .. } => {
+                        self.configs.remove(&id);
+                        changed.remove(&id);
+                        if self.scope.covers(&account_id, &context_id) {
+                            changed.insert(id);
+                        }
+                    }
+                    Change::Deleted { id, .. } => {
+                        self.configs.remove(&id);
+                        changed.remove(&id);
+                    }
+                    Change::Ended(ended) => {
+                        self.configs
+                            .retain(|_, config| !ended.covers(&config.account_id, &config.context_id));
+                    }
+                    // There are no others in a log of this store.
+                    _ => {}
+                }
+            }
+        }
+        // Those of which an end came later are left out here.
+        let changed: Vec<_> = changed.into_iter().collect();
+        let records = listing::records(reader, view, markers, &changed).await?;
+        self.configs.extend(records.into_iter().map(|record| (record.config.id, record.config)));
+        Ok(self.at == view.head)
     }
 }
 

@@ -104,7 +104,11 @@ async fn commit<T>(
             // It has happened or it has not; nothing of it is under way any more.
             let reader = Reader::new(&shared.connection, keys, COMMIT_LIMIT);
             return match is_logged(reader, position).await {
-                Ok(true) => Ok(Some(Ok(answer))),
+                Ok(true) => {
+                    let error = StoreError::unavailable(cause).chain();
+                    tracing::warn!(error, "a change was made with the last of etcd's space");
+                    Ok(Some(Ok(answer)))
+                }
                 Ok(false) => Err(StoreError::unavailable(cause)),
                 Err(_) => Err(StoreError::outcome_unknown(cause)),
             };

@@ -129,9 +129,8 @@ pub(super) async fn key_ids(reader: Reader<'_>) -> Result<Vec<String>, StoreErro
 /// has been remembered meanwhile.
 pub(super) async fn adopt(shared: Arc<Shared>, keys: MasterKeys) -> Result<(), StoreError> {
     shared.sealing.may_adopt(&keys)?;
-    let sealing = Sealing::Keys(keys.clone());
     let reader = shared.reader();
-    while !remember_first(&shared, reader, &sealing).await? {
+    while !remember_first(&shared, reader, &keys).await? {
         if Instant::now() >= reader.until {
             return Err(StoreError::unavailable(Cause::Contended));
         }
@@ -140,12 +139,12 @@ pub(super) async fn adopt(shared: Arc<Shared>, keys: MasterKeys) -> Result<(), S
 }
 
 /// Whether the first of these keys is remembered now; otherwise to be tried again.
-async fn remember_first(shared: &Shared, reader: Reader<'_>, sealing: &Sealing) -> Result<bool, StoreError> {
+async fn remember_first(shared: &Shared, reader: Reader<'_>, next: &MasterKeys) -> Result<bool, StoreError> {
     let keys = reader.keys;
     let (view, [answer]) = reader.again(|| reader.begin_proved([Meta::get(keys)])).await?;
     let Meta { kind, checks } = Meta::existing(keys, &answer)?;
-    let admitted = kind.and_then(|kind| sealing.admit(kind, &checks));
-    let Some((key_id, check)) = admitted.map_err(StoreError::unavailable)? else { return Ok(true) };
+    let kind = kind.map_err(StoreError::unavailable)?;
+    let Some((key_id, check)) = shared.sealing.admit_adoption(next, kind, &checks)? else { return Ok(true) };
     let (absent, put) = remember(keys, &key_id, check)?;
     let no_newer = Compare::create_revision(keys.meta(), CompareOp::Less, view.revision.saturating_add(1))
         .with_range(keys::end_of(&keys.meta()));

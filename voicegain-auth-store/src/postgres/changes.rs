@@ -102,7 +102,7 @@ pub(super) async fn retire_keys(store: &Changing) -> Result<Retired, StoreError>
 pub(super) async fn adopt_keys(store: &Changing, keys: &MasterKeys) -> Result<(), StoreError> {
     store.sealing.may_adopt(keys)?;
     let (mut pooled, ..) = begin(store).await?;
-    within(store, sealed::adopt_keys(&mut pooled.connection, keys)).await?;
+    within(store, sealed::adopt_keys(&mut pooled.connection, &store.sealing, keys)).await?;
     pooled.connection.commit(store.limits.commit).await?;
     pooled.keep();
     store.sealing.adopt(keys)

@@ -58,12 +58,15 @@ async fn key_ids(connection: &mut Connection) -> Outcome<Vec<String>> {
 
 /// Looks whether the store could be opened with these keys, and remembers the first one, in a transaction that holds the
 /// head of the log.
-pub(super) async fn adopt_keys(connection: &mut Connection, keys: &MasterKeys) -> Outcome<()> {
+pub(super) async fn adopt_keys(
+    connection: &mut Connection,
+    sealing: &Sealing,
+    keys: &MasterKeys,
+) -> Outcome<()> {
     lock_keys(connection).await?;
     let (kind, known) = known(connection).await?;
-    let sealing = Sealing::Keys(keys.clone());
-    let admitted = Kind::parse(&kind).and_then(|kind| sealing.admit(kind, &known));
-    if let Some((key_id, check)) = admitted.map_err(StoreError::unavailable)? {
+    let kind = Kind::parse(&kind).map_err(StoreError::unavailable)?;
+    if let Some((key_id, check)) = sealing.admit_adoption(keys, kind, &known)? {
         // Whoever else remembers a key holds one of the two locks too.
         remember(connection, &key_id, &check).await?;
     }

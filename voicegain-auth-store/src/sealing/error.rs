@@ -206,10 +206,23 @@ fn list(key_ids: &[String]) -> String {
 #[must_use]
 pub fn keys_do_not_fit(error: &StoreError) -> bool {
     let StoreError::Unavailable(cause) = error else { return false };
-    let seal = cause.downcast_ref::<SealError>();
-    cause.is::<SealingMismatch>()
-        || cause.is::<MasterKeyError>()
-        || seal.is_some_and(|error| !matches!(error, SealError::NothingToReseal | SealError::NoRandomness))
+    let of_a_key = |error: &SealError| {
+        matches!(
+            error,
+            SealError::UnknownKey(_)
+                | SealError::DoesNotOpen(_)
+                | SealError::NotSealed
+                | SealError::Sealed
+                | SealError::KindChanged(_)
+                | SealError::WrongKey(_)
+                | SealError::NotKnown(_)
+        )
+    };
+    cause.downcast_ref().is_some_and(of_a_key)
+        || matches!(cause.downcast_ref(), Some(MasterKeyError::KeyChanged { .. }))
+        || cause
+            .downcast_ref::<SealingMismatch>()
+            .is_some_and(|mismatch| *mismatch != SealingMismatch::NoRandomness)
 }
 
 /// Why a secret could not be sealed or opened: the cause of a [`StoreError`], for the operator's log.

@@ -1,5 +1,7 @@
 //! What a store remembers of how it is sealed, and whether that fits what it is opened with.
 
+use voicegain_auth_core::StoreError;
+
 use super::aead::Associated;
 use super::error::{SealError, SealingMismatch};
 use super::keys::MasterKeys;
@@ -94,6 +96,21 @@ impl Sealing {
         }
         let check = keys.check_value(&first).map_err(|_| SealingMismatch::NoRandomness)?;
         Ok(Some((first.to_string(), check)))
+    }
+
+    /// As [`admit`](Self::admit), for keys that are to take the place of these. If these seal under a key that the store has
+    /// retired, the same key cannot come back by being read once more: whoever has it first was left behind.
+    pub(crate) fn admit_adoption<K: AsRef<str>, C: AsRef<[u8]>>(
+        &self,
+        next: &MasterKeys,
+        kind: Kind,
+        known: &[(K, C)],
+    ) -> Result<Option<(String, Vec<u8>)>, StoreError> {
+        let new = Self::Keys(next.clone()).admit(kind, known).map_err(StoreError::unavailable)?;
+        match (self.first_id(), new) {
+            (Ok(first), Some((key_id, _))) if *first == *key_id => Err(SealError::NotKnown(key_id).into()),
+            (_, new) => Ok(new),
+        }
     }
 
     /// Whether a secret may be written under this key, to be asked in the transaction that writes it: the keys may

@@ -279,9 +279,8 @@ pub(super) fn adopt_keys(connection: &mut Connection, place: &Place, keys: &Mast
     let transaction = changes::begin(connection)?;
     rows::head(&transaction)?;
     let known = known(&transaction)?;
-    let sealing = Sealing::Keys(keys.clone());
-    let admitted = Kind::parse(&kind_text(&transaction)?).and_then(|kind| sealing.admit(kind, &known));
-    if let Some((key_id, check)) = admitted.map_err(StoreError::unavailable)? {
+    let kind = Kind::parse(&kind_text(&transaction)?).map_err(StoreError::unavailable)?;
+    if let Some((key_id, check)) = place.sealing.admit_adoption(&keys, kind, &known)? {
         remember(&transaction, &key_id, &check)?;
     }
     changes::commit(transaction, place)?;

@@ -2,12 +2,17 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use etcd_client::{Txn, TxnOp};
 use serde_json::json;
 use test_servers::EtcdCluster;
-use voicegain_auth_core::store::{ChangeFeed as _, ListQuery, Scope, SecretStore as _};
-use voicegain_auth_core::{AccountId, Generation, NewWebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::store::{
+    ChangeFeed as _, ListQuery, Regenerated, Revision, Scope, SecretStore as _,
+};
+use voicegain_auth_core::{AccountId, Generation, NewWebConfig, WebConfig, WebConfigId, WebConfigPatch};
 use voicegain_auth_store::etcd::{EtcdOptions, EtcdStore};
 
 use crate::place::{Place, new_config, secret};
@@ -111,6 +116,51 @@ async fn m1_regenerate_gets_its_turn_among_many_and_beside_others() {
         assert_eq!(regenerated.others.len(), COUNT / 2);
     }
     busy.abort();
+}
+
+/// Rule M1: it names the others as they are at its revision, also where they change while it is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn m1_regenerate_names_the_others_as_they_are_then() {
+    let place = Place::new(100_000).await;
+    let store = place.open_plain().await;
+    let new = || NewWebConfig { account_id: "a".parse().unwrap(), ..new_config() };
+    let pattern = store.create(new()).await.unwrap();
+    fill(&place, pattern.id).await;
+    let other = place.open_plain().await;
+    let over = Arc::new(AtomicBool::new(false));
+    // One comes and one goes, so that there is always one or two of them.
+    let busy = tokio::spawn({
+        let over = Arc::clone(&over);
+        async move {
+            let mut made = Vec::new();
+            let mut last: Option<WebConfig> = None;
+            while !over.load(Ordering::SeqCst) {
+                let config = other.create(new()).await.unwrap();
+                made.push((config.id, config.revision, None));
+                if let Some(before) = last.replace(config) {
+                    let deleted = other.delete(before.id).await.unwrap();
+                    made.iter_mut().find(|(id, ..)| *id == before.id).unwrap().2 = Some(deleted);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            made
+        }
+    });
+    let mut regenerated = Vec::new();
+    for _ in 0..4 {
+        regenerated.push(store.regenerate(pattern.id, secret()).await.unwrap());
+    }
+    over.store(true, Ordering::SeqCst);
+    let made = busy.await.unwrap();
+    for Regenerated { config, others } in regenerated {
+        let there = |id| others.iter().any(|other| other.id == id);
+        let lived = |(_, from, to): &&(WebConfigId, Revision, Option<Revision>)| {
+            *from < config.revision && to.is_none_or(|to| to > config.revision)
+        };
+        let living: Vec<_> = made.iter().filter(lived).map(|(id, ..)| *id).collect();
+        assert!(living.iter().all(|id| there(*id)), "one that lives is missing");
+        assert_eq!(others.len(), COUNT / 2 + living.len(), "one too many");
+    }
 }
 
 /// How many transactions the server has answered so far.
