@@ -62,6 +62,16 @@ impl<'a> Claims<'a> {
         })
     }
 
+    /// What a long-lived token says, with its one `aud` as [`Audience`] has it.
+    pub(crate) fn long_lived(audience: &'a [u8], id: WebConfigId) -> Self {
+        Self {
+            audience: Audience { packed: Some(audience) },
+            subject: Subject::new(id, None),
+            expires_at: None,
+            not_before: None,
+        }
+    }
+
     /// The claim `aud`: which origins may use the token.
     pub(crate) fn audience(&self) -> Audience<'a> {
         self.audience

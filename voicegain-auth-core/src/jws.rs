@@ -20,7 +20,7 @@ use crate::json::{Kind, Object, Span, max_members};
 use crate::secret::Secret;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The longest token that is looked at, in bytes (rule W6).
 pub(crate) const MAX_TOKEN_BYTES: usize = 8192;
@@ -32,11 +32,14 @@ const SMALL_TOKEN_BYTES: usize = 1024;
 /// How many bytes HMAC-SHA256 gives.
 const MAC_BYTES: usize = 32;
 
+/// The length of a signature as it is written.
+pub(crate) const SIGNATURE_CHARS: usize = 43;
+
 /// The header of every token we make, `{"alg":"HS256","typ":"JWT"}`, encoded (rule W2).
-const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+pub(crate) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
 /// Strict both ways: no padding, and no second spelling by way of bits that are not used (rule W1).
-const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
         .with_encode_padding(false)
@@ -161,13 +164,27 @@ pub(crate) fn read<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) 
 
 /// The compact JWS of a payload: header `{"alg":"HS256","typ":"JWT"}`, signed with the key (rule W2).
 pub(crate) fn sign(key: &MacKey, payload_json: &str) -> String {
-    let mut token = String::from(HEADER);
+    let mut token = signing_input(payload_json);
+    let signature = signature(key, &token);
     token.push('.');
-    BASE64URL.encode_string(payload_json, &mut token);
-    let mac = key.mac(token.as_bytes());
-    token.push('.');
-    BASE64URL.encode_string(mac, &mut token);
+    token.extend(signature.map(char::from));
     token
+}
+
+/// What is signed of the token of a payload.
+pub(crate) fn signing_input(payload_json: &str) -> String {
+    let mut input = String::from(HEADER);
+    input.push('.');
+    BASE64URL.encode_string(payload_json, &mut input);
+    input
+}
+
+/// The last part of a token.
+pub(crate) fn signature(key: &MacKey, signing_input: &str) -> [u8; SIGNATURE_CHARS] {
+    let mut signature = [0; SIGNATURE_CHARS];
+    let written = BASE64URL.encode_slice(key.mac(signing_input.as_bytes()), &mut signature);
+    debug_assert_eq!(written, Ok(SIGNATURE_CHARS));
+    signature
 }
 
 /// A token's parts, and no more looked into than the header.

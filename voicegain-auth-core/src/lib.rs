@@ -11,6 +11,7 @@ mod ids;
 mod issuer;
 mod json;
 mod jws;
+mod long_lived;
 pub mod origin;
 mod policy;
 mod record;

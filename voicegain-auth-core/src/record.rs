@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq as _;
+
 use crate::freshness::{Fingerprint, Loaded};
 use crate::jws::MacKey;
+use crate::long_lived::{LongLivedForm, Signature};
 use crate::origin::OriginRules;
 use crate::store::LogPosition;
 use crate::web_config::{StoredWebConfig, WebConfig};
@@ -19,15 +22,18 @@ pub(crate) struct Record {
     /// The log entry that made it what it is.
     pub(crate) position: LogPosition,
     fingerprint: Fingerprint,
+    /// That of the long-lived token of this secret.
+    long_lived: Signature,
 }
 
 impl Record {
-    pub(crate) fn prepare(stored: StoredWebConfig) -> Self {
+    pub(crate) fn prepare(stored: StoredWebConfig, form: &LongLivedForm) -> Self {
         let key = MacKey::new(&stored.secret);
         let mac = key.mac(b"voicegain-auth: which secret is this?");
         let [a, b, c, d, e, f, g, h, ..] = mac;
         let allowed_origins = OriginRules::from_stored(&stored.config.allowed_origins);
         Self {
+            long_lived: form.signature(&key, stored.config.id),
             position: stored.position(),
             config: stored.config,
             key,
@@ -36,6 +42,11 @@ impl Record {
             second_opinion: crate::second_opinion::SecondOpinion::new(&stored.secret),
             fingerprint: [a, b, c, d, e, f, g, h],
         }
+    }
+
+    /// Whether this is the signature of the long-lived token of this secret; takes the same time whatever it is.
+    pub(crate) fn is_long_lived(&self, signature: &Signature) -> bool {
+        self.long_lived.ct_eq(signature).into()
     }
 
     pub(crate) fn loaded(&self) -> Loaded {

@@ -110,6 +110,7 @@ impl Setup {
             .max_revocation_delay(args.max_revocation_delay)
             .capacity(args.max_cached)
             .preload(args.preload)
+            .api_url(args.api_url.as_str())
             .build()?;
         let issuer = Issuer::new(cache.clone(), args.api_url.as_str())?;
         let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(args.admin_listen);

@@ -35,6 +35,7 @@ use self::published::Published;
 use crate::clock::{Clock, Reading};
 use crate::freshness::{Freshness, Life, Proof};
 use crate::ids::WebConfigId;
+use crate::long_lived::LongLivedForm;
 use crate::record::Record;
 use crate::store::{ChangeFeed, ErasedStore, Revision, SecretStore};
 use crate::verifier::Identity;
@@ -71,6 +72,8 @@ struct Shared {
     /// How long a request may wait for the store.
     wait_limit: Duration,
     records: moka::sync::Cache<WebConfigId, Cached>,
+    /// How this deployment writes long-lived tokens.
+    long_lived: LongLivedForm,
     machine: Mutex<Freshness>,
     published: Published,
     status: watch::Sender<FeedStatus>,
@@ -198,6 +201,11 @@ impl SecretCache {
 
     pub(crate) fn now(&self) -> Reading {
         self.inner.shared.clock.read()
+    }
+
+    /// How this deployment writes long-lived tokens.
+    pub(crate) fn long_lived(&self) -> &LongLivedForm {
+        &self.inner.shared.long_lived
     }
 
     /// The hit path. The order of its reads matters, see above.

@@ -59,7 +59,13 @@ async fn all(shared: &Shared) -> Result<u64, StoreError> {
         for stored in page.value.stored {
             let id = stored.config.id;
             // One that the machine does not let in is loaded again when it is asked for.
-            load::commit(shared, ticket, id, page.head, Some(Arc::new(Record::prepare(stored))));
+            load::commit(
+                shared,
+                ticket,
+                id,
+                page.head,
+                Some(Arc::new(Record::prepare(stored, &shared.long_lived))),
+            );
             loaded += 1;
         }
         if page.value.next.is_some() && page.value.next <= after {

@@ -561,7 +561,7 @@ proptest! {
 
 std::thread_local! {
     /// How many MACs this thread has computed.
-    pub(super) static MACS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    pub(crate) static MACS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 #[test]

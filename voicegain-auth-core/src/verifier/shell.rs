@@ -11,7 +11,9 @@ use crate::cache::{SecretCache, Waited, Waiting};
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
 use crate::freshness::Life;
 use crate::head::{RequestHead, is_preflight};
+use crate::ids::WebConfigId;
 use crate::jws::{self, MalformedToken, UnverifiedToken};
+use crate::long_lived::Recognised;
 use crate::policy::{Mode, Policy};
 use crate::rejection::{Reason, Rejection};
 
@@ -131,6 +133,16 @@ enum Verdict {
     Wait(Waiting, Round),
 }
 
+impl Verdict {
+    /// Names the web config to the operator.
+    fn about(self, id: WebConfigId) -> Self {
+        match self {
+            Self::Decided(Err(rejection)) => Self::Decided(Err(rejection.about(id))),
+            other => other,
+        }
+    }
+}
+
 impl Verifier {
     /// A verifier over a cache, with its own policy.
     #[must_use]
@@ -217,14 +229,14 @@ impl Verifier {
             }
             Found::Nothing => return Err(Rejection::missing_token()),
         };
-        let verdict = jws::read(&token, |token| {
-            let id = token.id();
-            match self.judge(token, head, source, round) {
-                Verdict::Decided(Err(rejection)) => Verdict::Decided(Err(rejection.about(id))),
-                other => other,
-            }
-        })
-        .map_err(malformed)?;
+        let verdict = match self.judge_long_lived(&token, head, source) {
+            Some(verdict) => verdict,
+            None => jws::read(&token, |token| {
+                let id = token.id();
+                self.judge(token, head, source, round).about(id)
+            })
+            .map_err(malformed)?,
+        };
         match verdict {
             Verdict::Wait(waiting, round) => Ok(Progress::Pending(Pending { waiting, round })),
             Verdict::Decided(decision) => {
@@ -242,6 +254,23 @@ impl Verifier {
                 })))
             }
         }
+    }
+
+    /// Decides about a long-lived token that is just as it was issued. `None`: it is not, or there is something to wait for.
+    fn judge_long_lived<H: RequestHead>(
+        &self,
+        token: &[u8],
+        head: &H,
+        source: TokenSource,
+    ) -> Option<Verdict> {
+        let Inner { cache, policy } = &*self.inner;
+        let form = cache.long_lived();
+        let Recognised { id, signature } = form.recognise(token)?;
+        let seen = cache.see(id);
+        let record = seen.proof.and(seen.record).filter(|record| record.is_long_lived(signature))?;
+        let claims = form.claims(id);
+        let checked = check(&claims, &record, head, source, policy, seen.now.wall);
+        Some(Verdict::Decided(checked.map(|()| Identity::new(record, seen.epoch, &claims))).about(id))
     }
 
     fn judge<H: RequestHead>(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::claims::long_lived_payload;
 use crate::head::testing::TestHead;
+use crate::jws::tests::MACS;
 use crate::jws::{MacKey, sign};
 use crate::testing::{API_URL, World};
 use crate::{Issued, Mode, Policy, PolicyBuilder, Reason, Secret, SecretStore, TokenSource, TokenSources};
@@ -153,6 +154,54 @@ async fn v5_what_looks_the_same_is_the_same() {
     }
     assert!(answers.iter().all(|(body, headers, _)| (body, headers) == (&answers[0].0, &answers[0].1)));
     assert_ne!(answers[0].2, answers[1].2, "the operator can tell them apart");
+}
+
+/// How many MACs the first look at a token takes, and whether it was let in by that.
+fn first_look(verifier: &Verifier, token: &str) -> (u32, bool) {
+    let before = MACS.get();
+    let progress = verifier.decide(&get().bearer(token));
+    (MACS.get() - before, matches!(progress, Progress::Decided(Ok(_))))
+}
+
+#[tokio::test]
+async fn v5_a_long_lived_token_costs_no_mac_and_every_other_one_costs_one() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let id = fixture.issued.config.id;
+    let other_key = MacKey::new(&Secret::generate().unwrap());
+    let of = |key: &MacKey, id| sign(key, &long_lived_payload(API_URL, id));
+    assert_eq!(fixture.ask(&get().bearer(&fixture.issued.jwt)).await, Ok(()), "it is loaded");
+    assert_eq!(first_look(&verifier, &fixture.issued.jwt), (0, true));
+    // The same, but for another API, or written in another way: it is read.
+    let elsewhere = sign(&fixture.key, &long_lived_payload("https://elsewhere.example/v1", id));
+    assert_eq!(first_look(&verifier, &elsewhere), (1, true));
+    let spaced = sign(&fixture.key, &long_lived_payload(API_URL, id).replace(',', ", "));
+    assert_eq!(first_look(&verifier, &spaced), (1, true));
+    assert_eq!(first_look(&verifier, &fixture.short("*")), (1, true));
+    // Refused ones take the same work, whatever is wrong with them.
+    assert_eq!(first_look(&verifier, &of(&other_key, id)), (1, false));
+    let unknown = crate::WebConfigId::generate().unwrap();
+    assert_eq!(first_look(&verifier, &of(&other_key, unknown)), (1, false));
+    let new = fixture.world.issuer.regenerate(id).await.unwrap();
+    assert_eq!(fixture.ask(&get().bearer(&new.jwt)).await, Ok(()), "it is loaded");
+    assert_eq!(first_look(&verifier, &fixture.issued.jwt), (1, false), "superseded");
+}
+
+#[tokio::test]
+async fn o8_a_long_lived_token_is_asked_for_its_origin_however_it_was_known() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let elsewhere = long_lived_payload("https://elsewhere.example/v1", fixture.issued.config.id);
+    for token in [&fixture.issued.jwt, &sign(&fixture.key, &elsewhere)] {
+        assert_eq!(fixture.ask(&get().bearer(token)).await, Ok(()));
+        for (origin, allowed) in
+            [("https://allowed.example.com", true), ("https://evil.example", false), ("null", false)]
+        {
+            let answer = verifier.authorize(&get().with("origin", origin).bearer(token)).await;
+            assert_eq!(answer.is_ok(), allowed, "{origin}");
+            assert!(answer.is_ok_and(|it| it.caller().identity().is_some()) || !allowed);
+        }
+    }
 }
 
 #[tokio::test]
