@@ -8,8 +8,11 @@ pub(crate) use crate::json::JsonError;
 use crate::json::{END_OF_STRING, Kind, Number, Object, Span};
 use crate::subject::Subject;
 
+mod minted;
 #[cfg(test)]
 mod tests;
+
+use self::minted::Minted;
 
 /// Why a payload holds no claims we can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +43,13 @@ pub(crate) struct Claims<'a> {
 impl<'a> Claims<'a> {
     /// Reads a payload, which is overwritten. `names` has room for [`crate::json::max_members`].
     pub(crate) fn read(payload: &'a mut [u8], names: &mut [Span]) -> Result<Self, MalformedClaims> {
+        match Minted::find(payload) {
+            Some(minted) => minted.claims(payload).ok_or(MalformedClaims::Subject),
+            None => Self::read_strictly(payload, names),
+        }
+    }
+
+    fn read_strictly(payload: &'a mut [u8], names: &mut [Span]) -> Result<Self, MalformedClaims> {
         let (mut sub, mut aud, mut exp, mut nbf) = (None, None, None, None);
         let mut object = Object::open(payload, names)?;
         while let Some(name) = object.next_member()? {

@@ -231,7 +231,10 @@ fn decode<'t, 's>(
     if header.is_empty() || payload.is_empty() || signature.is_empty() {
         return Err(MalformedToken::Parts);
     }
-    check_header(decode_part(header, text)?, names)?;
+    // Ours needs no reading.
+    if header != HEADER.as_bytes() {
+        check_header(decode_part(header, text)?, names)?;
+    }
     Ok(Jws {
         signing_input: token.get(..header.len() + 1 + payload.len()).ok_or(MalformedToken::Parts)?,
         signature: decode_signature(signature)?,

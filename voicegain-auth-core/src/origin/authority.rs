@@ -2,7 +2,9 @@
 
 /// The text before the first `://` and the text behind it. A `://` further on, in a path, is no scheme's.
 pub(super) fn split_scheme(text: &str) -> Option<(&str, &str)> {
-    text.split_once("://").filter(|(scheme, _)| !scheme.contains('/'))
+    let at = text.as_bytes().windows(3).position(|three| three == b"://")?;
+    let (scheme, rest) = text.split_at_checked(at)?;
+    if scheme.bytes().any(|byte| byte == b'/') { None } else { Some((scheme, rest.strip_prefix("://")?)) }
 }
 
 /// Whether this is a scheme as RFC 3986 section 3.1 writes it.

@@ -42,14 +42,19 @@ impl<'a> Host<&'a str> {
             return Err(InvalidHost::Character);
         }
         let domain = text.strip_suffix('.').unwrap_or(text);
-        if domain.split('.').any(str::is_empty) {
-            return Err(InvalidHost::EmptyLabel);
+        let (mut last, mut punycode) = (b"".as_slice(), false);
+        for label in domain.as_bytes().split(|byte| *byte == b'.') {
+            if label.is_empty() {
+                return Err(InvalidHost::EmptyLabel);
+            }
+            punycode |= is_punycode(label);
+            last = label;
         }
-        if domain.rsplit('.').next().is_some_and(is_number) {
+        if is_number(last) {
             // Not of `domain`: an address has no trailing dot.
             return text.parse().map(Self::V4).map_err(|_| InvalidHost::Ipv4);
         }
-        if domain.split('.').any(is_punycode) && !is_normal(text) {
+        if punycode && !is_normal(text) {
             return Err(InvalidHost::Punycode);
         }
         Ok(Self::Domain(domain))
@@ -101,14 +106,14 @@ fn is_forbidden(byte: u8) -> bool {
 
 /// Whether a host with this last label is an IPv4 address or nothing: the "ends in a number" check of the URL
 /// standard.
-fn is_number(label: &str) -> bool {
-    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
-    label.bytes().all(|byte| byte.is_ascii_digit())
-        || hexadecimal.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+fn is_number(label: &[u8]) -> bool {
+    let hexadecimal = label.strip_prefix(b"0x").or_else(|| label.strip_prefix(b"0X"));
+    label.iter().all(u8::is_ascii_digit)
+        || hexadecimal.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
-fn is_punycode(label: &str) -> bool {
-    label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
+fn is_punycode(label: &[u8]) -> bool {
+    label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"xn--"))
 }
 
 /// Whether IDNA leaves this ASCII host as it is, letter case aside.

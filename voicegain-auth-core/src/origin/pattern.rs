@@ -31,6 +31,11 @@ pub enum AnyOrigin {
 /// domain in another script or in Punycode goes through IDNA, which may.
 #[must_use]
 pub fn audience_matches(aud: &str, origin: &Origin<'_>, any: AnyOrigin) -> bool {
+    // Most tokens are made for the one origin that uses them.
+    origin.is_written(aud) || audience_matches_as_pattern(aud, origin, any)
+}
+
+pub(super) fn audience_matches_as_pattern(aud: &str, origin: &Origin<'_>, any: AnyOrigin) -> bool {
     Pattern::parse(aud, Tail::Ignored).is_ok_and(|pattern| pattern.matches(origin, any))
 }
 

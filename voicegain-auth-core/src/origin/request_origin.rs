@@ -14,6 +14,8 @@ pub struct Origin<'a>(Option<Tuple<'a>>);
 /// An origin that is not opaque.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tuple<'a> {
+    /// As it was sent.
+    text: &'a str,
     pub(super) scheme: &'a str,
     pub(super) host: Host<&'a str>,
     /// The port as written, else the scheme's default, if it has one.
@@ -61,6 +63,11 @@ impl<'a> Origin<'a> {
         port.is_some() && port == tuple.port && Host::parse(host).is_ok_and(|host| tuple.host.is_same(&host))
     }
 
+    /// Whether this text is the origin as it was sent. An origin is a pattern that stands for itself, unless it has a `*`.
+    pub(super) fn is_written(&self, text: &str) -> bool {
+        self.0.is_some_and(|tuple| tuple.text == text) && !text.contains('*')
+    }
+
     pub(super) fn tuple(&self) -> Option<&Tuple<'a>> {
         self.0.as_ref()
     }
@@ -75,6 +82,6 @@ impl<'a> Tuple<'a> {
             Some(digits) => Some(parse_port(digits)?),
             None => default_port(scheme),
         };
-        is_scheme(scheme).then_some(Self { scheme, host, port })
+        is_scheme(scheme).then_some(Self { text, scheme, host, port })
     }
 }

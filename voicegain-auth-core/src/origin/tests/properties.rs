@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use super::super::pattern::audience_matches_as_pattern;
 use super::super::{AnyOrigin, Origin, OriginPattern, audience_matches};
 
 const CASES: u32 = 2_048;
@@ -159,12 +160,25 @@ proptest! {
     }
 
     #[test]
-    fn o3_every_origin_is_its_own_pattern(text in web_origin()) {
+    fn o3_every_origin_is_its_own_pattern(text in mutated(web_origin())) {
         prop_assume!(!text.contains('*'));
         if let Ok(origin) = Origin::parse(text.as_bytes()) {
+            // Which need not be asked where the two are written alike.
+            prop_assert!(audience_matches_as_pattern(&text, &origin, AnyOrigin::Ignored));
             prop_assert!(audience_matches(&text, &origin, AnyOrigin::Ignored));
             let upper = text.to_ascii_uppercase();
             prop_assert!(audience_matches(&upper, &origin, AnyOrigin::Ignored));
+        }
+    }
+
+    #[test]
+    fn o3_a_wildcard_does_not_stand_for_itself(text in mutated(web_origin()), at in any::<Index>()) {
+        let mut text = text;
+        let places: Vec<_> = text.char_indices().map(|(place, _)| place).collect();
+        text.insert(places.get(at.index(places.len() + 1)).copied().unwrap_or(text.len()), '*');
+        if let Ok(origin) = Origin::parse(text.as_bytes()) {
+            let expected = audience_matches_as_pattern(&text, &origin, AnyOrigin::Counts);
+            prop_assert_eq!(audience_matches(&text, &origin, AnyOrigin::Counts), expected);
         }
     }
 
