@@ -1,7 +1,7 @@
 //! What the layers and the verifier cost, beside their peers: in one process, interleaved, on one core.
 //!
 //! ```text
-//! cargo run --release -p voicegain-auth-bench
+//! cargo xtask bench
 //! ```
 //!
 //! The crate's README says how to read what it prints, and what is and is not counted.

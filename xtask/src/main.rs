@@ -23,6 +23,8 @@ cargo xtask <chore>
   faults       faults planted in the code one at a time, each of which the simulation must find
   chaos        three gateways on a real PostgreSQL and a real etcd under faults: one minute each, or as many as
                the number that follows says
+  bench        what the layers and the verifier cost beside their peers, in tables; what follows is for the bench,
+               --help says what there is
 ";
 
 /// The published SDK that the gateway must serve, unchanged.
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         "servers" => servers::install(),
         "simulation" => simulation(),
         "faults" => planted_faults(),
+        "bench" => bench(env::args().skip(2)),
         "chaos" => servers::install().and_then(|()| gateways()).and_then(|()| chaos(&minutes)),
         _ => {
             eprint!("{HELP}");
@@ -164,6 +167,18 @@ fn chaos(minutes: &str) -> Outcome {
     Ok(())
 }
 
+/// The bench is a workspace of its own: what its peers need and turn on stays out of the other builds.
+fn of_the_bench(subcommand: &str) -> Result<Command, String> {
+    let mut command = cargo();
+    command.args([subcommand, "--locked", "--manifest-path", "bench/Cargo.toml"]);
+    command.env("CARGO_TARGET_DIR", target_dir()?.join("bench"));
+    Ok(command)
+}
+
+fn bench(arguments: impl Iterator<Item = String>) -> Outcome {
+    run(of_the_bench("run")?.args(["--release", "--"]).args(arguments))
+}
+
 fn test() -> Outcome {
     let root = root();
     heading("servers, and what building for them takes");
@@ -190,6 +205,9 @@ fn test() -> Outcome {
 
     heading("a user's crate, with each choice of jsonwebtoken's crypto features");
     user_crate(&root)?;
+
+    heading("the bench: that each contender does what it is measured for");
+    run(of_the_bench("test")?.arg("--quiet"))?;
 
     heading("the published Python SDK");
     let python = python_with_sdk(&root)?;
@@ -254,6 +272,7 @@ fn lint() -> Outcome {
     servers::install()?;
     heading("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["fmt", "--manifest-path", "bench/Cargo.toml", "--check"]))?;
     heading("lints");
     run(cargo().args([
         "clippy",
@@ -265,6 +284,7 @@ fn lint() -> Outcome {
         "-D",
         "warnings",
     ]))?;
+    run(of_the_bench("clippy")?.args(["--all-targets", "--", "-D", "warnings"]))?;
     heading("documentation");
     run(cargo()
         .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
