@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq as _;
-
 use crate::freshness::{Fingerprint, Loaded};
 use crate::jws::MacKey;
-use crate::long_lived::{LongLivedForm, Signature};
+use crate::long_lived::{LongLivedForm, Signature, is_same};
 use crate::origin::OriginRules;
 use crate::store::LogPosition;
 use crate::web_config::{StoredWebConfig, WebConfig};
@@ -46,7 +44,7 @@ impl Record {
 
     /// Whether this is the signature of the long-lived token of this secret; takes the same time whatever it is.
     pub(crate) fn is_long_lived(&self, signature: &Signature) -> bool {
-        self.long_lived.ct_eq(signature).into()
+        is_same(&self.long_lived, signature)
     }
 
     pub(crate) fn loaded(&self) -> Loaded {

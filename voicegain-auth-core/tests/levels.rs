@@ -20,6 +20,7 @@ const LEVELS: &[(&str, u8)] = &[
     // The token.
     ("claims", 1),
     ("jws", 1),
+    ("long_lived", 1),
     ("second_opinion", 1),
     // Records.
     ("store", 2),
