@@ -5,7 +5,7 @@
 //! has that signature is the one that was issued: reading its JSON and computing a MAC have nothing to add. Whatever differs
 //! in a byte is read in full, as if this were not here, so that a wrong signature costs what rule V5 wants it to cost.
 //!
-//! It saves four fifths of what deciding about such a token takes.
+//! It saves nearly two thirds of what deciding about such a token takes.
 
 use base64::Engine as _;
 use subtle::ConstantTimeEq as _;
@@ -17,6 +17,9 @@ use crate::jws::{self, BASE64URL, MacKey};
 
 /// A signature as it is written.
 pub(crate) type Signature = [u8; jws::SIGNATURE_CHARS];
+
+/// A signature that no token has.
+pub(crate) static NOBODY: Signature = [0; jws::SIGNATURE_CHARS];
 
 /// What follows the id in the payload.
 const CLOSING: &[u8] = b"\"}";
@@ -68,6 +71,9 @@ impl LongLivedForm {
 
     /// Whose token this is, if it is in this form: to the byte, but for the id and the signature.
     pub(crate) fn recognise<'a>(&self, token: &'a [u8]) -> Option<Recognised<'a>> {
+        if token.len() > jws::MAX_TOKEN_BYTES {
+            return None;
+        }
         let (rest, signature) = token.strip_prefix(&*self.beginning)?.split_at_checked(self.rest)?;
         let signature = signature.strip_prefix(b".")?.try_into().ok()?;
         let mut bytes = [0; MAX_BYTES];
@@ -93,6 +99,8 @@ pub(crate) fn is_same(one: &Signature, other: &Signature) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -103,11 +111,30 @@ mod tests {
     }
 
     /// URLs of every length modulo three, so that the id begins at every place of a group.
-    const URLS: [&str; 4] =
-        ["https://api.voicegain.ai/v1", "https://a", "https://api.example.com/", "http://127.0.0.1:8080/v1"];
+    const URLS: [&str; 4] = [
+        "https://api.voicegain.ai/v1",
+        "https://api.example.com/v1",
+        "https://api.voicegain.ai:8443/v",
+        "https://a",
+    ];
 
     fn token(url: &str, id: WebConfigId) -> String {
         jws::sign(&key(), &long_lived_payload(url, id))
+    }
+
+    #[test]
+    fn the_urls_put_the_id_at_every_place_of_a_group() {
+        let places: BTreeSet<_> = URLS.iter().map(|url| LongLivedForm::new(url).before.len()).collect();
+        assert_eq!(places, BTreeSet::from([0, 1, 2]));
+    }
+
+    #[test]
+    fn w6_a_token_that_is_too_long_is_not_recognised() {
+        let url = format!("https://{}", "a".repeat(6_200));
+        let form = LongLivedForm::new(&url);
+        let id = WebConfigId::from_bytes([7; 16]);
+        let token = token(&url, id);
+        assert!(token.len() > jws::MAX_TOKEN_BYTES && form.recognise(token.as_bytes()).is_none());
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::freshness::{Fingerprint, Loaded};
 use crate::jws::MacKey;
-use crate::long_lived::{LongLivedForm, Signature, is_same};
+use crate::long_lived::{LongLivedForm, Signature};
 use crate::origin::OriginRules;
 use crate::store::LogPosition;
 use crate::web_config::{StoredWebConfig, WebConfig};
@@ -20,8 +22,8 @@ pub(crate) struct Record {
     /// The log entry that made it what it is.
     pub(crate) position: LogPosition,
     fingerprint: Fingerprint,
-    /// That of the long-lived token of this secret.
-    long_lived: Signature,
+    /// That of the long-lived token of this secret: all of that token that is not known to everybody.
+    long_lived: Zeroizing<Signature>,
 }
 
 impl Record {
@@ -31,7 +33,7 @@ impl Record {
         let [a, b, c, d, e, f, g, h, ..] = mac;
         let allowed_origins = OriginRules::from_stored(&stored.config.allowed_origins);
         Self {
-            long_lived: form.signature(&key, stored.config.id),
+            long_lived: Zeroizing::new(form.signature(&key, stored.config.id)),
             position: stored.position(),
             config: stored.config,
             key,
@@ -42,9 +44,9 @@ impl Record {
         }
     }
 
-    /// Whether this is the signature of the long-lived token of this secret; takes the same time whatever it is.
-    pub(crate) fn is_long_lived(&self, signature: &Signature) -> bool {
-        is_same(&self.long_lived, signature)
+    /// The signature of the long-lived token of this secret.
+    pub(crate) fn long_lived(&self) -> &Signature {
+        &self.long_lived
     }
 
     pub(crate) fn loaded(&self) -> Loaded {
