@@ -119,7 +119,7 @@ pub enum Outcome {
 }
 
 /// A token that was presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Token {
     /// Whose.
     #[serde(with = "as_text")]

@@ -18,8 +18,11 @@ const PROGRAMS: [(&str, &str); 6] = [
 
 /// Installs what is missing, where that can be done; otherwise says what to install.
 pub fn install() -> Outcome {
-    let missing: Vec<_> =
+    let mut missing: Vec<_> =
         PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if !protoc_finds_its_own_types() {
+        missing.push("libprotobuf-dev");
+    }
     if missing.is_empty() {
         println!("PostgreSQL, etcd and protoc are there");
         return Ok(());
@@ -39,6 +42,24 @@ pub fn install() -> Outcome {
     // The package lists may be old or not there at all.
     let installed = apt(&["update"]).and_then(|()| apt(&install));
     installed.map_err(|problem| format!("{problem}\n{by_hand}"))
+}
+
+/// Whether there is a protoc that has the types which every other `.proto` file imports: Debian packs them apart from it.
+fn protoc_finds_its_own_types() -> bool {
+    let name = format!("voicegain-auth-{}.proto", std::process::id());
+    let file = std::env::temp_dir().join(&name);
+    let text = "syntax = \"proto3\";\nimport \"google/protobuf/descriptor.proto\";\n";
+    let compiled = fs::write(&file, text).and_then(|()| {
+        let folder = std::env::temp_dir();
+        Command::new("protoc")
+            .args(["--descriptor_set_out=/dev/null", &name])
+            .current_dir(&folder)
+            .stderr(Stdio::null())
+            .status()
+    });
+    // Nothing depends on its being gone.
+    let _ = fs::remove_file(&file);
+    compiled.is_ok_and(|status| status.success())
 }
 
 fn is_root() -> bool {

@@ -38,6 +38,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Every token that is known of it.
+    pub fn tokens(&self) -> impl Iterator<Item = &Held> {
+        self.current.iter().chain(&self.older).chain(&self.minted)
+    }
+
     /// Its newest token is now this one, or not known.
     pub fn renew(&mut self, held: Option<Held>) {
         if let Some(old) = self.current.take() {

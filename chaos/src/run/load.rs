@@ -14,6 +14,9 @@ use super::configs::{Config, FORGED, Held};
 use crate::dice::Dice;
 use crate::http::{Http, Reply, detail, reason};
 
+/// A path that every upstream of a run answers.
+pub const PATH: &str = "/v1/anything";
+
 /// Sends requests to one gateway until the run is over.
 pub async fn send(world: Arc<World>, gateway: usize, seed: u64, pause: Duration) {
     let mut dice = Dice::new(seed);
@@ -85,8 +88,7 @@ async fn decide(
     held: &Held,
     origin: Option<&'static str>,
 ) -> Reply {
-    let path = "/v1/anything";
-    ask(world, gateway, http, held, origin, path).await
+    ask(world, gateway, http, held, origin, PATH).await
 }
 
 async fn ask(
@@ -97,6 +99,20 @@ async fn ask(
     origin: Option<&'static str>,
     path: &str,
 ) -> Reply {
+    let (reply, decision) = put(world, gateway, http, held, origin, path).await;
+    world.recorder.push(Event::Decision(decision));
+    reply
+}
+
+/// Asks one gateway; what it answered, and what that means.
+pub async fn put(
+    world: &World,
+    gateway: usize,
+    http: &Http,
+    held: &Held,
+    origin: Option<&'static str>,
+    path: &str,
+) -> (Reply, Decision) {
     let asked = &world.gateways[gateway];
     let (process, sent) = (asked.life(), world.recorder.now());
     let reply = asked.call(http, path, &held.jwt, origin).await;
@@ -104,15 +120,7 @@ async fn ask(
     // A gateway that was killed and started meanwhile may have answered in either life.
     let answer = if asked.life() == process { answer(&reply) } else { Answer::Other };
     let origin = origin.map(Cow::Borrowed);
-    world.recorder.push(Event::Decision(Decision {
-        process,
-        sent,
-        decided,
-        token: held.token,
-        origin,
-        answer,
-    }));
-    reply
+    (reply, Decision { process, sent, decided, token: held.token, origin, answer })
 }
 
 /// A short-lived token, with the newest one, or with one that was superseded just now.

@@ -8,6 +8,7 @@ mod load;
 mod recorder;
 mod report;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use simulation::checker::{Promise, check};
-use simulation::history::{Event, Fault};
+use simulation::history::{Answer, Event, Fault, Token};
 use tempfile::TempDir;
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep};
@@ -127,32 +128,31 @@ impl World {
         })
     }
 
-    /// Whether every gateway accepts every newest token and no older one; what is wrong if not.
+    /// Whether every gateway decides about every token, and all of them alike; what is wrong if not. Which of the two
+    /// answers is the right one is the checker's to say: only the history knows what a change of unknown outcome leaves open.
     async fn is_well(self: &Arc<Self>) -> Result<(), String> {
+        let tokens: Vec<_> = self.configs.lock().iter().flat_map(|config| config.tokens().cloned()).collect();
         let mut asked = JoinSet::new();
-        for number in 0..self.gateways.len() {
+        for gateway in 0..self.gateways.len() {
             let http = Http::default();
-            let configs = self.configs.lock();
-            for config in configs.iter() {
-                let newest = config.current.iter().map(|held| (held.clone(), 200));
-                for (held, wanted) in newest.chain(config.older.iter().map(|held| (held.clone(), 401))) {
-                    let (world, http) = (Arc::clone(self), http.clone());
-                    asked.spawn(async move {
-                        let reply = world.gateways[number].call(&http, "/v1/anything", &held.jwt, None).await;
-                        let status = reply.map_or(0, |(status, _)| status);
-                        let token = held.token;
-                        (status != wanted)
-                            .then(|| format!("gateway {number} answers {status} for {token:?}, not {wanted}"))
-                    });
-                }
+            for held in &tokens {
+                let (world, http, held) = (Arc::clone(self), http.clone(), held.clone());
+                asked.spawn(async move {
+                    let (_, decision) = load::put(&world, gateway, &http, &held, None, load::PATH).await;
+                    (gateway, decision)
+                });
             }
         }
+        let mut answers = Vec::new();
         while let Some(answer) = asked.join_next().await {
-            if let Some(problem) = answer.map_err(|error| error.to_string())? {
-                return Err(problem);
+            let (gateway, decision) = answer.map_err(|error| error.to_string())?;
+            answers.push((gateway, decision.token, decision.answer));
+            // A 503 is waited for here, within a limit of its own.
+            if decision.answer != Answer::Unavailable {
+                self.recorder.push(Event::Decision(decision));
             }
         }
-        Ok(())
+        what_differs(&answers).map_or(Ok(()), Err)
     }
 
     async fn recovers(self: &Arc<Self>) -> Result<Duration, String> {
@@ -165,6 +165,20 @@ impl World {
             }
         }
     }
+}
+
+/// What is wrong with these answers, if anything: one that decides nothing, or two gateways that do not agree.
+fn what_differs(answers: &[(usize, Token, Answer)]) -> Option<String> {
+    let mut first = HashMap::new();
+    answers.iter().find_map(|(gateway, token, answer)| {
+        if !matches!(answer, Answer::Accepted | Answer::InvalidToken) {
+            return Some(format!("gateway {gateway} answers {answer:?} for {token:?}"));
+        }
+        let (before, other) = first.entry(*token).or_insert((*gateway, *answer));
+        (other != answer).then(|| {
+            format!("gateway {gateway} answers {answer:?} for {token:?}, and gateway {before} {other:?}")
+        })
+    })
 }
 
 /// Runs it, and prints the report. The exit code says whether the promise was kept.
@@ -234,4 +248,31 @@ pub async fn run(args: Args) -> Result<ExitCode, String> {
         std::fs::write(path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(if checked.findings.is_empty() && recovery.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use voicegain_auth_core::WebConfigId;
+
+    use super::*;
+
+    #[test]
+    fn all_is_well_only_if_every_gateway_decides_and_all_alike() {
+        let web_config = WebConfigId::generate().unwrap();
+        let of = |gateway, secret, answer| (gateway, Token { web_config, secret, minted: false }, answer);
+        let well = [
+            of(0, 1, Answer::Accepted),
+            of(0, 2, Answer::InvalidToken),
+            of(1, 1, Answer::Accepted),
+            of(1, 2, Answer::InvalidToken),
+        ];
+        assert_eq!(what_differs(&well), None);
+        for wrong in
+            [of(2, 2, Answer::Accepted), of(2, 1, Answer::InvalidToken), of(2, 3, Answer::Unavailable)]
+        {
+            let mut answers = well.to_vec();
+            answers.push(wrong);
+            assert!(what_differs(&answers).is_some_and(|what| what.contains("gateway 2")), "{wrong:?}");
+        }
+    }
 }
