@@ -1,7 +1,9 @@
 //! Where time comes from.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Both clocks, read together (rule C1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,19 +29,18 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn read(&self) -> Reading {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+        const BOOT: ClockId = ClockId::Boottime;
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+        const BOOT: ClockId = ClockId::Monotonic;
 
-        let boot = rustix::time::clock_gettime(CLOCK);
-        // Neither clock can be negative here; if one were, zero makes every proof look old, which is the safe side.
-        let seconds = u64::try_from(boot.tv_sec).unwrap_or(0);
-        let nanos = u32::try_from(boot.tv_nsec).unwrap_or(0);
-        Reading {
-            boot: Duration::new(seconds, nanos),
-            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO),
-        }
+        Reading { boot: read(BOOT), wall: read(ClockId::Realtime) }
     }
+}
+
+fn read(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    // Neither clock can be negative here; if one were, zero makes every proof look old, which is the safe side.
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]

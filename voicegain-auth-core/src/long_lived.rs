@@ -8,12 +8,12 @@
 //! It saves nearly two thirds of what deciding about such a token takes.
 
 use base64::Engine as _;
-use subtle::ConstantTimeEq as _;
 
 use crate::claims::{Claims, long_lived_payload};
 use crate::ids::WebConfigId;
 use crate::json::END_OF_STRING;
-use crate::jws::{self, BASE64URL, MacKey};
+use crate::jws::{self, BASE64URL};
+use crate::mac::MacKey;
 
 /// A signature as it is written.
 pub(crate) type Signature = [u8; jws::SIGNATURE_CHARS];
@@ -90,11 +90,6 @@ impl LongLivedForm {
     pub(crate) fn claims(&self, id: WebConfigId) -> Claims<'_> {
         Claims::long_lived(&self.audience, id)
     }
-}
-
-/// Whether the two are the same; takes the same time whatever they are.
-pub(crate) fn is_same(one: &Signature, other: &Signature) -> bool {
-    one.ct_eq(other).into()
 }
 
 #[cfg(test)]

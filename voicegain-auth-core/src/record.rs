@@ -5,8 +5,8 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::freshness::{Fingerprint, Loaded};
-use crate::jws::MacKey;
 use crate::long_lived::{LongLivedForm, Signature};
+use crate::mac::MacKey;
 use crate::origin::OriginRules;
 use crate::store::LogPosition;
 use crate::web_config::{StoredWebConfig, WebConfig};

@@ -54,7 +54,8 @@ impl fmt::Debug for SecondOpinion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jws::{MacKey, sign};
+    use crate::jws::sign;
+    use crate::mac::MacKey;
 
     #[test]
     fn it_agrees_with_what_is_signed_and_with_nothing_else() {

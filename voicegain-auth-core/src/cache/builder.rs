@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::feed::{self, FeedStatus};
 use super::load::LookUps;
+use super::near::Near;
 use super::preload;
 use super::published::Published;
 use super::{Owner, SecretCache, Shared};
@@ -131,6 +132,7 @@ impl SecretCacheBuilder {
                 .max_capacity(self.capacity)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
+            near: Near::new(self.capacity),
             long_lived: LongLivedForm::new(&self.api_url),
             published: Published::new(machine.epoch()),
             machine: Mutex::new(machine),

@@ -286,6 +286,9 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
             return Ok(Step::Anew);
         }
     };
+    if !entries.is_empty() {
+        shared.published.change();
+    }
     let changed = shared.machine().apply(&entries);
     for ids in changed.chunks(PAGE) {
         for id in ids {
@@ -296,6 +299,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
         yield_now().await;
     }
     if !entries.is_empty() {
+        shared.published.changed();
         shared.changes.send_replace(());
     }
     let applied = entries.last().map_or(after.revision, |entry| entry.position.revision);
@@ -333,6 +337,8 @@ fn distrust(shared: &Shared, revision: Revision) {
 fn distrusted(shared: &Shared) {
     shared.published.distrust(shared.machine().epoch());
     shared.records.invalidate_all();
+    // Also if the feed ended half-way.
+    shared.published.changed();
     shared.changes.send_replace(());
     let now = shared.clock.read().wall;
     shared.status.send_modify(|status| {

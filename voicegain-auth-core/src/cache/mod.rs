@@ -2,16 +2,17 @@
 //!
 //! Two rules of order make the lock-free hit path right:
 //!
-//! - A **reader** takes the epoch, then the published proof, then the record, then the clocks, and then the epoch once more:
+//! - A **reader** takes the epoch, then the published proof, then the record (from [`near`] or from moka), then the clocks, and then the epoch once more:
 //!   if that is another, it has no proof. The record it finds is then at least as new as the proof, both are of the one
 //!   epoch, and the proof is judged by clocks read after everything else (rule C1).
-//! - The **feed** tells the machine about a change, then removes the cached record, and only then publishes the proof
+//! - The **feed** says that there is a change, tells the machine about it, then removes the cached record, and only then publishes the proof
 //!   that vouches for it. A look-up commits inside moka's per-key lock and asks the machine there, so it either is seen by
 //!   the removal or sees the change (rule C3).
 
 mod builder;
 mod feed;
 mod load;
+mod near;
 mod preload;
 mod published;
 mod wait;
@@ -27,10 +28,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 
 pub use builder::SecretCacheBuilder;
+pub(crate) use near::Held;
 pub(crate) use wait::{Waited, Waiting};
 
 use self::feed::FeedStatus;
 use self::load::LookUps;
+use self::near::Near;
 use self::published::Published;
 use crate::clock::{Clock, Reading};
 use crate::freshness::{Freshness, Life, Proof};
@@ -72,6 +75,8 @@ struct Shared {
     /// How long a request may wait for the store.
     wait_limit: Duration,
     records: moka::sync::Cache<WebConfigId, Cached>,
+    /// In front of `records`.
+    near: Near,
     /// How this deployment writes long-lived tokens.
     long_lived: LongLivedForm,
     machine: Mutex<Freshness>,
@@ -106,7 +111,7 @@ struct Cached {
 
 /// What a request sees of one web config at one moment.
 pub(crate) struct Seen {
-    pub(crate) record: Option<Arc<Record>>,
+    pub(crate) record: Option<Held>,
     /// The proof that vouches for it, if it holds at `now`.
     pub(crate) proof: Option<Proof>,
     pub(crate) now: Reading,
@@ -213,17 +218,19 @@ impl SecretCache {
         let shared = &*self.inner.shared;
         let epoch = shared.published.epoch();
         let proof = shared.published.proof();
-        let record = shared.records.get(&id).filter(|cached| cached.epoch == epoch);
+        let in_cache = || {
+            let cached = shared.records.get(&id).filter(|cached| cached.epoch == epoch);
+            cached.map(|cached| cached.record)
+        };
+        let record = match shared.published.stamp(epoch) {
+            Some(stamp) => shared.near.get(id, stamp, in_cache),
+            None => in_cache().map(Held::Cached),
+        };
         let now = shared.clock.read();
         // A thread that was held up may have taken the proof of a later epoch than the record, or have found what a listing
         // says that nothing has proved yet.
         let proof = proof.filter(|_| shared.published.epoch() == epoch);
-        Seen {
-            record: record.map(|cached| cached.record),
-            proof: proof.filter(|proof| proof.holds(now, shared.bound)),
-            now,
-            epoch,
-        }
+        Seen { record, proof: proof.filter(|proof| proof.holds(now, shared.bound)), now, epoch }
     }
 
     /// Whether this web config lives as far as the feed knows, for somebody who [saw](Self::see) this epoch (rule C6).

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::near::Stamp;
 use crate::clock::Reading;
 use crate::freshness::Proof;
 
@@ -12,11 +13,18 @@ pub(super) struct Published {
     /// By how much the wall clock was ahead of the boot clock then, in nanoseconds.
     offset: AtomicI64,
     epoch: AtomicU64,
+    /// Counts rounds of changes, twice each: odd while the feed tells of one.
+    changes: AtomicU64,
 }
 
 impl Published {
     pub(super) fn new(epoch: u64) -> Self {
-        Self { boot: AtomicU64::new(0), offset: AtomicI64::new(0), epoch: AtomicU64::new(epoch) }
+        Self {
+            boot: AtomicU64::new(0),
+            offset: AtomicI64::new(0),
+            epoch: AtomicU64::new(epoch),
+            changes: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -39,6 +47,24 @@ impl Published {
         let boot = nanos(proof.asked.boot);
         self.offset.store(nanos(proof.asked.wall).saturating_sub(boot), Ordering::Release);
         self.boot.store(boot.unsigned_abs(), Ordering::Release);
+    }
+
+    /// The feed is about to tell the machine of changes. It alone calls this and [`changed`](Self::changed), and one of it runs
+    /// at a time.
+    pub(super) fn change(&self) {
+        self.changes.fetch_or(1, Ordering::AcqRel);
+    }
+
+    /// Whatever was changed has been forgotten.
+    pub(super) fn changed(&self) {
+        let round = self.changes.load(Ordering::Acquire) | 1;
+        self.changes.store(round.wrapping_add(1), Ordering::Release);
+    }
+
+    /// Under which stamp a record may be kept that is found from now on; `None` while the feed tells of changes.
+    pub(super) fn stamp(&self, epoch: u64) -> Option<Stamp> {
+        let round = self.changes.load(Ordering::Acquire);
+        round.is_multiple_of(2).then_some(Stamp { epoch, round })
     }
 
     pub(super) fn distrust(&self, epoch: u64) {

@@ -26,7 +26,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// A token of this secret, for a secret that was put into the store by another process.
 fn jwt(world: &World, id: crate::WebConfigId, secret: &Secret) -> String {
-    let key = crate::jws::MacKey::new(secret);
+    let key = crate::mac::MacKey::new(secret);
     crate::jws::sign(&key, &crate::claims::long_lived_payload(world.issuer.api_url(), id))
 }
 

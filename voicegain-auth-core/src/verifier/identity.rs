@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::cache::Held;
 use crate::claims::{Claims, NumericDate};
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::record::Record;
@@ -39,7 +40,7 @@ impl fmt::Display for TokenKind {
 /// that a token was checked. Cloning is cheap.
 #[derive(Clone)]
 pub struct Identity {
-    record: Arc<Record>,
+    record: Held,
     /// In which epoch of the cache it was verified.
     epoch: u64,
     expires_at: Option<u64>,
@@ -48,7 +49,7 @@ pub struct Identity {
 
 impl Identity {
     /// For claims that were verified with this record and hold for this request.
-    pub(super) fn new(record: Arc<Record>, epoch: u64, claims: &Claims<'_>) -> Self {
+    pub(super) fn new(record: Held, epoch: u64, claims: &Claims<'_>) -> Self {
         let expires_at = claims.expires_at().map(NumericDate::whole_seconds);
         let api_path = claims.subject().api_path().map(|path| Arc::new(ApiPath::from(path)));
         Self { record, epoch, expires_at, api_path }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::decision::{check, check_origin_header};
 use super::identity::{Caller, Identity};
 use crate::cache::{SecretCache, Waited, Waiting};
+use crate::constant_time::is_same;
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
 use crate::freshness::Life;
 use crate::head::{RequestHead, is_preflight};
@@ -269,7 +270,7 @@ impl Verifier {
         let seen = cache.see(id);
         // Compared in any case, so that a web config that is not known takes as long as a wrong signature (rule V5).
         let expected = seen.record.as_ref().map_or(&long_lived::NOBODY, |record| record.long_lived());
-        let is_it = std::hint::black_box(long_lived::is_same(expected, signature));
+        let is_it = std::hint::black_box(is_same(expected, signature));
         let record = seen.proof.and(seen.record).filter(|_| is_it)?;
         let claims = form.claims(id);
         let checked = check(&claims, &record, head, source, policy, seen.now.wall);

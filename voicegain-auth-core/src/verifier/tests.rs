@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::claims::long_lived_payload;
 use crate::head::testing::TestHead;
-use crate::jws::tests::MACS;
-use crate::jws::{MacKey, sign};
+use crate::jws::sign;
+use crate::mac::MacKey;
+use crate::mac::tests::MACS;
 use crate::testing::{API_URL, World};
 use crate::{Issued, Mode, Policy, PolicyBuilder, Reason, Secret, SecretStore, TokenSource, TokenSources};
 

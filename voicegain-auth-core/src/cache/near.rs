@@ -1,0 +1,181 @@
+//! A few records close at hand, for each thread its own, in front of moka.
+//!
+//! moka's `get` takes as long as everything else about a long-lived token, and more with several threads on one web config:
+//! it keeps its order of eviction, and all threads count references in one place. Here a hit costs a tenth of it, and what
+//! is counted is the thread's own. moka stays the owner:
+//!
+//! - Only what was found there is kept here, and only when it is asked for again, so that web configs in turn leave the
+//!   busy ones where they are.
+//! - What is kept counts only while the feed tells of no change ([`Stamp`]). From before it tells the machine of one until
+//!   it has forgotten what changed, there is no stamp, and moka alone is asked; after that there is another one, and all that
+//!   is kept is dropped. So while a stamp lasts every record in moka is the one that the machine knows, and so is what
+//!   was found there meanwhile: nobody sees a newer one that this would be older than (rule C3). And the stamp moves before
+//!   the proof is published that vouches for the rest, while a reader takes the proof first: it never pairs a record with a
+//!   proof that knows better (rule C1).
+//! - moka is asked anew now and then, or what is used most here would there seem unused, and be evicted.
+//!
+//! Each slot has room for one web config. Which slot is its own follows from random numbers of this process, so that nobody
+//! can choose ids that push each other out.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ids::WebConfigId;
+use crate::record::Record;
+
+/// How many slots a thread has for each cache, at most.
+const SLOTS: u64 = 1_024;
+/// How many hits it takes for moka to hear of one.
+const HITS_PER_GET: u8 = 64;
+
+/// A record that somebody holds on to.
+#[derive(Clone)]
+pub(crate) enum Held {
+    /// Counted with moka's.
+    Cached(Arc<Record>),
+    /// Counted by one thread, as long as it is not sent to another.
+    Near(Arc<Arc<Record>>),
+}
+
+impl Deref for Held {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        match self {
+            Self::Cached(record) => record,
+            Self::Near(record) => record,
+        }
+    }
+}
+
+/// Between which changes a record was found. What was found under one counts only under the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) epoch: u64,
+    /// How many rounds of changes the feed had told of.
+    pub(super) round: u64,
+}
+
+/// What the threads' tables of one cache have in common.
+#[derive(Debug)]
+pub(super) struct Near {
+    /// Which cache it is, of all that this process has had.
+    number: u64,
+    slots: usize,
+    keys: [u64; 2],
+    /// Lives as long as the cache: the tables of one that is gone are dropped.
+    alive: Arc<()>,
+}
+
+thread_local! {
+    /// Nearly always there is one cache.
+    static TABLES: RefCell<Vec<Table>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One thread's records of one cache.
+struct Table {
+    of: u64,
+    alive: std::sync::Weak<()>,
+    stamp: Stamp,
+    slots: Box<[Slot]>,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    /// Of the web config that was last looked for here in vain, mixed.
+    missed: u64,
+    kept: Option<(WebConfigId, Arc<Arc<Record>>)>,
+    hits: u8,
+}
+
+impl Near {
+    /// For a cache that holds so many.
+    pub(super) fn new(capacity: u64) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let random = RandomState::new();
+        // No more in a thread's hands than moka may hold.
+        let slots = 1 << capacity.clamp(1, SLOTS).ilog2();
+        Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            slots,
+            keys: [random.hash_one(0), random.hash_one(1)],
+            alive: Arc::new(()),
+        }
+    }
+
+    /// A web config's record: from here, or from `cache`, which is moka and is asked after the stamp was read.
+    pub(super) fn get(
+        &self,
+        id: WebConfigId,
+        stamp: Stamp,
+        cache: impl Fn() -> Option<Arc<Record>>,
+    ) -> Option<Held> {
+        let mixed = self.mix(id);
+        TABLES
+            .try_with(|tables| {
+                let mut tables = tables.try_borrow_mut().ok()?;
+                Some(self.table(&mut tables, stamp)?.get(id, mixed, &cache))
+            })
+            .ok()
+            .flatten()
+            // A thread that is ending has no tables any more.
+            .unwrap_or_else(|| cache().map(Held::Cached))
+    }
+
+    fn mix(&self, id: WebConfigId) -> u64 {
+        let [one, other] = self.keys;
+        let id = u128::from_ne_bytes(*id.as_bytes());
+        let product = u128::from(id as u64 ^ one) * u128::from((id >> 64) as u64 ^ other);
+        product as u64 ^ (product >> 64) as u64
+    }
+
+    /// This thread's table, with nothing in it that does not count any more.
+    fn table<'a>(&self, tables: &'a mut Vec<Table>, stamp: Stamp) -> Option<&'a mut Table> {
+        if !tables.iter().any(|table| table.of == self.number) {
+            tables.retain(|table| table.alive.strong_count() > 0);
+            let slots = vec![Slot::default(); self.slots].into();
+            tables.push(Table { of: self.number, alive: Arc::downgrade(&self.alive), stamp, slots });
+        }
+        let table = tables.iter_mut().find(|table| table.of == self.number)?;
+        if table.stamp != stamp {
+            table.stamp = stamp;
+            for slot in &mut table.slots {
+                slot.kept = None;
+            }
+        }
+        Some(table)
+    }
+}
+
+impl Table {
+    fn get(&mut self, id: WebConfigId, mixed: u64, cache: impl Fn() -> Option<Arc<Record>>) -> Option<Held> {
+        let at = mixed as usize & self.slots.len().wrapping_sub(1);
+        let Some(slot) = self.slots.get_mut(at) else { return cache().map(Held::Cached) };
+        if let Some((kept, record)) = &slot.kept
+            && *kept == id
+        {
+            slot.hits = slot.hits.wrapping_add(1);
+            if slot.hits % HITS_PER_GET != 0 {
+                return Some(Held::Near(Arc::clone(record)));
+            }
+            let in_cache = cache();
+            if in_cache.as_ref().is_some_and(|in_cache| Arc::ptr_eq(in_cache, record)) {
+                return Some(Held::Near(Arc::clone(record)));
+            }
+            // It was evicted, and perhaps loaded anew.
+            slot.kept = None;
+            return in_cache.map(Held::Cached);
+        }
+        let record = cache()?;
+        if slot.missed != mixed {
+            slot.missed = mixed;
+            return Some(Held::Cached(record));
+        }
+        let record = Arc::new(record);
+        slot.kept = Some((id, Arc::clone(&record)));
+        Some(Held::Near(record))
+    }
+}
