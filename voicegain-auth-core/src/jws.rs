@@ -6,10 +6,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use base64::{DecodeSliceError, Engine};
-
+use crate::base64url;
 use crate::claims::{Claims, JsonError, MalformedClaims};
 use crate::ids::WebConfigId;
 use crate::json::{Kind, Object, Span, max_members};
@@ -30,15 +27,6 @@ pub(crate) const SIGNATURE_CHARS: usize = 43;
 
 /// The header of every token we make, `{"alg":"HS256","typ":"JWT"}`, encoded (rule W2).
 pub(crate) const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
-
-/// Strict both ways: no padding, and no second spelling by way of bits that are not used (rule W1).
-pub(crate) const BASE64URL: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_encode_padding(false)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
-        .with_decode_allow_trailing_bits(false),
-);
 
 /// Why a token is no token. For the operator's log; it says nothing of what the token holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -127,15 +115,16 @@ pub(crate) fn sign(key: &MacKey, payload_json: &str) -> String {
 pub(crate) fn signing_input(payload_json: &str) -> String {
     let mut input = String::from(HEADER);
     input.push('.');
-    BASE64URL.encode_string(payload_json, &mut input);
+    base64url::encode_into(payload_json.as_bytes(), &mut input);
     input
 }
 
 /// The last part of a token.
 pub(crate) fn signature(key: &MacKey, signing_input: &str) -> [u8; SIGNATURE_CHARS] {
+    let mut text = String::new();
+    base64url::encode_into(&key.mac(signing_input.as_bytes()), &mut text);
     let mut signature = [0; SIGNATURE_CHARS];
-    let written = BASE64URL.encode_slice(key.mac(signing_input.as_bytes()), &mut signature);
-    debug_assert_eq!(written, Ok(SIGNATURE_CHARS));
+    signature.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
     signature
 }
 
@@ -185,7 +174,8 @@ fn decode<'t, 's>(
     Ok(Jws {
         signing_input: token.get(..header.len() + 1 + payload.len()).ok_or(MalformedToken::Parts)?,
         signature: decode_signature(signature)?,
-        payload: decode_part(payload, text)?,
+        // With a dot in it, what is wrong is the number of parts.
+        payload: decode_part(payload, text).map_err(|problem| split(token).err().unwrap_or(problem))?,
     })
 }
 
@@ -215,23 +205,21 @@ fn split_ours(token: &[u8]) -> Option<Parts<'_>> {
     let (header, rest) = token.split_at_checked(HEADER.len())?;
     let (payload, signature) = rest.strip_prefix(b".")?.split_last_chunk::<SIGNATURE_CHARS>()?;
     let payload = payload.strip_suffix(b".")?;
-    // A dot in what is left is no base64, and so refused as well.
+    // A dot in what is left is no base64, and so is refused with the payload.
     (header == HEADER.as_bytes() && !payload.is_empty()).then_some(Parts { header, payload, signature })
 }
 
 fn decode_part<'s>(part: &[u8], text: &'s mut [u8]) -> Result<&'s mut [u8], MalformedToken> {
-    let length = BASE64URL.decode_slice(part, text).map_err(|_| MalformedToken::Base64)?;
-    text.get_mut(..length).ok_or(MalformedToken::Base64)
+    base64url::decode(part, text).ok_or(MalformedToken::Base64)
 }
 
 fn decode_signature(part: &[u8]) -> Result<[u8; MAC_BYTES], MalformedToken> {
-    // A MAC and no more than the one byte that its last four characters could hold besides.
-    let mut bytes = [0; MAC_BYTES + 1];
-    match BASE64URL.decode_slice(part, &mut bytes) {
-        Ok(MAC_BYTES) => bytes.first_chunk().copied().ok_or(MalformedToken::SignatureLength),
-        Ok(_) | Err(DecodeSliceError::OutputSliceTooSmall) => Err(MalformedToken::SignatureLength),
-        Err(DecodeSliceError::DecodeError(_)) => Err(MalformedToken::Base64),
+    if part.len() != SIGNATURE_CHARS {
+        return Err(MalformedToken::SignatureLength);
     }
+    let mut bytes = [0; MAC_BYTES];
+    decode_part(part, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Checks a header, which is overwritten. What names a key in it is ignored like any other member (rule W1).

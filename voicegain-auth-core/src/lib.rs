@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod base64url;
 mod cache;
 mod claims;
 pub mod clock;

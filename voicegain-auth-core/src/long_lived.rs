@@ -7,12 +7,11 @@
 //!
 //! It saves nearly two thirds of what deciding about such a token takes.
 
-use base64::Engine as _;
-
+use crate::base64url;
 use crate::claims::{Claims, long_lived_payload};
 use crate::ids::WebConfigId;
 use crate::json::END_OF_STRING;
-use crate::jws::{self, BASE64URL};
+use crate::jws;
 use crate::mac::MacKey;
 
 /// A signature as it is written.
@@ -77,10 +76,9 @@ impl LongLivedForm {
         let (rest, signature) = token.strip_prefix(&*self.beginning)?.split_at_checked(self.rest)?;
         let signature = signature.strip_prefix(b".")?.try_into().ok()?;
         let mut bytes = [0; MAX_BYTES];
-        let length = BASE64URL.decode_slice(rest, &mut bytes).ok()?;
-        let text = bytes.get(..length)?.strip_prefix(&*self.before)?.strip_suffix(CLOSING)?;
+        let text = base64url::decode(rest, &mut bytes)?.strip_prefix(&*self.before)?.strip_suffix(CLOSING)?;
         // Read in any letter case, but written in lower case: in another it is another token.
-        if text.iter().any(u8::is_ascii_uppercase) {
+        if text.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
             return None;
         }
         Some(Recognised { id: WebConfigId::parse(text).ok()?, signature })

@@ -1,10 +1,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use base64::Engine as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::base64url::tests::BASE64URL;
 use crate::mac::tests::MACS;
 use crate::secret::Secret;
 
