@@ -75,7 +75,7 @@ pub(crate) fn doors<'a>(
 }
 
 /// [`Verifier::authorize`] without the future where nothing has to be waited for.
-pub(crate) fn verify(verifier: &Verifier, head: &Head) -> Result<Admitted, Rejection> {
+pub(crate) fn verify<H: RequestHead>(verifier: &Verifier, head: &H) -> Result<Admitted, Rejection> {
     let mut progress = verifier.decide(head);
     loop {
         match progress {

@@ -6,16 +6,24 @@
 //!
 //! The crate's README says how to read what it prints, and what is and is not counted.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod abuse;
 mod actix_stack;
+mod ask;
 mod axum_stack;
 mod core_stack;
 mod cpu;
 mod floors;
+mod generated;
+#[allow(unsafe_code, reason = "an allocator cannot be had without")]
+mod heap;
+mod origins;
 mod peer;
 mod report;
 mod sample;
+mod scale;
+mod sizes;
 mod stack;
 mod threads;
 mod tokens;
@@ -29,6 +37,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::sample::{Contender, CpuClock, Plan, Samples, sample};
+use crate::scale::{Filled, SCALES};
 use crate::tokens::{Case, Tokens};
 
 /// Measures what the layers and the verifier cost, beside their peers, and prints Markdown tables.
@@ -37,8 +46,8 @@ struct Options {
     /// A run of seconds, to see that everything works; its figures are rough.
     #[arg(long)]
     quick: bool,
-    /// Measures only what has this in its name: axum, actix, refusals, verify, threads, or a part of a full
-    /// name such as axum/long-lived.
+    /// Measures only what has this in its name: axum, actix, refusals, verify, threads, scale, sizes, origins,
+    /// abuse, or a part of a full name such as axum/long-lived.
     #[arg(long, value_name = "SUBSTRING")]
     only: Option<String>,
     /// Also writes every figure of every round to this file.
@@ -64,6 +73,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     bench.layers();
     bench.refusals();
     bench.verifies();
+    bench.sizes();
+    bench.origins()?;
+    bench.abuse()?;
+    bench.scale()?;
 
     if bench.raw.is_empty() {
         return Err("nothing has that in its name".into());
@@ -90,6 +103,12 @@ impl Bench<'_> {
         }
     }
 
+    /// For what is compared with itself, where fewer rounds will do.
+    fn short_plan(&self, clock: CpuClock) -> Plan {
+        let plan = self.plan(clock);
+        Plan { rounds: plan.rounds.min(100), ..plan }
+    }
+
     fn conditions(&self) -> String {
         let Plan { rounds, batch, .. } = self.plan(CpuClock::Thread);
         format!(
@@ -105,7 +124,10 @@ impl Bench<'_> {
 
     /// Runs the contenders against each other, and keeps the raw figures.
     fn sample(&mut self, name: &str, clock: CpuClock, contenders: Vec<Contender<'_>>) -> Samples {
-        let plan = self.plan(clock);
+        self.sample_by(self.plan(clock), name, contenders)
+    }
+
+    fn sample_by(&mut self, plan: Plan, name: &str, contenders: Vec<Contender<'_>>) -> Samples {
         let samples = sample(plan, contenders);
         self.raw.push(report::raw(name, plan, &samples));
         samples
@@ -155,6 +177,67 @@ impl Bench<'_> {
                 println!("{}", report::verifies(&title, &samples, !case.expires));
             }
         }
+    }
+
+    fn sizes(&mut self) {
+        type Series = for<'a> fn(&'a Tokens) -> Vec<Contender<'a>>;
+        let series: [(&str, &str, Series); 2] = [
+            ("sizes/one-member", "verify: a token padded with one member", sizes::one_member),
+            ("sizes/many-members", "verify: a token padded with many members", sizes::many_members),
+        ];
+        for (name, title, contenders) in series {
+            if self.is_wanted(name) {
+                let plan = self.short_plan(CpuClock::Thread);
+                let samples = self.sample_by(plan, name, contenders(self.tokens));
+                println!("{}", report::against_the_first(title, &samples));
+            }
+        }
+    }
+
+    fn origins(&mut self) -> Result<(), Box<dyn Error>> {
+        let name = "origins/allowed-origins";
+        if self.is_wanted(name) {
+            let contenders = origins::contenders(self.tokens)?;
+            let samples = self.sample_by(self.short_plan(CpuClock::Thread), name, contenders);
+            println!(
+                "{}",
+                report::against_the_first("verify: a long-lived token and `allowedOrigins`", &samples)
+            );
+        }
+        Ok(())
+    }
+
+    fn abuse(&mut self) -> Result<(), Box<dyn Error>> {
+        let mut measured = Vec::new();
+        for kind in abuse::all(self.tokens)? {
+            let name = format!("abuse/{}", kind.name);
+            if self.is_wanted(&name) {
+                let plan = self.short_plan(kind.clock());
+                let samples = self.sample_by(plan, &name, kind.contenders());
+                measured.push((kind, samples));
+            }
+        }
+        if !measured.is_empty() {
+            println!("{}", report::abuse(&measured));
+        }
+        Ok(())
+    }
+
+    fn scale(&mut self) -> Result<(), Box<dyn Error>> {
+        let name = "scale";
+        if !self.is_wanted(name) {
+            return Ok(());
+        }
+        let wanted = SCALES.into_iter().filter(|scale| !self.options.quick || scale.count < 1_000_000);
+        let filled: Vec<_> =
+            wanted.map(|scale| Filled::make(scale, self.tokens)).collect::<Result<_, _>>()?;
+        self.raw.push(report::raw_memory("scale/memory", &filled));
+        println!("{}", report::memory("memory for each web config that is cached", &filled));
+        let contenders = filled.iter().flat_map(Filled::contenders).collect();
+        let plan = self.short_plan(CpuClock::Thread);
+        let samples = self.sample_by(plan, "scale/verify", contenders);
+        println!("{}", report::against_the_first("verify: many web configs in one cache", &samples));
+        Ok(())
     }
 
     fn threads(&mut self) -> Result<(), Box<dyn Error>> {

@@ -4,7 +4,9 @@ use std::fmt::{self, Write};
 
 use serde_json::{Value, json};
 
+use crate::abuse::Kind;
 use crate::sample::{CpuClock, Estimate, Floor, Plan, Role, Samples, Spread};
+use crate::scale::Filled;
 use crate::threads::Threads;
 
 /// Nanoseconds.
@@ -101,6 +103,87 @@ pub(crate) fn threads(title: &str, threads: &Threads) -> String {
         let _ = writeln!(text, "| {name} | {value:.3} million ({low:.3} to {high:.3}) | {times} |");
     }
     text
+}
+
+/// What each costs, and how many times the first.
+pub(crate) fn against_the_first(title: &str, samples: &Samples) -> String {
+    let mut text =
+        format!("### {title}\n\n| | ns | middle half | times the first |\n| --- | ---: | --- | --- |\n");
+    for (who, (name, _)) in samples.contenders.iter().enumerate() {
+        let times = if who == 0 { "–".to_owned() } else { ratio(samples.ratio(who, 0)) };
+        let _ = writeln!(text, "| {name} | {} | {times} |", spread(samples.spread(who)));
+    }
+    text
+}
+
+/// A refusal that costs so many times a good request is marked.
+const DEAR: f64 = 3.0;
+
+/// What refusals cost against good requests of the same size.
+pub(crate) fn abuse(measured: &[(Kind, Samples)]) -> String {
+    let mut text = String::from(
+        "### refused, against a good request of the same size\n\n\
+         | | refused as | bytes | ns | the good one, ns | times the good one |\n\
+         | --- | --- | ---: | ---: | ---: | --- |\n",
+    );
+    for (kind, samples) in measured {
+        let good = samples.with_role(|role| role == Role::Peer)[0];
+        for who in samples.with_role(|role| role == Role::Ours) {
+            let times = samples.ratio(who, good);
+            let (name, _) = samples.contenders[who];
+            let many = name.strip_prefix("bad").unwrap_or(name);
+            let mark = if times.value > DEAR { "**" } else { "" };
+            let _ = writeln!(
+                text,
+                "| {}{many} | `{}` | {} | {} | {} | {mark}{}{mark} |",
+                kind.name,
+                kind.reason,
+                kind.bytes(),
+                Ns(samples.spread(who).median),
+                Ns(samples.spread(good).median),
+                ratio(times),
+            );
+        }
+    }
+    text
+}
+
+/// What each cached web config takes of memory.
+pub(crate) fn memory(title: &str, filled: &[Filled]) -> String {
+    let mut text = format!(
+        "### {title}\n\n| web configs | known to the feed, bytes | cached, bytes | both | resident | filled in |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    );
+    for Filled { scale, memory, .. } in filled {
+        let each = |bytes: isize| bytes / scale.count as isize;
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {:.2} s |",
+            scale.count,
+            each(memory.known),
+            each(memory.cached),
+            each(memory.known + memory.cached),
+            each(memory.resident),
+            memory.took.as_secs_f64(),
+        );
+    }
+    text
+}
+
+/// The same, for other programs.
+pub(crate) fn raw_memory(name: &str, filled: &[Filled]) -> Value {
+    let rows: Vec<Value> = filled
+        .iter()
+        .map(|Filled { scale, memory, .. }| {
+            json!({
+                "web configs": scale.count,
+                "known to the feed": memory.known,
+                "cached": memory.cached,
+                "resident": memory.resident,
+            })
+        })
+        .collect();
+    json!({ "name": name, "unit": "bytes, all web configs together", "rows": rows })
 }
 
 /// Every figure of a measurement, for other programs.

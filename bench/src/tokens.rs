@@ -9,8 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::runtime::Runtime;
 use voicegain_auth_core::{
-    CreateRequest, Issuer, MemoryStore, NewWebConfig, Policy, Secret, SecretCache, SecretStore, Verifier,
-    WebConfigId,
+    ChangeFeed, CreateRequest, Issuer, MemoryStore, NewWebConfig, Policy, Secret, SecretCache,
+    SecretCacheBuilder, SecretStore, Verifier, WebConfigId,
 };
 
 use crate::core_stack::Head;
@@ -68,6 +68,7 @@ pub(crate) struct Case<'a> {
 pub(crate) struct Tokens {
     /// One web config, of the secret that the peers know.
     pub(crate) hot: Verifier,
+    pub(crate) hot_id: WebConfigId,
     /// [`MANY`] web configs, each with a secret of its own.
     pub(crate) many: Verifier,
     pub(crate) long_lived: [Sent; 1],
@@ -83,7 +84,7 @@ pub(crate) struct Tokens {
     /// As many, all signed with the one secret.
     pub(crate) rotating_of_one_secret: Vec<Sent>,
     /// Carries the feeds of the caches, on a thread of its own.
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
 }
 
 impl Tokens {
@@ -150,9 +151,15 @@ impl Tokens {
             secrets,
             rotating_of_one_secret,
             hot,
+            hot_id: id,
             many: Verifier::new(many, Policy::default()),
             runtime,
         })
+    }
+
+    /// What a short-lived token of the hot web config says, as it is minted, without the braces.
+    pub(crate) fn short_lived_members(&self) -> String {
+        short_lived_members(self.hot_id)
     }
 
     /// A cache with a feed of its own over one web config, and its token.
@@ -213,17 +220,28 @@ impl Tokens {
 }
 
 /// A cache that lets nothing but the feed decide how fresh it is.
-fn builder(store: MemoryStore) -> voicegain_auth_core::SecretCacheBuilder {
+pub(crate) fn builder(store: impl SecretStore + ChangeFeed) -> SecretCacheBuilder {
     SecretCache::builder(store).max_revocation_delay(Duration::from_secs(3600))
 }
 
-fn long_lived_payload(id: WebConfigId) -> String {
+pub(crate) fn long_lived_payload(id: WebConfigId) -> String {
     format!(r#"{{"aud":"{API_URL}","sub":"{id}"}}"#)
 }
 
+/// What a short-lived token says that the page may use for an hour, as it is minted, without the braces.
+pub(crate) fn short_lived_members(id: WebConfigId) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!(r#""aud":"{ORIGIN}","sub":"{id}","exp":{}"#, now + 3_600)
+}
+
 /// A compact JWS with HS256.
-fn sign(secret: &[u8], payload: &str) -> String {
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+pub(crate) fn sign(secret: &[u8], payload: &str) -> String {
+    sign_with_header(r#"{"alg":"HS256","typ":"JWT"}"#, secret, payload)
+}
+
+/// The same with another header.
+pub(crate) fn sign_with_header(header: &str, secret: &[u8], payload: &str) -> String {
+    let header = URL_SAFE_NO_PAD.encode(header);
     let signing_input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
     let mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
     let mac = mac.chain_update(&signing_input).finalize().into_bytes();

@@ -1,12 +1,17 @@
 //! Nothing is allocated to accept a request whose record is at hand, nor to find out that one must be refused. What a refusal
-//! says is written afterwards, by whoever answers.
+//! says is written afterwards, by whoever answers. Two things are: the API path that an identity carries, and the task that a
+//! refusal waits in where it takes a proof of freshness.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use voicegain_auth_core::clock::{Reading, SystemClock};
 use voicegain_auth_core::{
-    CreateRequest, Field, Issuer, MemoryStore, Policy, Progress, Reason, RequestHead, SecretCache, Verifier,
+    Clock, CreateRequest, Field, Issuer, MemoryStore, Policy, Progress, Reason, RequestHead, SecretCache,
+    Verifier,
 };
 
 thread_local! {
@@ -85,6 +90,44 @@ fn least(verifier: &Verifier, head: &Head) -> (usize, Result<(), Reason>) {
     (0..100).map(|_| decide(verifier, head)).min_by_key(|(count, _)| *count).expect("it ran")
 }
 
+/// Decides about what needs a proof of freshness, and answers how many allocations it took to begin to wait, how many to decide
+/// afterwards, and the decision. The least of many runs, as above.
+async fn least_waiting(verifier: &Verifier, head: &Head) -> (usize, usize, Result<(), Reason>) {
+    let mut runs = Vec::new();
+    for _ in 0..100 {
+        let before = COUNT.get();
+        let progress = verifier.decide(head);
+        let to_wait = COUNT.get() - before;
+        let Progress::Pending(pending) = progress else { panic!("it should wait") };
+        let resumption = pending.await;
+        let before = COUNT.get();
+        let progress = verifier.resume(head, resumption);
+        let to_decide = COUNT.get() - before;
+        let Progress::Decided(decision) = progress else { panic!("one wait should do") };
+        runs.push((to_wait, to_decide, decision.map(drop).map_err(|rejection| rejection.reason())));
+    }
+    runs.into_iter().min_by_key(|(to_wait, to_decide, _)| to_wait + to_decide).expect("it ran")
+}
+
+/// Mints what has expired.
+#[derive(Debug)]
+struct HourAgo;
+
+impl Clock for HourAgo {
+    fn read(&self) -> Reading {
+        let mut now = SystemClock::default().read();
+        now.wall -= Duration::from_secs(3_600);
+        now
+    }
+}
+
+/// The token with the first character of its last part changed.
+fn forged(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').expect("three parts");
+    let other = if signature.starts_with('A') { "B" } else { "A" };
+    format!("{signed}.{other}{}", &signature[1..])
+}
+
 fn ready<F: Future>(future: F) -> F::Output {
     let mut future = Box::pin(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -95,17 +138,26 @@ fn ready<F: Future>(future: F) -> F::Output {
 
 #[tokio::test]
 async fn deciding_allocates_nothing() {
-    let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
+    let store = MemoryStore::new().unwrap();
+    let cache = SecretCache::builder(store.clone()).build().unwrap();
     let issuer = Issuer::new(cache.clone(), "https://api.voicegain.ai/v1").unwrap();
     let request = CreateRequest::new("a".parse().unwrap(), "c".parse().unwrap(), "n");
     let issued = issuer.create(request).await.unwrap();
-    let verifier = Verifier::new(cache, Policy::default());
+    let verifier = Verifier::new(cache.clone(), Policy::default());
     let long_lived = head(&issued.jwt, None);
     let admitted = verifier.authorize(&long_lived).await.unwrap();
     let caller = admitted.caller().identity().unwrap();
     let app = "https://app.example.com";
     let short = issuer.mint(caller, Some(&format!("aud={app}"))).unwrap();
     let wildcard = issuer.mint(caller, Some("aud=*.example.com")).unwrap();
+    let limited = issuer.mint(caller, Some("aud=*&api=/asr")).unwrap();
+    let expired = {
+        let cache = SecretCache::builder(store).clock(HourAgo).build().unwrap();
+        let issuer = Issuer::new(cache.clone(), "https://api.voicegain.ai/v1").unwrap();
+        let verifier = Verifier::new(cache, Policy::default());
+        let admitted = verifier.authorize(&head(&issued.jwt, None)).await.unwrap();
+        issuer.mint(admitted.caller().identity().unwrap(), Some(&format!("aud={app}"))).unwrap()
+    };
 
     let accepted = [
         ("long-lived", long_lived),
@@ -120,7 +172,10 @@ async fn deciding_allocates_nothing() {
     let mut cut = issued.jwt.clone();
     cut.pop();
     let large = format!("{}.e30.{}", "A".repeat(8_000), "A".repeat(43));
+    let elsewhere = Head { path: "/v1/other", ..head(&limited, Some(app)) };
     let refused = [
+        ("expired", head(&expired, Some(app)), Reason::TokenExpired),
+        ("another api path", elsewhere, Reason::InsufficientScope),
         ("another origin", head(&short, Some("https://evil.example")), Reason::OriginNotAllowed),
         ("a page's long-lived token", head(&issued.jwt, Some(app)), Reason::OriginNotAllowed),
         ("cut", head(&cut, None), Reason::InvalidToken),
@@ -133,11 +188,25 @@ async fn deciding_allocates_nothing() {
         assert_eq!(least(&verifier, head), (0, Err(*reason)), "{what}");
     }
 
-    // An api-limited token carries its path along into the identity: that is what it may take.
-    let limited = issuer.mint(caller, Some("aud=*&api=/asr")).unwrap();
-    let (count, decision) = least(&verifier, &head(&limited, None));
-    assert_eq!(decision, Ok(()));
-    assert!(count <= 2, "{count}");
+    // An api-limited token carries its path along into the identity: the path, and the `Arc` that shares it.
+    for origin in [None, Some(app)] {
+        assert_eq!(least(&verifier, &head(&limited, origin)), (2, Ok(())), "{origin:?}");
+    }
+
+    // A web config of another store.
+    let other = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
+    let other = Issuer::new(other, "https://api.voicegain.ai/v1").unwrap();
+    let request = CreateRequest::new("a".parse().unwrap(), "c".parse().unwrap(), "n");
+    let unknown = other.create(request).await.unwrap().jwt;
+    let waiting = [
+        ("forged, long-lived", head(&forged(&issued.jwt), None)),
+        ("forged, short-lived", head(&forged(&short), Some(app))),
+        ("unknown", head(&unknown, None)),
+    ];
+    for (what, head) in &waiting {
+        // To wait takes the task.
+        assert_eq!(least_waiting(&verifier, head).await, (1, 0, Err(Reason::InvalidToken)), "{what}");
+    }
 
     // That the counter counts.
     let before = COUNT.get();

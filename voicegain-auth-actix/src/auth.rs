@@ -70,7 +70,7 @@ impl Auth {
 
     /// Makes the request ready for the application.
     pub(crate) fn admit(&self, request: &mut ServiceRequest, admitted: Admitted) -> Finish {
-        self.strip(request);
+        strip::apply(self.verifier.strip_admitted(&Head(request.head()), &admitted), request);
         let finish = Finish::of(&admitted);
         let caller = admitted.into_caller();
         if caller.identity().is_none() {
@@ -89,13 +89,8 @@ impl Auth {
         rejection: Rejection,
     ) -> ServiceResponse<EitherBody<B>> {
         let rejected = self.rejected(request.head(), rejection);
-        self.strip(&mut request);
+        strip::apply(self.verifier.strip(&Head(request.head())), &mut request);
         request.error_response(rejected).map_into_right_body()
-    }
-
-    fn strip(&self, request: &mut ServiceRequest) {
-        let plan = self.verifier.strip(&Head(request.head()));
-        strip::apply(plan, request);
     }
 }
 

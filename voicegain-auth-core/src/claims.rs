@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ids::WebConfigId;
 pub(crate) use crate::json::JsonError;
-use crate::json::{END_OF_STRING, Kind, Number, Object, Span};
+use crate::json::{END_OF_STRING, Kind, Number, Object, Span, with_names};
 use crate::subject::Subject;
 
 mod minted;
@@ -41,11 +41,11 @@ pub(crate) struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Reads a payload, which is overwritten. `names` has room for [`crate::json::max_members`].
-    pub(crate) fn read(payload: &'a mut [u8], names: &mut [Span]) -> Result<Self, MalformedClaims> {
+    /// Reads a payload, which is overwritten.
+    pub(crate) fn read(payload: &'a mut [u8]) -> Result<Self, MalformedClaims> {
         match Minted::find(payload) {
             Some(minted) => minted.claims(payload).ok_or(MalformedClaims::Subject),
-            None => Self::read_strictly(payload, names),
+            None => with_names(payload, Self::read_strictly),
         }
     }
 

@@ -181,13 +181,22 @@ pub struct Strip {
 impl Strip {
     /// What this policy takes out of a request, whichever source counted and whether or not one did.
     pub fn plan<H: RequestHead>(policy: &Policy, head: &H) -> Self {
+        Self::plan_after(policy, head, None)
+    }
+
+    /// The same for a request whose token was found in this source: what is known by that is not looked for again.
+    pub(crate) fn plan_after<H: RequestHead>(policy: &Policy, head: &H, found: Option<TokenSource>) -> Self {
         let mut plan =
             Self { authorization: Edit::Keep, query: Edit::Keep, protocols: Edit::Keep, cookies: Edit::Keep };
         if policy.pass_token_on {
             return plan;
         }
         let sources = &policy.sources;
-        if sources.header && head.values(Field::Authorization).any(|value| !has_other_scheme(value)) {
+        let is_ours = || {
+            found == Some(TokenSource::Header)
+                || head.values(Field::Authorization).any(|value| !has_other_scheme(value))
+        };
+        if sources.header && is_ours() {
             plan.authorization = Edit::Remove;
         }
         if let Some(query) = head.query().filter(|_| sources.query)

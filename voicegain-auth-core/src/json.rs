@@ -21,6 +21,19 @@ pub(crate) const fn max_members(bytes: usize) -> usize {
     bytes / 5
 }
 
+/// Runs `act` on a text, at most 8,192 bytes, with room on the stack for the names of an object of that length. Clearing the
+/// room takes as long as reading a short object, and what we write ourselves needs none.
+pub(crate) fn with_names<'t, R>(text: &'t mut [u8], act: impl FnOnce(&'t mut [u8], &mut [Span]) -> R) -> R {
+    const SMALL: usize = max_members(768);
+    const LARGE: usize = max_members(8_192);
+
+    if max_members(text.len()) <= SMALL {
+        act(text, &mut [Span::default(); SMALL])
+    } else {
+        act(text, &mut [Span::default(); LARGE])
+    }
+}
+
 /// Why a text is not the one JSON object that was due (rule W5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JsonError {

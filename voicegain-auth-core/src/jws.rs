@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use crate::base64url;
 use crate::claims::{Claims, JsonError, MalformedClaims};
 use crate::ids::WebConfigId;
-use crate::json::{Kind, Object, Span, max_members};
+use crate::json::{Kind, Object, Span, with_names};
 use crate::mac::{MAC_BYTES, MacKey};
 
 #[cfg(test)]
@@ -95,9 +95,9 @@ impl fmt::Debug for UnverifiedToken<'_> {
 /// # Errors
 /// If it is not a compact JWS with HS256 and claims we can use (rules W1 to W6).
 pub(crate) fn read<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) -> Result<R, MalformedToken> {
-    with_scratch(token, |text, names| {
-        let Jws { signing_input, signature, payload } = decode(token, text, names)?;
-        let claims = Claims::read(payload, names)?;
+    with_scratch(token, |text| {
+        let Jws { signing_input, signature, payload } = decode(token, text)?;
+        let claims = Claims::read(payload)?;
         Ok(act(UnverifiedToken { signing_input, signature, claims }))
     })
 }
@@ -135,11 +135,10 @@ struct Jws<'t, 's> {
     payload: &'s mut [u8],
 }
 
-/// Runs `act` with room on the stack for a token of this length: for one decoded part, and for the names in
-/// it.
+/// Runs `act` with room on the stack for one decoded part of a token of this length.
 fn with_scratch<R>(
     token: &[u8],
-    act: impl FnOnce(&mut [u8], &mut [Span]) -> Result<R, MalformedToken>,
+    act: impl FnOnce(&mut [u8]) -> Result<R, MalformedToken>,
 ) -> Result<R, MalformedToken> {
     const SMALL: usize = decoded_bytes(SMALL_TOKEN_BYTES);
     const LARGE: usize = decoded_bytes(MAX_TOKEN_BYTES);
@@ -147,9 +146,9 @@ fn with_scratch<R>(
     if token.len() > MAX_TOKEN_BYTES {
         Err(MalformedToken::TooLong)
     } else if token.len() > SMALL_TOKEN_BYTES {
-        act(&mut [0; LARGE], &mut [Span::default(); max_members(LARGE)])
+        act(&mut [0; LARGE])
     } else {
-        act(&mut [0; SMALL], &mut [Span::default(); max_members(SMALL)])
+        act(&mut [0; SMALL])
     }
 }
 
@@ -158,18 +157,14 @@ const fn decoded_bytes(encoded: usize) -> usize {
 }
 
 /// Takes a token apart and checks its header. The payload is left in `text`.
-fn decode<'t, 's>(
-    token: &'t [u8],
-    text: &'s mut [u8],
-    names: &mut [Span],
-) -> Result<Jws<'t, 's>, MalformedToken> {
+fn decode<'t, 's>(token: &'t [u8], text: &'s mut [u8]) -> Result<Jws<'t, 's>, MalformedToken> {
     let Parts { header, payload, signature } = match split_ours(token) {
         Some(parts) => parts,
         None => split(token)?,
     };
     // Ours needs no reading.
     if header != HEADER.as_bytes() {
-        check_header(decode_part(header, text)?, names)?;
+        with_names(decode_part(header, text)?, check_header)?;
     }
     Ok(Jws {
         signing_input: token.get(..header.len() + 1 + payload.len()).ok_or(MalformedToken::Parts)?,

@@ -84,7 +84,7 @@ impl<R> AuthLayer<R> {
     /// Makes the request ready for the application.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>, admitted: Admitted) -> Finish {
         let finish = Finish::of(&admitted, request);
-        let plan = self.verifier.strip(&self.head(request));
+        let plan = self.verifier.strip_admitted(&self.head(request), &admitted);
         strip::apply(plan, request);
         let caller = admitted.into_caller();
         #[cfg(feature = "axum")]

@@ -138,36 +138,70 @@ fn with_world(test: impl FnOnce(&World, &Tokens)) {
     test(&world, &tokens);
 }
 
+/// What a request's extensions take: a map, its table, and what is put into it, boxed.
+const EXTENSIONS: u64 = 3;
+/// An API path and the `Arc` that it is shared by, in the identity.
+const API_PATH: u64 = 2;
+/// What a refusal's body takes: a text that grows once, and how `Bytes` shares it.
+const BODY: u64 = 2 + 1;
+/// A refusal's headers: the values of `WWW-Authenticate`, `Cache-Control` and `Vary`, and a map that begins with room for one
+/// and grows three times, each time indices and entries.
+const HEADERS: u64 = 3 + 4 * 2;
+
 #[test]
 fn what_the_layer_adds_to_a_service() {
     with_world(|world, tokens| {
-        let plain = service_fn(async |_: Request<String>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
-        let layered = world.layer().layer(plain.clone());
-        let adds = |sent: &Sent| {
-            let (with, status) = allocations(layered.clone(), sent);
-            let (without, _) = allocations(plain.clone(), sent);
-            (with - without, status)
-        };
-        println!("{:?}", [&tokens.long_lived, &tokens.short_lived, &tokens.api_limited, &tokens.expired, &tokens.malformed, &tokens.missing].map(adds));
+        let plain = service_fn(async |_: Request<String>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let layered = world.layer().outermost().layer(plain);
+        // The text of the challenge grows with what it says.
+        let refused = |challenge: u64| BODY + HEADERS + challenge + EXTENSIONS;
+        for (what, sent, status, added) in [
+            ("long-lived", &tokens.long_lived, 200, EXTENSIONS),
+            ("short-lived", &tokens.short_lived, 200, EXTENSIONS),
+            ("api-limited", &tokens.api_limited, 200, EXTENSIONS + API_PATH),
+            ("expired", &tokens.expired, 401, refused(3)),
+            ("malformed", &tokens.malformed, 401, refused(2)),
+            ("missing", &tokens.missing, 401, refused(1)),
+        ] {
+            assert_eq!(allocations(plain, sent), (0, 200), "{what}, without the layer");
+            assert_eq!(allocations(layered.clone(), sent), (added, status), "{what}");
+        }
     });
 }
 
+/// Over a layer that does nothing: axum boxes what it does for any layer.
 #[cfg(feature = "axum")]
 #[test]
 fn what_the_layer_adds_to_an_axum_router() {
     use axum::Router;
     use axum::body::Body;
     use axum::routing::get;
+    use tower::layer::util::Identity;
+
     with_world(|world, tokens| {
-        let plain = Router::new().route(PATH, get(async || ()));
-        let idle = Router::new().route(PATH, get(async || ())).layer(tower::layer::util::Identity::new());
-        let layered = Router::new().route(PATH, get(async || ())).layer(world.layer());
-        let adds = |sent: &Sent| {
-            let (with, status) = allocations::<_, Body, _>(layered.clone(), sent);
-            let (without, _) = allocations::<_, Body, _>(plain.clone(), sent);
-            let (idle, _) = allocations::<_, Body, _>(idle.clone(), sent);
-            (with - without, with-idle,status)
-        };
-        println!("{:?}", [&tokens.long_lived, &tokens.short_lived, &tokens.api_limited, &tokens.expired, &tokens.malformed, &tokens.missing].map(adds));
+        let app = || Router::new().route(PATH, get(async || ()));
+        let (plain, idle, layered) = (app(), app().layer(Identity::new()), app().layer(world.layer()));
+        // The caller, boxed; axum's own map of extensions has room. And axum keeps a copy of the layer in a box of its own,
+        // which one of no size needs not.
+        let accepted = 1 + 1;
+        // As without axum, in a boxed body and with a `Content-Length` that has a value; and neither handler nor headers of
+        // the application's answer.
+        let refused = |challenge: u64| BODY + HEADERS + challenge + EXTENSIONS + 1 + 1 + 1 - 2 - 2;
+        for (what, sent, status, added) in [
+            ("long-lived", &tokens.long_lived, 200, accepted),
+            ("short-lived", &tokens.short_lived, 200, accepted),
+            ("api-limited", &tokens.api_limited, 200, accepted + API_PATH),
+            ("expired", &tokens.expired, 401, refused(3)),
+            ("malformed", &tokens.malformed, 401, refused(2)),
+            ("missing", &tokens.missing, 401, refused(1)),
+        ] {
+            let of = |app: &Router| allocations::<_, Body, _>(app.clone(), sent);
+            let (without, idle, with) = (of(&plain), of(&idle), of(&layered));
+            // What axum boxes for a layer: how to make the layered route, the route, its future.
+            assert_eq!(idle, (without.0 + 3, 200), "{what}, with a layer that does nothing");
+            assert_eq!(with, (idle.0 + added, status), "{what}");
+        }
     });
 }

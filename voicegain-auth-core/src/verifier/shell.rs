@@ -168,6 +168,11 @@ impl Verifier {
         Strip::plan(&self.inner.policy, head)
     }
 
+    /// The same for a request that was admitted just now: where its token is need not be looked for again.
+    pub fn strip_admitted<H: RequestHead>(&self, head: &H, admitted: &Admitted) -> Strip {
+        Strip::plan_after(&self.inner.policy, head, admitted.source)
+    }
+
     /// Decides about a request, waiting where it must.
     ///
     /// # Errors
