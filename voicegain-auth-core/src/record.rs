@@ -5,15 +5,21 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::freshness::{Fingerprint, Loaded};
+use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::long_lived::{LongLivedForm, Signature};
 use crate::mac::MacKey;
 use crate::origin::OriginRules;
 use crate::store::LogPosition;
-use crate::web_config::{StoredWebConfig, WebConfig};
+use crate::web_config::{Generation, StoredWebConfig};
 
 /// One record from one read (rule W3): the key, the ids and the allowed origins belong together.
+///
+/// Of a web config only what a decision needs: there may be very many.
 pub(crate) struct Record {
-    pub(crate) config: WebConfig,
+    pub(crate) id: WebConfigId,
+    pub(crate) account_id: AccountId,
+    pub(crate) context_id: ContextId,
+    pub(crate) generation: Generation,
     /// Prepared once, when the record is loaded.
     pub(crate) key: MacKey,
     pub(crate) allowed_origins: OriginRules,
@@ -35,7 +41,10 @@ impl Record {
         Self {
             long_lived: Zeroizing::new(form.signature(&key, stored.config.id)),
             position: stored.position(),
-            config: stored.config,
+            id: stored.config.id,
+            account_id: stored.config.account_id,
+            context_id: stored.config.context_id,
+            generation: stored.config.generation,
             key,
             allowed_origins,
             #[cfg(feature = "second-opinion")]
@@ -50,12 +59,15 @@ impl Record {
     }
 
     pub(crate) fn loaded(&self) -> Loaded {
-        Loaded { position: self.position, generation: self.config.generation, fingerprint: self.fingerprint }
+        Loaded { position: self.position, generation: self.generation, fingerprint: self.fingerprint }
     }
 }
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Record")
+            .field("id", &self.id)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
     }
 }

@@ -16,9 +16,12 @@ const LEVELS: &[(&str, u8)] = &[
     ("origin", 0),
     ("subject", 0),
     ("head", 0),
+    ("base64url", 0),
+    ("constant_time", 0),
     ("json", 0),
     // The token.
     ("claims", 1),
+    ("mac", 1),
     ("jws", 1),
     ("long_lived", 1),
     ("second_opinion", 1),
@@ -130,7 +133,7 @@ fn only_one_room_touches_the_crypto_crates() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let room = file.strip_prefix(&source).unwrap().iter().next().unwrap().to_str().unwrap();
-        if !matches!(room, "jws.rs" | "jws" | "second_opinion.rs") {
+        if !matches!(room, "mac.rs" | "jws" | "second_opinion.rs") {
             for name in ["hmac::", "sha2::", "jsonwebtoken::"] {
                 assert!(!text.contains(name), "{} names {name}", file.display());
             }

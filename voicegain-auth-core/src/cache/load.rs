@@ -150,7 +150,7 @@ impl Running {
         let Some(ticket) = shared.machine().begin_load() else { return Ok(Outcome::Look) };
         let snapshot = shared.store.load(self.id).await?;
         let record = snapshot.value.map(|stored| Arc::new(Record::prepare(stored, &shared.long_lived)));
-        if record.as_ref().is_some_and(|record| record.config.id != self.id) {
+        if record.as_ref().is_some_and(|record| record.id != self.id) {
             return Err(StoreError::damaged("the store answered with another web config"));
         }
         let verdict = commit(shared, ticket, self.id, snapshot.head, record);

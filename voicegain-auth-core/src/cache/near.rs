@@ -179,3 +179,181 @@ impl Table {
         Some(Held::Near(record))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::Secret;
+    use crate::long_lived::LongLivedForm;
+    use crate::store::EntryId;
+    use crate::web_config::{Generation, StoredWebConfig, WebConfig};
+
+    fn id(byte: u8) -> WebConfigId {
+        WebConfigId::from_bytes([byte; 16])
+    }
+
+    fn record(byte: u8) -> Arc<Record> {
+        let config = WebConfig {
+            id: id(byte),
+            account_id: "account".parse().unwrap(),
+            context_id: "context".parse().unwrap(),
+            name: String::new(),
+            allowed_origins: Vec::new(),
+            generation: Generation::new(1),
+            revision: crate::store::Revision::new(1),
+            created_at: 0,
+            secret_created_at: 0,
+        };
+        let secret = Secret::from_bytes(&[byte; 32]).unwrap();
+        let stored = StoredWebConfig { config, secret, entry: EntryId::from_bytes([0; 16]) };
+        Arc::new(Record::prepare(stored, &LongLivedForm::new("https://a.example")))
+    }
+
+    /// moka in small: what it holds, and how often it was asked.
+    #[derive(Default)]
+    struct Behind {
+        records: Vec<Arc<Record>>,
+        asked: Cell<u32>,
+    }
+
+    impl Behind {
+        fn get(&self, id: WebConfigId) -> Option<Arc<Record>> {
+            self.asked.set(self.asked.get() + 1);
+            self.records.iter().find(|record| record.id == id).cloned()
+        }
+
+        /// What comes of asking through `near`, and whether this was asked.
+        fn through(&self, near: &Near, id: WebConfigId, round: u64) -> (Option<Held>, bool) {
+            let before = self.asked.get();
+            let held = near.get(id, Stamp { epoch: 1, round }, || self.get(id));
+            assert!(held.as_ref().is_none_or(|held| held.id == id));
+            (held, self.asked.get() > before)
+        }
+
+        fn is_asked(&self, near: &Near, id: WebConfigId, round: u64) -> bool {
+            self.through(near, id, round).1
+        }
+    }
+
+    fn behind(bytes: impl IntoIterator<Item = u8>) -> Behind {
+        Behind { records: bytes.into_iter().map(record).collect(), asked: Cell::default() }
+    }
+
+    #[test]
+    fn what_is_asked_for_again_is_kept() {
+        let (near, behind) = (Near::new(1_000), behind([1]));
+        let asked: Vec<_> = (0..5).map(|_| behind.is_asked(&near, id(1), 0)).collect();
+        assert_eq!(asked, [true, true, false, false, false]);
+        assert!(matches!(behind.through(&near, id(1), 0).0, Some(Held::Near(_))));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_kept() {
+        let (near, behind) = (Near::new(1_000), behind([]));
+        for _ in 0..5 {
+            assert!(matches!(behind.through(&near, id(1), 0), (None, true)));
+        }
+    }
+
+    #[test]
+    fn c3_nothing_is_kept_from_before_a_change() {
+        let (near, mut behind) = (Near::new(1_000), behind([1, 2]));
+        for _ in 0..3 {
+            behind.through(&near, id(1), 0);
+            behind.through(&near, id(2), 0);
+        }
+        let newer = record(1);
+        behind.records[0] = Arc::clone(&newer);
+        assert!(!behind.is_asked(&near, id(1), 0), "kept until then");
+        let (held, asked) = behind.through(&near, id(1), 2);
+        assert!(asked && std::ptr::eq(&*held.unwrap(), &*newer));
+        assert!(behind.is_asked(&near, id(2), 2));
+        // Nor from after it, for a thread that has not heard of it.
+        assert!(behind.is_asked(&near, id(1), 0));
+    }
+
+    #[test]
+    fn c4_nothing_is_kept_from_another_epoch() {
+        let (near, behind) = (Near::new(1_000), behind([1]));
+        for _ in 0..3 {
+            behind.through(&near, id(1), 0);
+        }
+        let asked = behind.asked.get();
+        near.get(id(1), Stamp { epoch: 2, round: 0 }, || behind.get(id(1)));
+        assert_eq!(behind.asked.get(), asked + 1);
+    }
+
+    #[test]
+    fn what_is_dropped_after_a_change_is_held_by_nobody() {
+        let (near, behind) = (Near::new(1_000), behind([1]));
+        for _ in 0..3 {
+            behind.through(&near, id(1), 0);
+        }
+        assert_eq!(Arc::strong_count(&behind.records[0]), 2);
+        near.get(id(2), Stamp { epoch: 1, round: 2 }, || None);
+        assert_eq!(Arc::strong_count(&behind.records[0]), 1);
+    }
+
+    #[test]
+    fn moka_hears_of_what_is_used_and_is_believed() {
+        let (near, mut behind) = (Near::new(1_000), behind([1]));
+        for _ in 0..1_000 {
+            behind.through(&near, id(1), 0);
+        }
+        let asked = behind.asked.get();
+        assert!((10..30).contains(&asked), "{asked}");
+        behind.records.clear();
+        let gone = (0..u32::from(HITS_PER_GET)).any(|_| behind.through(&near, id(1), 0).0.is_none());
+        assert!(gone, "evicted there, it is gone here");
+    }
+
+    #[test]
+    fn two_caches_know_nothing_of_each_other() {
+        let ([one, other], behind) = ([Near::new(1_000), Near::new(1_000)], behind([1]));
+        for _ in 0..3 {
+            behind.through(&one, id(1), 0);
+        }
+        assert!(behind.is_asked(&other, id(1), 0));
+        assert!(!behind.is_asked(&one, id(1), 0));
+    }
+
+    #[test]
+    fn a_thread_keeps_no_more_than_the_cache_may_hold() {
+        let (near, behind) = (Near::new(5), behind(0..100));
+        for byte in 0..100 {
+            for _ in 0..3 {
+                behind.through(&near, id(byte), 0);
+            }
+        }
+        let kept = behind.records.iter().filter(|record| Arc::strong_count(record) > 1).count();
+        assert!((1..=5).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn the_tables_of_a_cache_that_is_gone_are_dropped() {
+        let behind = behind([1]);
+        let near = Near::new(1_000);
+        for _ in 0..3 {
+            behind.through(&near, id(1), 0);
+        }
+        assert_eq!(Arc::strong_count(&behind.records[0]), 2);
+        drop(near);
+        behind.through(&Near::new(1_000), id(1), 0);
+        assert_eq!(Arc::strong_count(&behind.records[0]), 1);
+    }
+
+    #[test]
+    fn web_configs_in_turn_leave_a_busy_one_where_it_is() {
+        // One slot for all.
+        let (near, behind) = (Near::new(1), behind(0..100));
+        for _ in 0..3 {
+            behind.through(&near, id(0), 0);
+        }
+        for byte in 1..100 {
+            assert!(behind.is_asked(&near, id(byte), 0));
+            assert!(!behind.is_asked(&near, id(0), 0), "{byte}");
+        }
+    }
+}

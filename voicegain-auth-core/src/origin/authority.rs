@@ -2,6 +2,10 @@
 
 /// The text before the first `://` and the text behind it. A `://` further on, in a path, is no scheme's.
 pub(super) fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    // Nearly every page has this one.
+    if let Some(rest) = text.strip_prefix("https://") {
+        return Some(("https", rest));
+    }
     let at = text.as_bytes().windows(3).position(|three| three == b"://")?;
     let (scheme, rest) = text.split_at_checked(at)?;
     if scheme.bytes().any(|byte| byte == b'/') { None } else { Some((scheme, rest.strip_prefix("://")?)) }
@@ -26,7 +30,7 @@ pub(super) fn is_web_socket(scheme: &str) -> bool {
 /// The port that is meant when none is written. Only the web's schemes have one (rule O4); those of WebSocket
 /// URLs are here because some clients that are no browsers send the URL they connect to as their origin.
 pub(super) fn default_port(scheme: &str) -> Option<u16> {
-    const DEFAULT_PORTS: [(&str, u16); 4] = [("http", 80), ("https", 443), ("ws", 80), ("wss", 443)];
+    const DEFAULT_PORTS: [(&str, u16); 4] = [("https", 443), ("http", 80), ("ws", 80), ("wss", 443)];
     let mut known = DEFAULT_PORTS.iter();
     known.find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map(|&(_, port)| port)
 }
@@ -35,8 +39,10 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
 /// other than a port follows the brackets.
 pub(super) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if !authority.starts_with('[') {
-        return Some(match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
+        let colon =
+            authority.bytes().position(|byte| byte == b':').and_then(|at| authority.split_at_checked(at));
+        return Some(match colon {
+            Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
             None => (authority, None),
         });
     }

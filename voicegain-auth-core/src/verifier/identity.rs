@@ -67,25 +67,25 @@ impl Identity {
     /// Who pays.
     #[must_use]
     pub fn account_id(&self) -> &AccountId {
-        &self.record.config.account_id
+        &self.record.account_id
     }
 
     /// The workspace.
     #[must_use]
     pub fn context_id(&self) -> &ContextId {
-        &self.record.config.context_id
+        &self.record.context_id
     }
 
     /// The web config the token belongs to.
     #[must_use]
     pub fn web_config_id(&self) -> WebConfigId {
-        self.record.config.id
+        self.record.id
     }
 
     /// The generation of the secret that signed it.
     #[must_use]
     pub fn generation(&self) -> Generation {
-        self.record.config.generation
+        self.record.generation
     }
 
     /// Long-lived or short-lived.
