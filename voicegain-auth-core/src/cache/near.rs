@@ -14,6 +14,8 @@
 //!   proof that knows better (rule C1).
 //! - moka is asked anew now and then, or what is used most here would there seem unused, and be evicted.
 //!
+//! A thread that decides about nothing more keeps what it has, also a secret that was replaced, until it ends or does.
+//!
 //! Each slot has room for one web config. Which slot is its own follows from random numbers of this process, so that nobody
 //! can choose ids that push each other out.
 
@@ -351,7 +353,7 @@ mod tests {
         for _ in 0..3 {
             behind.through(&near, id(0), 0);
         }
-        for byte in 1..100 {
+        for byte in 1..50 {
             assert!(behind.is_asked(&near, id(byte), 0));
             assert!(!behind.is_asked(&near, id(0), 0), "{byte}");
         }

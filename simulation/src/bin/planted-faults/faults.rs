@@ -151,6 +151,19 @@ pub(crate) const FAULTS: &[Fault] = &[
         "stands && proof.holds(now, shared.bound)",
         "stands",
     ),
+    cache(
+        "what is near outlives a change",
+        "cache/published.rs",
+        "self.changes.store(round.wrapping_add(1), Ordering::Release);",
+        "self.changes.store(round.wrapping_sub(1), Ordering::Release);",
+    ),
+    Fault {
+        name: "what is near counts while a change is told of",
+        level: Level::Race,
+        file: "cache/feed.rs",
+        original: "        shared.published.change();\n",
+        replacement: "",
+    },
     Fault {
         name: "the proof is published before the records are forgotten",
         level: Level::Race,
