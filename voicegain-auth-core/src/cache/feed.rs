@@ -11,7 +11,7 @@ use super::{Shared, load};
 use crate::clock::Reading;
 use crate::freshness::Plan;
 use crate::ids::WebConfigId;
-use crate::store::{LogRead, Revision, StoreError};
+use crate::store::{LogEntry, LogRead, Revision, StoreError};
 
 /// What waiters watch.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,15 @@ impl FeedStatus {
 }
 
 impl Shared {
+    /// Tells the machine of changes. From before that nothing counts that is kept near, until
+    /// [`changed`](super::published::Published::changed) is called.
+    pub(super) fn tell(&self, entries: &[LogEntry]) -> Vec<WebConfigId> {
+        if !entries.is_empty() {
+            self.published.change();
+        }
+        self.machine().apply(entries)
+    }
+
     /// How often the log's head is asked for when nothing else calls for it. Several attempts fit into the bound.
     fn heartbeat(&self) -> Duration {
         (self.bound / 4).min(Duration::from_secs(5))
@@ -286,10 +295,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
             return Ok(Step::Anew);
         }
     };
-    if !entries.is_empty() {
-        shared.published.change();
-    }
-    let changed = shared.machine().apply(&entries);
+    let changed = shared.tell(&entries);
     for ids in changed.chunks(PAGE) {
         for id in ids {
             forget_unless_current(shared, *id);

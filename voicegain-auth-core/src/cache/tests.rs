@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::Held;
 use crate::head::testing::TestHead;
+use crate::store::{Change, EntryId, LogEntry, LogPosition, Revision};
 use crate::testing::{Controls, TestStore, World};
 use crate::{Policy, Reason, Secret, SecretCache, SecretStore, Verifier, WebConfigPatch};
 
@@ -642,4 +644,32 @@ fn v6_a_runtime_that_is_gone_does_not_hang_a_request() {
     });
     let answer = receiver.recv_timeout(Duration::from_secs(60)).expect("an answer, and no deadlock");
     assert_eq!(answer, Err(Reason::TemporarilyUnavailable));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c3_while_changes_are_told_of_nothing_near_counts() {
+    let world = World::new().await;
+    let issued = world.create().await;
+    assert_eq!(verdict(&world.verifier(Policy::default()), &issued.jwt).await, Ok(()));
+    let shared = &world.cache.inner.shared;
+    let is_near = || (0..3).any(|_| matches!(world.cache.see(issued.config.id).record, Some(Held::Near(_))));
+    let is_cached = || matches!(world.cache.see(issued.config.id).record, Some(Held::Cached(_)));
+    assert!(is_near());
+
+    assert_eq!(shared.tell(&[]), []);
+    assert!(is_near(), "nothing was told");
+
+    let position = LogPosition {
+        revision: Revision::new(shared.status.borrow().applied.get() + 1),
+        entry: EntryId::from_bytes([7; 16]),
+    };
+    let change = Change::Deleted {
+        id: crate::WebConfigId::from_bytes([7; 16]),
+        generation: crate::Generation::new(1),
+    };
+    shared.tell(&[LogEntry { position, change }]);
+    assert!(!is_near() && is_cached());
+
+    shared.published.changed();
+    assert!(is_near());
 }

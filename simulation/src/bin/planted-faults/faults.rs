@@ -158,18 +158,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         "self.changes.store(round.wrapping_sub(1), Ordering::Release);",
     ),
     Fault {
-        name: "what is near counts while a change is told of",
-        level: Level::Race,
-        file: "cache/feed.rs",
-        original: "        shared.published.change();\n",
-        replacement: "",
-    },
-    Fault {
         name: "the proof is published before the records are forgotten",
         level: Level::Race,
         file: "cache/feed.rs",
-        original: "    let changed = shared.machine().apply(&entries);\n",
-        replacement: "    let changed = shared.machine().apply(&entries);\n    if !more && road == Road::Proof {\n        \
+        original: "    let changed = shared.tell(&entries);\n",
+        replacement: "    let changed = shared.tell(&entries);\n    if !more && road == Road::Proof {\n        \
                       shared.published.prove(crate::freshness::Proof { asked });\n    }\n",
     },
 ];
