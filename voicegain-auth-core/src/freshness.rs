@@ -76,6 +76,11 @@ impl Owners {
         *self.0.entry((account_id.clone(), context_id.clone())).or_insert(next)
     }
 
+    /// The two ids as they are held here.
+    fn held(&self, account_id: &AccountId, context_id: &ContextId) -> Option<(AccountId, ContextId)> {
+        self.0.get_key_value(&(account_id.clone(), context_id.clone())).map(|(ids, _)| ids.clone())
+    }
+
     fn covered_by(&self, scope: &Scope) -> HashSet<Owner> {
         let covered = self.0.iter().filter(|((account, context), _)| scope.covers(account, context));
         covered.map(|(_, owner)| *owner).collect()
@@ -369,6 +374,15 @@ impl Freshness {
             self.distrust();
         }
         listing
+    }
+
+    /// A context's ids as they are held here, so that records need no copies of their own. `None`: it is not known.
+    pub(crate) fn held(
+        &self,
+        account_id: &AccountId,
+        context_id: &ContextId,
+    ) -> Option<(AccountId, ContextId)> {
+        self.owners.held(account_id, context_id)
     }
 
     /// Begins a look-up; `None` while nothing is known yet.

@@ -13,6 +13,7 @@ use crate::freshness::{LoadTicket, Verdict};
 use crate::ids::WebConfigId;
 use crate::record::Record;
 use crate::store::{Revision, StoreError};
+use crate::web_config::StoredWebConfig;
 
 /// How long a web config is left alone after a look-up of it failed (rule C6).
 const PAUSE: Duration = Duration::from_secs(1);
@@ -100,6 +101,16 @@ pub(super) fn forget_failures(shared: &Shared, ids: &[WebConfigId]) {
     }
 }
 
+/// Makes a record of what was read, with ids that it shares with all others of its context.
+pub(super) fn prepare(shared: &Shared, mut stored: StoredWebConfig) -> Arc<Record> {
+    let StoredWebConfig { config, .. } = &mut stored;
+    let held = shared.machine().held(&config.account_id, &config.context_id);
+    if let Some((account_id, context_id)) = held {
+        (config.account_id, config.context_id) = (account_id, context_id);
+    }
+    Arc::new(Record::prepare(stored, &shared.long_lived))
+}
+
 /// Puts into the cache what was read of a web config, if the machine says so.
 ///
 /// The machine is asked inside moka's lock of this key, so that a change either finds what is put here or is known to the
@@ -149,7 +160,7 @@ impl Running {
         let Ok(_permit) = shared.permits.acquire().await else { return Ok(Outcome::Failed) };
         let Some(ticket) = shared.machine().begin_load() else { return Ok(Outcome::Look) };
         let snapshot = shared.store.load(self.id).await?;
-        let record = snapshot.value.map(|stored| Arc::new(Record::prepare(stored, &shared.long_lived)));
+        let record = snapshot.value.map(|stored| prepare(shared, stored));
         if record.as_ref().is_some_and(|record| record.id != self.id) {
             return Err(StoreError::damaged("the store answered with another web config"));
         }

@@ -7,7 +7,6 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::{Shared, load};
-use crate::record::Record;
 use crate::store::StoreError;
 
 const PAGE: usize = 500;
@@ -59,13 +58,7 @@ async fn all(shared: &Shared) -> Result<u64, StoreError> {
         for stored in page.value.stored {
             let id = stored.config.id;
             // One that the machine does not let in is loaded again when it is asked for.
-            load::commit(
-                shared,
-                ticket,
-                id,
-                page.head,
-                Some(Arc::new(Record::prepare(stored, &shared.long_lived))),
-            );
+            load::commit(shared, ticket, id, page.head, Some(load::prepare(shared, stored)));
             loaded += 1;
         }
         if page.value.next.is_some() && page.value.next <= after {

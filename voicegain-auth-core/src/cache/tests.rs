@@ -673,3 +673,19 @@ async fn c3_while_changes_are_told_of_nothing_near_counts() {
     shared.published.changed();
     assert!(is_near());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_one_context_share_its_ids() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let mut records = Vec::new();
+    for issued in [world.create().await, world.create().await] {
+        assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+        records.push(world.cache.see(issued.config.id).record.unwrap());
+    }
+    let [one, other] = [&records[0], &records[1]];
+    assert_ne!(one.id, other.id);
+    assert_eq!(one.context_id, other.context_id);
+    assert!(std::ptr::eq(one.account_id.as_str(), other.account_id.as_str()));
+    assert!(std::ptr::eq(one.context_id.as_str(), other.context_id.as_str()));
+}
