@@ -86,13 +86,23 @@ fn token(bytes: &[u8]) -> Entry<'_> {
 }
 
 /// Whether a pair of a query is the token parameter, however its name is spelt.
-fn is_token_pair(pair: &str) -> bool {
-    form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| name == QUERY_PARAMETER)
+fn is_token_pair(pair: &[u8]) -> bool {
+    // There may be thousands, and no spelling is shorter. Plainly spelt, the name needs no decoding.
+    if pair.len() < QUERY_PARAMETER.len() {
+        return false;
+    }
+    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+    name == QUERY_PARAMETER.as_bytes() || (name.contains(&b'%') && spells_token(pair))
+}
+
+fn spells_token(pair: &[u8]) -> bool {
+    form_urlencoded::parse(pair).next().is_some_and(|(name, _)| name == QUERY_PARAMETER)
 }
 
 fn in_query(query: Option<&str>) -> Entry<'_> {
-    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let mut values = pairs.filter(|(name, _)| name == QUERY_PARAMETER).map(|(_, value)| value);
+    let pairs = query.unwrap_or_default().as_bytes().split(|byte| *byte == b'&');
+    let tokens = pairs.filter(|pair| is_token_pair(pair));
+    let mut values = tokens.flat_map(form_urlencoded::parse).map(|(_, value)| value);
     match (values.next(), values.next()) {
         (None, _) => Entry::Nothing,
         (Some(_), Some(_)) => Entry::Ambiguous("give the access_token parameter once only"),
@@ -200,9 +210,9 @@ impl Strip {
             plan.authorization = Edit::Remove;
         }
         if let Some(query) = head.query().filter(|_| sources.query)
-            && query.split('&').any(is_token_pair)
+            && query.as_bytes().split(|byte| *byte == b'&').any(is_token_pair)
         {
-            plan.query = edit(query.split('&').filter(|pair| !is_token_pair(pair)), "&");
+            plan.query = edit(query.split('&').filter(|pair| !is_token_pair(pair.as_bytes())), "&");
         }
         if sources.protocol
             && list_members(head, Field::SecWebSocketProtocol).any(|it| bearer_entry(it).is_some())

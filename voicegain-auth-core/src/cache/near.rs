@@ -20,6 +20,7 @@
 //! can choose ids that push each other out.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -50,6 +51,12 @@ impl Deref for Held {
             Self::Cached(record) => record,
             Self::Near(record) => record,
         }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
     }
 }
 

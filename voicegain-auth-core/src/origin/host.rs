@@ -13,6 +13,9 @@ pub(super) enum Host<D> {
     V6(Ipv6Addr),
 }
 
+/// The longest name in the DNS as it is written, with a dot at its end (RFC 1035 section 3.1).
+const MAX_DNS_NAME: usize = 254;
+
 /// Why a text is no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InvalidHost {
@@ -55,7 +58,8 @@ impl<'a> Host<&'a str> {
             return text.parse().map(Self::V4).map_err(|_| InvalidHost::Ipv4);
         }
         let punycode = twice(b'-') && bytes.split(|byte| *byte == b'.').any(is_punycode);
-        if punycode && !is_normal(text) {
+        // One that is too long for a name in the DNS is no page's, and IDNA would take long over it.
+        if punycode && (text.len() > MAX_DNS_NAME || !is_normal(text)) {
             return Err(InvalidHost::Punycode);
         }
         Ok(Self::Domain(domain))

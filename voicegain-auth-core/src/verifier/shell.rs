@@ -1,13 +1,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::decision::{check, check_origin_header};
 use super::identity::{Caller, Identity};
-use crate::cache::{SecretCache, Waited, Waiting};
+use crate::cache::{Held, SecretCache, Waited, Waiting};
 use crate::constant_time::is_same;
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
 use crate::freshness::Life;
@@ -16,6 +17,7 @@ use crate::ids::WebConfigId;
 use crate::jws::{self, MalformedToken, UnverifiedToken};
 use crate::long_lived::{self, Recognised};
 use crate::policy::{Mode, Policy};
+use crate::record::Record;
 use crate::rejection::{Reason, Rejection};
 
 /// How often a request looks again before it is told to come later.
@@ -112,19 +114,35 @@ pub struct Resumption {
     round: Round,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Round {
     /// When the request was first looked at, on the boot clock: not before it arrived.
     arrived: Duration,
     count: u8,
+    /// What it waits to be refused for.
+    doubt: Option<Doubt>,
+}
+
+/// Why a token is refused unless something has changed.
+#[derive(Debug, Clone)]
+struct Doubt {
+    id: WebConfigId,
+    /// The record under which its signature is wrong; `None`: there is no such web config.
+    record: Option<Held>,
+}
+
+impl Doubt {
+    fn cause(&self) -> &'static str {
+        if self.record.is_some() { "wrong or superseded signature" } else { "unknown web config" }
+    }
 }
 
 impl Future for Pending {
     type Output = Resumption;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Resumption> {
-        let round = self.round;
-        Pin::new(&mut self.waiting).poll(cx).map(|waited| Resumption { waited, round })
+        let waited = ready!(Pin::new(&mut self.waiting).poll(cx));
+        Poll::Ready(Resumption { waited, round: self.round.clone() })
     }
 }
 
@@ -195,9 +213,27 @@ impl Verifier {
     /// Goes on after a wait, with the same request.
     pub fn resume<H: RequestHead>(&self, head: &H, resumption: Resumption) -> Progress {
         match resumption.waited {
-            Waited::Look => self.attempt(head, Some(resumption.round)),
+            Waited::Look => match self.confirm(&resumption.round) {
+                Some(rejection) => Progress::Decided(Err(self.refused(rejection))),
+                None => self.attempt(head, Some(resumption.round)),
+            },
             Waited::InVain(cause) => Progress::Decided(Err(self.refused(unavailable(cause)))),
         }
+    }
+
+    /// Refuses what there was a doubt about, if nothing has changed and a proof says so (rule C7). The token need not be read
+    /// again for that, so that it costs a stranger's token no more to be wrong than to be right.
+    fn confirm(&self, round: &Round) -> Option<Rejection> {
+        let doubt = round.doubt.as_ref()?;
+        let cache = &self.inner.cache;
+        let seen = cache.see(doubt.id);
+        let is_proved = seen.proof.is_some_and(|proof| proof.asked.boot >= round.arrived);
+        let stands = match (&doubt.record, &seen.record) {
+            (Some(before), Some(now)) => ptr::eq::<Record>(&**before, &**now),
+            (None, None) => cache.life(doubt.id, seen.epoch) == Life::NotThere,
+            _ => false,
+        };
+        (is_proved && stands).then(|| not_valid(doubt.cause()).about(doubt.id))
     }
 
     fn attempt<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Progress {
@@ -250,7 +286,7 @@ impl Verifier {
                 if let Ok(identity) = &decision
                     && !identity.record().second_opinion.agrees(&token)
                 {
-                    return Err(Rejection::new(Reason::InvalidToken, NOT_VALID).because("second opinion"));
+                    return Err(not_valid("second opinion"));
                 }
                 let protocol = (source == TokenSource::Protocol).then(|| other_protocol(head)).flatten();
                 Ok(Progress::Decided(Ok(Admitted {
@@ -292,32 +328,34 @@ impl Verifier {
         let Inner { cache, policy } = &*self.inner;
         let id = token.id();
         let seen = cache.see(id);
-        let round = round.unwrap_or(Round { arrived: seen.now.boot, count: 0 });
+        let round = round.unwrap_or(Round { arrived: seen.now.boot, count: 0, doubt: None });
         let Some(proof) = seen.proof else {
             return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot));
         };
-        let cause = match seen.record {
+        let doubt = match seen.record {
             Some(record) => match token.verify(&record.key) {
                 Some(claims) => {
                     let checked = check(&claims, &record, head, source, policy, seen.now.wall);
                     return Verdict::Decided(checked.map(|()| Identity::new(record, seen.epoch, &claims)));
                 }
-                None => "wrong or superseded signature",
+                None => Doubt { id, record: Some(record) },
             },
             None => match cache.life(id, seen.epoch) {
                 Life::Lives => return self.wait(round, |cache| cache.wait_for_record(id)),
                 Life::Unknown => return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot)),
                 Life::NotThere => {
                     token.verify_unknown();
-                    "unknown web config"
+                    Doubt { id, record: None }
                 }
             },
         };
         // The token may be newer than what is cached: refusing it takes a proof asked for since it came (rule C7).
         if proof.asked.boot < round.arrived {
-            return self.wait(round, |cache| cache.wait_for_proof(round.arrived));
+            let since = round.arrived;
+            let round = Round { doubt: Some(doubt), ..round };
+            return self.wait(round, |cache| cache.wait_for_proof(since));
         }
-        Verdict::Decided(Err(Rejection::new(Reason::InvalidToken, NOT_VALID).because(cause)))
+        Verdict::Decided(Err(not_valid(doubt.cause())))
     }
 
     fn wait(&self, round: Round, how: impl FnOnce(&SecretCache) -> Waiting) -> Verdict {
@@ -329,6 +367,10 @@ impl Verifier {
     }
 }
 
+fn not_valid(cause: &'static str) -> Rejection {
+    Rejection::new(Reason::InvalidToken, NOT_VALID).because(cause)
+}
+
 fn unavailable(cause: &'static str) -> Rejection {
     let detail = "The request cannot be decided at the moment; try again shortly.";
     Rejection::new(Reason::TemporarilyUnavailable, detail).because(cause)
@@ -336,7 +378,7 @@ fn unavailable(cause: &'static str) -> Rejection {
 
 fn malformed(malformed: MalformedToken) -> Rejection {
     tracing::debug!(%malformed, "a token could not be read");
-    Rejection::new(Reason::InvalidToken, NOT_VALID).because("malformed token")
+    not_valid("malformed token")
 }
 
 /// A sentence for each way of sending more than one token.

@@ -189,6 +189,42 @@ async fn v5_a_long_lived_token_costs_no_mac_and_every_other_one_costs_one() {
 }
 
 #[tokio::test]
+async fn v5_a_refusal_that_waits_costs_one_mac_and_one_reading() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    assert_eq!(fixture.ask(&get().bearer(&fixture.issued.jwt)).await, Ok(()), "it is loaded");
+    let key = MacKey::new(&Secret::generate().unwrap());
+    for id in [fixture.issued.config.id, crate::WebConfigId::generate().unwrap()] {
+        let token = sign(&key, &long_lived_payload(API_URL, id));
+        let before = MACS.get();
+        let Progress::Pending(pending) = verifier.decide(&get().bearer(&token)) else { panic!("{id}") };
+        let resumption = pending.await;
+        // Nothing is read of the request any more.
+        let Progress::Decided(decision) = verifier.resume(&get(), resumption) else { panic!("{id}") };
+        let rejection = decision.unwrap_err();
+        assert_eq!((rejection.reason(), rejection.web_config_id()), (Reason::InvalidToken, Some(id)));
+        assert_eq!(MACS.get() - before, 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn c7_what_became_right_while_it_waited_is_let_in() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let id = fixture.issued.config.id;
+    assert_eq!(fixture.ask(&get().bearer(&fixture.issued.jwt)).await, Ok(()), "it is loaded");
+    let secret = Secret::generate().unwrap();
+    let head = get().bearer(&sign(&MacKey::new(&secret), &long_lived_payload(API_URL, id)));
+    let mut progress = verifier.decide(&head);
+    assert!(matches!(progress, Progress::Pending(_)), "wrong as yet");
+    fixture.world.store.regenerate(id, secret).await.unwrap();
+    while let Progress::Pending(pending) = progress {
+        progress = verifier.resume(&head, pending.await);
+    }
+    assert!(matches!(progress, Progress::Decided(Ok(_))), "{progress:?}");
+}
+
+#[tokio::test]
 async fn o8_a_long_lived_token_is_asked_for_its_origin_however_it_was_known() {
     let fixture = Fixture::new().await;
     let verifier = fixture.world.verifier(Policy::default());
