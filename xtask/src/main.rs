@@ -25,6 +25,8 @@ cargo xtask <chore>
                the number that follows says
   bench        what the layers and the verifier cost beside their peers, in tables; what follows is for the bench,
                --help says what there is
+  bench-gateway  what its tokens cost the gateway and how fast it is, beside HAProxy and nginx, which it installs; what
+               follows is for the bench
 ";
 
 /// The published SDK that the gateway must serve, unchanged.
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         "simulation" => simulation(),
         "faults" => planted_faults(),
         "bench" => bench(env::args().skip(2)),
+        "bench-gateway" => servers::install_proxies().and_then(|()| bench_gateway(env::args().skip(2))),
         "chaos" => servers::install().and_then(|()| gateways()).and_then(|()| chaos(&minutes)),
         _ => {
             eprint!("{HELP}");
@@ -177,6 +180,17 @@ fn of_the_bench(subcommand: &str) -> Result<Command, String> {
 
 fn bench(arguments: impl Iterator<Item = String>) -> Outcome {
     run(of_the_bench("run")?.args(["--release", "--"]).args(arguments))
+}
+
+/// The gateway and the bare proxy it is set against are built together, so that what they share is the same.
+fn bench_gateway(arguments: impl Iterator<Item = String>) -> Outcome {
+    run(cargo().args(["build", "--release", "--locked", "-p", "voicegain-gateway", "--bins", "--examples"]))?;
+    let binaries = target_dir()?.join("release");
+    run(of_the_bench("run")?
+        .args(["--release", "--bin", "voicegain-auth-bench-gateway", "--"])
+        .args(arguments)
+        .env("VOICEGAIN_GATEWAY_BIN", binaries.join("voicegain-gateway"))
+        .env("VOICEGAIN_BARE_PROXY_BIN", binaries.join("examples/bare-proxy")))
 }
 
 fn test() -> Outcome {

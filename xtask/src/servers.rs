@@ -16,6 +16,10 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("openssl", "openssl"),
 ];
 
+/// What the gateway is measured beside, and by.
+const PROXIES: [(&str, &str); 3] =
+    [("haproxy", "haproxy"), ("nginx", "nginx-light"), ("h2load", "nghttp2-client")];
+
 /// Installs what is missing, where that can be done; otherwise says what to install.
 pub fn install() -> Outcome {
     let mut missing: Vec<_> =
@@ -27,6 +31,21 @@ pub fn install() -> Outcome {
         println!("PostgreSQL, etcd and protoc are there");
         return Ok(());
     }
+    install_packages(&missing)
+}
+
+/// The same for what the gateway is measured beside.
+pub fn install_proxies() -> Outcome {
+    let missing: Vec<_> =
+        PROXIES.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        println!("HAProxy, nginx and h2load are there");
+        return Ok(());
+    }
+    install_packages(&missing)
+}
+
+fn install_packages(missing: &[&str]) -> Outcome {
     let by_hand =
         format!("install these Debian packages, or what has their programs elsewhere: {}", missing.join(" "));
     let as_root: &[&str] = if is_root() { &[] } else { &["sudo", "-n"] };
@@ -38,7 +57,7 @@ pub fn install() -> Outcome {
     };
     println!("installing {}", missing.join(" "));
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
-    install.extend(&missing);
+    install.extend(missing);
     // The package lists may be old or not there at all.
     let installed = apt(&["update"]).and_then(|()| apt(&install));
     installed.map_err(|problem| format!("{problem}\n{by_hand}"))
@@ -70,7 +89,8 @@ fn is_root() -> bool {
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    // Debian keeps the server's programs out of PATH.
+    // Debian keeps servers out of everybody's PATH.
+    folders.push(PathBuf::from("/usr/sbin"));
     folders.extend(
         fs::read_dir("/usr/lib/postgresql")
             .into_iter()
