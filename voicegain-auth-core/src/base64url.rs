@@ -9,7 +9,7 @@ use base64_simd::{Out, URL_SAFE_NO_PAD};
 pub(crate) fn decode<'o>(text: &[u8], out: &'o mut [u8]) -> Option<&'o mut [u8]> {
     let length = URL_SAFE_NO_PAD.decoded_length(text).ok()?;
     let out = out.get_mut(..length)?;
-    Some(URL_SAFE_NO_PAD.decode(text, Out::from_slice(out)).ok()?)
+    URL_SAFE_NO_PAD.decode(text, Out::from_slice(out)).ok()
 }
 
 /// Appends what is written for these bytes.

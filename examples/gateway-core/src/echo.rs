@@ -42,8 +42,12 @@ where
 {
     let purpose = Purpose::of(&parts, body.is_end_stream());
     let counted = count(body, max_body_bytes);
-    let body_bytes = match &context.ended {
-        Some(ended) => ended.run_until_cancelled(counted).await.unwrap_or_else(|| Err(ended_early()))?,
+    let body_bytes = match context.ending {
+        Some(ending) => tokio::select! {
+            biased;
+            counted = counted => counted?,
+            () = ending.has_come() => return Err(ended_early()),
+        },
         None => counted.await?,
     };
 
@@ -121,9 +125,9 @@ mod tests {
     use http::Request;
     use http::uri::Scheme;
     use http_body_util::{Full, StreamBody};
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::forward::Ending;
 
     fn context() -> ForwardContext {
         let mut context = ForwardContext::new(Ipv4Addr::new(192, 0, 2, 9).into(), Scheme::HTTP);
@@ -221,9 +225,7 @@ mod tests {
         let endless = StreamBody::new(futures_util::stream::pending::<
             Result<http_body::Frame<Bytes>, std::io::Error>,
         >());
-        let ended = CancellationToken::new();
-        let context = ForwardContext { ended: Some(ended.clone()), ..context() };
-        ended.cancel();
+        let context = ForwardContext { ending: Some(Ending::when(std::future::ready(()))), ..context() };
         let error = echo(parts, endless, context, 5).await.unwrap_err();
         assert_eq!(error.reason(), Reason::TemporarilyUnavailable);
     }

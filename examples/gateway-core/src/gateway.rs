@@ -7,13 +7,12 @@ use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use voicegain_auth_core::{BasePath, Caller, Identity, Issuer, Rejection, Verifier};
 
 use crate::body::GatewayBody;
 use crate::cors;
 use crate::echo;
-use crate::forward::{BoxError, ClientUpgrade, ForwardContext, Forwarder};
+use crate::forward::{BoxError, ClientUpgrade, Ending, ForwardContext, Forwarder};
 use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
 use crate::refusal::{Refusal, is_grpc};
@@ -129,12 +128,10 @@ impl Gateway {
         if route == Route::Mint {
             return mint(issuer, &identity, request.uri().query()).map_err(Refusal::from);
         }
-        let (ended, hold) = self.watch(&identity);
         let context = ForwardContext {
             headers: identity_headers(&identity),
             upgrade,
-            ended: Some(ended),
-            hold: Some(Arc::new(hold)),
+            ending: Some(self.ending(&identity)),
             ..ForwardContext::new(client, Scheme::HTTP)
         };
         match forwarder {
@@ -146,19 +143,13 @@ impl Gateway {
         }
     }
 
-    /// A token that is cancelled once the exchange must end (rule C8), and a guard that ends the watch with it.
-    fn watch(&self, identity: &Identity) -> (CancellationToken, DropGuard) {
-        let (ended, over) = (CancellationToken::new(), CancellationToken::new());
+    /// Comes once the exchange must end (rule C8).
+    fn ending(&self, identity: &Identity) -> Ending {
         let revoked = self.inner.verifier.cache().revoked(identity);
-        let guard = over.clone().drop_guard();
-        let told = ended.clone();
-        tokio::spawn(async move {
-            if over.run_until_cancelled(revoked).await.is_some() {
-                tracing::info!("an exchange is ended: its token can no longer be confirmed");
-                told.cancel();
-            }
-        });
-        (ended, guard)
+        Ending::when(async move {
+            revoked.await;
+            tracing::info!("an exchange is ended: its token can no longer be confirmed");
+        })
     }
 }
 

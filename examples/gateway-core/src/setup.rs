@@ -150,10 +150,16 @@ impl Setup {
     }
 }
 
+/// How many connections may wait to be accepted. The system has a limit of its own.
+const BACKLOG: i32 = 1_024;
+
 /// A listener that does not block, for whichever runtime.
 fn listen(flag: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, SetupError> {
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
+        // The standard library asks for 128, which a few hundred clients that connect at once overflow: the system then
+        // drops some, and they come a second late.
+        rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)
     });
     listener.map_err(|error| SetupError::Listen(flag, address, error))

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::io::AsyncWriteExt;
 use voicegain_gateway_core::forward::{
-    BoxError, ForwardConfig, ForwardConfigError, ForwardContext, Forwarder,
+    BoxError, Ending, ForwardConfig, ForwardConfigError, ForwardContext, Forwarder,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -632,12 +632,16 @@ async fn c8_ending_reaches_an_upload() {
 }
 
 #[tokio::test]
-async fn the_hold_lasts_as_long_as_the_exchange() {
+async fn what_ends_an_exchange_is_held_as_long_as_it_lasts() {
     let (listener, upstream) = listen().await;
     let forwarder = Forwarder::new(config(upstream)).unwrap();
     let hold = Arc::new(());
     let mut context = ForwardContext::new([127, 0, 0, 1].into(), Scheme::HTTP);
-    context.hold = Some(hold.clone());
+    let held = Arc::clone(&hold);
+    context.ending = Some(Ending::when(async move {
+        let _held = held;
+        std::future::pending().await
+    }));
     let request = Request::get("/").body(Empty::<Bytes>::new()).unwrap();
     let sending = tokio::spawn(async move { forwarder.forward(request, context).await });
     let mut upstream_side = Raw::accept(&listener).await;

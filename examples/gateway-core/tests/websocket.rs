@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use common::*;
 use http::uri::Scheme;
@@ -15,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use voicegain_gateway_core::forward::{ClientUpgrade, ForwardContext, Forwarder};
+use voicegain_gateway_core::forward::{ClientUpgrade, Ending, ForwardContext, Forwarder};
 
 const HANDSHAKE: &str = "GET /ws?x=1 HTTP/1.1\r\nHost: api.example\r\nConnection: keep-alive, Upgrade\r\n\
      Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -184,7 +182,11 @@ async fn v10_a_tunnel_through_a_pipe_holds_early_bytes_too_and_lets_go() {
     clients.write_all(b"early").await.unwrap();
     let mut context = ForwardContext::new([127, 0, 0, 1].into(), Scheme::HTTP);
     context.upgrade = Some(ClientUpgrade::Duplex(ours));
-    context.hold = Some(Arc::new(Over(over.clone())));
+    let until_then = Over(over.clone());
+    context.ending = Some(Ending::when(async move {
+        let _until_then = until_then;
+        std::future::pending().await
+    }));
     let request = Request::get("/ws")
         .header("connection", "upgrade")
         .header("upgrade", "websocket")

@@ -40,8 +40,11 @@ pub(crate) enum Held {
     /// Counted with moka's.
     Cached(Arc<Record>),
     /// Counted by one thread, as long as it is not sent to another.
-    Near(Arc<Arc<Record>>),
+    Near(Arc<Own>),
 }
+
+/// A record under one thread's own count.
+pub(crate) struct Own(Arc<Record>);
 
 impl Deref for Held {
     type Target = Record;
@@ -49,7 +52,7 @@ impl Deref for Held {
     fn deref(&self) -> &Record {
         match self {
             Self::Cached(record) => record,
-            Self::Near(record) => record,
+            Self::Near(own) => &own.0,
         }
     }
 }
@@ -96,7 +99,7 @@ struct Table {
 struct Slot {
     /// Of the web config that was last looked for here in vain, mixed.
     missed: u64,
-    kept: Option<(WebConfigId, Arc<Arc<Record>>)>,
+    kept: Option<(WebConfigId, Arc<Own>)>,
     hits: u8,
 }
 
@@ -171,7 +174,7 @@ impl Table {
                 return Some(Held::Near(Arc::clone(record)));
             }
             let in_cache = cache();
-            if in_cache.as_ref().is_some_and(|in_cache| Arc::ptr_eq(in_cache, record)) {
+            if in_cache.as_ref().is_some_and(|in_cache| Arc::ptr_eq(in_cache, &record.0)) {
                 return Some(Held::Near(Arc::clone(record)));
             }
             // It was evicted, and perhaps loaded anew.
@@ -183,7 +186,7 @@ impl Table {
             slot.missed = mixed;
             return Some(Held::Cached(record));
         }
-        let record = Arc::new(record);
+        let record = Arc::new(Own(record));
         slot.kept = Some((id, Arc::clone(&record)));
         Some(Held::Near(record))
     }

@@ -73,6 +73,7 @@ impl Minted {
 
 /// Whether it is printable ASCII that stands for itself between quotes.
 fn is_plain(text: &[u8]) -> bool {
+    #[allow(clippy::indexing_slicing, reason = "a constant that panics is not compiled")]
     static PLAIN: [bool; 256] = {
         let mut plain = [false; 256];
         let mut byte = b' ';

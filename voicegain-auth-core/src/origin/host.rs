@@ -109,6 +109,7 @@ const fn is_forbidden(byte: u8) -> bool {
         )
 }
 
+#[allow(clippy::indexing_slicing, reason = "a constant that panics is not compiled")]
 static FORBIDDEN: [bool; 256] = {
     let mut forbidden = [false; 256];
     let mut byte = 0;

@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -18,12 +17,11 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio_util::sync::CancellationToken;
 
 use super::body::{BoxError, ForwardBody, RequestBody};
 use super::config::{ForwardConfig, ForwardConfigError};
 use super::error::ForwardError;
-use super::exchange::Exchange;
+use super::exchange::{Ending, Exchange};
 use super::hop;
 use super::upgrade::{self, ClientUpgrade, Purpose};
 
@@ -50,18 +48,16 @@ pub struct ForwardContext {
     pub headers: HeaderMap,
     /// The client's side of an upgrade. If it is `None`, what hyper left in the request's extensions is used.
     pub upgrade: Option<ClientUpgrade>,
-    /// Ends the exchange when cancelled, as long as anything of it is still being sent or received: a
+    /// Ends the exchange when it has come, as long as anything of it is still being sent or received: a
     /// response that is waited for, both bodies, and the tunnel (rule C8).
-    pub ended: Option<CancellationToken>,
-    /// Dropped when the exchange is over.
-    pub hold: Option<Arc<dyn Any + Send + Sync>>,
+    pub ending: Option<Ending>,
 }
 
 impl ForwardContext {
     /// A context without an identity that is never ended.
     #[must_use]
     pub fn new(client: IpAddr, scheme: Scheme) -> Self {
-        Self { client, scheme, headers: HeaderMap::new(), upgrade: None, ended: None, hold: None }
+        Self { client, scheme, headers: HeaderMap::new(), upgrade: None, ending: None }
     }
 }
 
@@ -116,7 +112,7 @@ impl Forwarder {
             Some(ClientUpgrade::Hyper(upgrade))
         });
         let purpose = Purpose::of(&parts, body.is_end_stream())?;
-        let exchange = Exchange::start(context.ended.clone(), context.hold.take());
+        let exchange = Exchange::start(context.ending.take());
         match (purpose, client) {
             (Purpose::Exchange, _) | (Purpose::WebSocket { .. }, None) => {
                 self.exchange(&mut parts, body, context, &exchange).await
@@ -173,7 +169,7 @@ impl Forwarder {
         let sent = self.0.client.request(Request::from_parts(head, body));
         let sent =
             async { sent.await.map_err(|error| exchange.own_error().unwrap_or_else(|| explain(error))) };
-        let response = self.in_time(sent, exchange, context.ended.as_ref()).await?;
+        let response = self.in_time(sent, exchange).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(broken("an upgrade that was not asked for"));
         }
@@ -202,7 +198,7 @@ impl Forwarder {
         let request = Request::from_parts(head, Empty::new());
         let address = self.address();
         let sent = upgrade::send_alone(&address, config.connect_timeout, config.max_header_bytes, request);
-        let mut response = self.in_time(sent, &exchange, context.ended.as_ref()).await?;
+        let mut response = self.in_time(sent, &exchange).await?;
 
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             if purpose == Purpose::ExtendedConnect && response.status().is_success() {
@@ -218,7 +214,7 @@ impl Forwarder {
         let (mut parts, _) = response.into_parts();
         clean_head(&mut parts);
         upgrade::set_agreement(&mut parts, &purpose);
-        upgrade::spawn_tunnel(client, upstream, exchange, context.ended);
+        upgrade::spawn_tunnel(client, upstream, exchange);
         Ok(Response::from_parts(parts, ForwardBody::empty()))
     }
 
@@ -250,17 +246,10 @@ impl Forwarder {
         &self,
         response: impl Future<Output = Result<Response<Incoming>, ForwardError>>,
         exchange: &Exchange,
-        ended: Option<&CancellationToken>,
     ) -> Result<Response<Incoming>, ForwardError> {
-        let ended = async {
-            match ended {
-                Some(ended) => ended.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
-            () = ended => Err(ForwardError::ended()),
+            () = exchange.ended().cancelled() => Err(ForwardError::ended()),
             response = response => response,
             () = exchange.upstream_silent_for(self.0.config.response_timeout) => Err(ForwardError::timeout()),
         }

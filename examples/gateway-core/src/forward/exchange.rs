@@ -1,6 +1,8 @@
 //! What the two bodies of one exchange and the wait for its response share, and how they are ended together.
 
-use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -22,11 +24,32 @@ pub(super) trait End: Send + Sync {
     fn end(&self);
 }
 
+/// Resolves when an exchange must end. Dropped with the exchange.
+pub struct Ending(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Ending {
+    /// When this resolves.
+    pub fn when(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+
+    pub(crate) async fn has_come(self) {
+        self.0.await;
+    }
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ending(…)")
+    }
+}
+
 pub(super) struct Exchange {
     state: Mutex<State>,
+    /// Cancelled when the exchange is ended, for what can be cancelled.
+    ended: CancellationToken,
     /// Cancelled when the last part of the exchange is dropped.
     _done: DropGuard,
-    _hold: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 struct State {
@@ -40,12 +63,9 @@ struct State {
 }
 
 impl Exchange {
-    /// Starts an exchange that is ended when `ended` is cancelled, polled or not: a body that waits for a
+    /// Starts an exchange that is ended when `ending` has come, polled or not: a body that waits for a
     /// peer that has stopped reading is not polled.
-    pub(super) fn start(
-        ended: Option<CancellationToken>,
-        hold: Option<Arc<dyn Any + Send + Sync>>,
-    ) -> Arc<Self> {
+    pub(super) fn start(ending: Option<Ending>) -> Arc<Self> {
         let done = CancellationToken::new();
         let exchange = Arc::new(Self {
             state: Mutex::new(State {
@@ -55,17 +75,16 @@ impl Exchange {
                 waiting_for_client: false,
                 parts: Vec::new(),
             }),
+            ended: CancellationToken::new(),
             _done: done.clone().drop_guard(),
-            _hold: hold,
         });
-        if let Some(ended) = ended {
+        if let Some(ending) = ending {
             let exchange = Arc::downgrade(&exchange);
+            // The only task that a request costs, besides its connection's.
             tokio::spawn(async move {
-                tokio::select! {
-                    () = ended.cancelled() => {}
-                    () = done.cancelled() => return,
-                }
-                if let Some(exchange) = exchange.upgrade() {
+                if done.run_until_cancelled(ending.has_come()).await.is_some()
+                    && let Some(exchange) = exchange.upgrade()
+                {
                     exchange.end();
                 }
             });
@@ -89,7 +108,13 @@ impl Exchange {
         state.ended = true;
         let parts = std::mem::take(&mut state.parts);
         drop(state);
+        self.ended.cancel();
         parts.iter().for_each(end);
+    }
+
+    /// Is cancelled when the exchange is ended.
+    pub(super) fn ended(&self) -> &CancellationToken {
+        &self.ended
     }
 
     /// Notes the first fault.

@@ -24,7 +24,6 @@ use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::error::{ForwardError, ForwardErrorKind};
@@ -210,12 +209,7 @@ pub(super) async fn send_alone(
 
 /// Copies both ways until both sides have ended, one has failed, or the exchange is ended, and then closes
 /// both.
-pub(super) fn spawn_tunnel(
-    client: ClientUpgrade,
-    upstream: OnUpgrade,
-    exchange: Arc<Exchange>,
-    ended: Option<CancellationToken>,
-) {
+pub(super) fn spawn_tunnel(client: ClientUpgrade, upstream: OnUpgrade, exchange: Arc<Exchange>) {
     tokio::spawn(async move {
         let tunnel = async {
             let upstream = TokioIo::new(upstream.await?);
@@ -225,11 +219,7 @@ pub(super) fn spawn_tunnel(
             }
             Ok::<(), super::BoxError>(())
         };
-        let result = match &ended {
-            Some(ended) => ended.run_until_cancelled(tunnel).await,
-            None => Some(tunnel.await),
-        };
-        match result {
+        match exchange.ended().run_until_cancelled(tunnel).await {
             Some(Ok(())) => debug!("a WebSocket has closed"),
             Some(Err(error)) => debug!(%error, "a WebSocket has failed"),
             None => debug!("a WebSocket was ended"),

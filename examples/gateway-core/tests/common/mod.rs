@@ -18,7 +18,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use voicegain_gateway_core::forward::{BoxError, ForwardConfig, ForwardContext, Forwarder};
+use voicegain_gateway_core::forward::{BoxError, Ending, ForwardConfig, ForwardContext, Forwarder};
 
 pub type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -52,7 +52,7 @@ pub async fn gateway(config: ForwardConfig) -> Gateway {
         let forwarder = forwarder.clone();
         let mut context = ForwardContext::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Scheme::HTTPS);
         context.headers = identity();
-        context.ended = Some(token.clone());
+        context.ending = Some(Ending::when(token.clone().cancelled_owned()));
         async move {
             match forwarder.forward(request, context).await {
                 Ok(response) => response.map(BodyExt::boxed_unsync),
