@@ -166,11 +166,12 @@ fn decode<'t, 's>(token: &'t [u8], text: &'s mut [u8]) -> Result<Jws<'t, 's>, Ma
     if header != HEADER.as_bytes() {
         with_names(decode_part(header, text)?, check_header)?;
     }
+    // With a dot in one of them, what is wrong is the number of parts.
+    let explain = |problem| split(token).err().unwrap_or(problem);
     Ok(Jws {
         signing_input: token.get(..header.len() + 1 + payload.len()).ok_or(MalformedToken::Parts)?,
-        signature: decode_signature(signature)?,
-        // With a dot in it, what is wrong is the number of parts.
-        payload: decode_part(payload, text).map_err(|problem| split(token).err().unwrap_or(problem))?,
+        signature: decode_signature(signature).map_err(explain)?,
+        payload: decode_part(payload, text).map_err(explain)?,
     })
 }
 

@@ -26,7 +26,8 @@ type State = [u32; 8];
 const INITIAL: State =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
-/// A secret, prepared for HMAC-SHA256. As good as the secret itself for signing, and wiped like it.
+/// A secret, prepared for HMAC-SHA256. As good as the secret itself for signing, and wiped like it; but a copy is on the stack
+/// while a MAC is computed, until something else is written there.
 #[derive(Clone)]
 pub(crate) struct MacKey {
     /// SHA-256 after the key's block of the inner hash.

@@ -3,7 +3,11 @@
 //! Counted on the thread that the request is on, so that the feed's thread is none of it, and over the same service
 //! without the layer. Of the decision itself nothing is allocated but what an API path takes.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "clippy takes only what is marked as a test for one"
+)]
 
 mod common;
 

@@ -14,7 +14,8 @@
 //!   proof that knows better (rule C1).
 //! - moka is asked anew now and then, or what is used most here would there seem unused, and be evicted.
 //!
-//! A thread that decides about nothing more keeps what it has, also a secret that was replaced, until it ends or does.
+//! A thread that decides about nothing more keeps what it has, also a secret that was replaced or one of a cache that is gone,
+//! until it ends or does.
 //!
 //! Each slot has room for one web config. Which slot is its own follows from random numbers of this process, so that nobody
 //! can choose ids that push each other out.

@@ -113,6 +113,8 @@ fn w1_three_parts_none_of_them_empty() {
         format!("{good}."),
         format!("{good}.x"),
         format!("{good}.{signature}"),
+        // With the last dot where ours has it, and one more behind it.
+        format!("{header}.{payload}.{}.{}", "A".repeat(21), "A".repeat(21)),
         format!("{header}..{payload}.{signature}"),
         format!(r#"{{"payload":"{payload}","protected":"{header}","signature":"{signature}"}}"#),
     ] {
