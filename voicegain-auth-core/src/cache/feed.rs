@@ -112,6 +112,8 @@ struct Pace {
     wanted: bool,
     /// From when on hints are followed: one that led to nothing may be of something that never comes.
     hints_from: Instant,
+    /// Whether it was the store's hint that led to the last read, and not a change made here, which may be known already.
+    hinted: bool,
 }
 
 impl Pace {
@@ -121,12 +123,16 @@ impl Pace {
         let interval = shared.store.proof_interval();
         loop {
             let wait = if self.wanted { interval } else { shared.heartbeat() };
+            self.hinted = false;
             tokio::select! {
                 biased;
                 () = sleep_until(self.proved + wait) => return Road::Proof,
                 () = shared.wanted.notified(), if !self.wanted => self.wanted = true,
                 () = shared.changed_here.notified() => return Road::of_hint(interval),
-                () = hint(shared, self.hints_from, applied) => return Road::of_hint(interval),
+                () = hint(shared, self.hints_from, applied) => {
+                    self.hinted = true;
+                    return Road::of_hint(interval);
+                }
             }
         }
     }
@@ -172,7 +178,7 @@ async fn follow(shared: Arc<Shared>) {
     let mut outage = Outage::default();
     let mut backoff = BACKOFF_MIN;
     let mut road = Road::Proof;
-    let begin = || Pace { proved: Instant::now(), wanted: false, hints_from: Instant::now() };
+    let begin = || Pace { proved: Instant::now(), wanted: false, hints_from: Instant::now(), hinted: false };
     let mut pace = begin();
     loop {
         let asked = shared.clock.read();
@@ -190,7 +196,7 @@ async fn follow(shared: Arc<Shared>) {
                 if road == Road::Proof {
                     backoff = BACKOFF_MIN;
                     outage.is_over();
-                } else if shared.status.borrow().applied == before {
+                } else if pace.hinted && shared.status.borrow().applied == before {
                     pace.hints_from = Instant::now() + shared.store.proof_interval();
                 }
                 road = pace.rest(&shared).await;
