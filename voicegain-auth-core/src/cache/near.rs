@@ -147,12 +147,13 @@ impl Near {
 
     /// This thread's table, with nothing in it that does not count any more.
     fn table<'a>(&self, tables: &'a mut Vec<Table>, stamp: Stamp) -> Option<&'a mut Table> {
-        if !tables.iter().any(|table| table.of == self.number) {
+        let at = tables.iter().position(|table| table.of == self.number).unwrap_or_else(|| {
             tables.retain(|table| table.alive.strong_count() > 0);
             let slots = vec![Slot::default(); self.slots].into();
             tables.push(Table { of: self.number, alive: Arc::downgrade(&self.alive), stamp, slots });
-        }
-        let table = tables.iter_mut().find(|table| table.of == self.number)?;
+            tables.len() - 1
+        });
+        let table = tables.get_mut(at)?;
         if table.stamp != stamp {
             table.stamp = stamp;
             for slot in &mut table.slots {
