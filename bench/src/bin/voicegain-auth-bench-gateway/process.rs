@@ -164,11 +164,17 @@ mod tests {
         let start = |script: &str| {
             Process::start("sh", Path::new("/bin/sh"), ["-c", script], &[], folder.path()).expect("a shell")
         };
-        // The shell has a child, and that another, which is what works. Both end by themselves: a shell takes none along.
-        let busy = start("timeout 1 sh -c 'while :; do :; done'; true");
-        let idle = start("sleep 1; true");
-        thread::sleep(Duration::from_millis(600));
-        let [busy, idle] = [busy, idle].map(|process| process.spent().expect("its time"));
+        // The shell has a child, which is what works, or waits. Both end by themselves: a shell takes none along.
+        let busy = start("sh -c 'i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done; sleep 10'; true");
+        let idle = start("sh -c 'sleep 10'; true");
+        let spent = |process: &Process| process.spent().expect("its time");
+        // However little of the processor it gets, it is waited for.
+        let began = Instant::now();
+        while spent(&busy) < Duration::from_millis(200) {
+            assert!(began.elapsed() < PATIENCE, "{:?}", spent(&busy));
+            thread::sleep(PAUSE);
+        }
+        let [busy, idle] = [&busy, &idle].map(spent);
         assert!(busy > 5 * idle && busy > Duration::from_millis(30), "{busy:?} and {idle:?}");
     }
 }
