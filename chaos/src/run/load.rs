@@ -26,7 +26,7 @@ pub async fn send(world: Arc<World>, gateway: usize, seed: u64, pause: Duration)
         if dice.percent(2) {
             mint(&world, gateway, &http, &mut dice).await;
         } else if let Some((held, origin)) = choose(&world, &mut dice) {
-            drop(decide(&world, gateway, &http, &held, origin).await);
+            drop(ask(&world, gateway, &http, &held, origin, PATH).await);
         }
     }
 }
@@ -79,16 +79,6 @@ pub fn answer(reply: &Reply) -> Answer {
         Ok((503, body)) if reason(body) == "temporarily_unavailable" => Answer::Unavailable,
         _ => Answer::Other,
     }
-}
-
-async fn decide(
-    world: &World,
-    gateway: usize,
-    http: &Http,
-    held: &Held,
-    origin: Option<&'static str>,
-) -> Reply {
-    ask(world, gateway, http, held, origin, PATH).await
 }
 
 async fn ask(

@@ -2,12 +2,12 @@
 //!
 //! Two rules of order make the lock-free hit path right:
 //!
-//! - A **reader** takes the epoch, then the published proof, then the record (from [`near`] or from moka), then the clocks, and then the epoch once more:
-//!   if that is another, it has no proof. The record it finds is then at least as new as the proof, both are of the one
-//!   epoch, and the proof is judged by clocks read after everything else (rule C1).
-//! - The **feed** says that there is a change, tells the machine about it, then removes the cached record, and only then publishes the proof
-//!   that vouches for it. A look-up commits inside moka's per-key lock and asks the machine there, so it either is seen by
-//!   the removal or sees the change (rule C3).
+//! - A **reader** takes the epoch, then the published proof, then the record (from [`near`] or from moka), then the clocks,
+//!   and then the epoch once more: if that is another, it has no proof. The record it finds is then at least as new as the
+//!   proof, both are of the one epoch, and the proof is judged by clocks read after everything else (rule C1).
+//! - The **feed** says that there is a change, tells the machine about it, then removes the cached record, and only then
+//!   publishes the proof that vouches for it. A look-up commits inside moka's per-key lock and asks the machine there, so it
+//!   either is seen by the removal or sees the change (rule C3).
 
 mod builder;
 mod feed;
