@@ -27,7 +27,7 @@ mod subject;
 mod verifier;
 mod web_config;
 
-pub use cache::{CacheStatus, SecretCache, SecretCacheBuilder};
+pub use cache::{CacheStatus, SecretCache, SecretCacheBuilder, Watch};
 pub use clock::Clock;
 pub use config_error::ConfigError;
 pub use credentials::{Edit, Strip, TokenSource, private_cache_control};

@@ -19,6 +19,8 @@ pub(crate) const MAC_BYTES: usize = 32;
 
 const BLOCK_BYTES: usize = 64;
 
+type Block = [u8; BLOCK_BYTES];
+
 /// A state of SHA-256 between two blocks.
 type State = [u32; 8];
 
@@ -63,17 +65,88 @@ impl MacKey {
     pub(crate) fn mac(&self, text: &[u8]) -> [u8; MAC_BYTES] {
         #[cfg(test)]
         tests::MACS.set(tests::MACS.get() + 1);
-        finish(*self.outer, &finish(*self.inner, text))
+        self.outer_of(&finish(*self.inner, text, text.len()))
     }
 
     /// Whether this is the MAC of the text; takes the same time whatever the two are.
     pub(crate) fn verify(&self, text: &[u8], mac: &[u8; MAC_BYTES]) -> bool {
         is_same(&self.mac(text), mac)
     }
+
+    /// The same, with less work for a text that begins as the last one did that had its MAC. `begun` is of this key alone.
+    pub(crate) fn verify_begun(&self, text: &[u8], mac: &[u8; MAC_BYTES], begun: &mut Begun) -> bool {
+        #[cfg(test)]
+        tests::MACS.set(tests::MACS.get() + 1);
+        if let Some((known, rest)) = begun.go_on(text) {
+            let is_it = is_same(&self.outer_of(&finish(*begun.state, rest, text.len())), mac);
+            if !is_it {
+                // A refusal takes as long as if nothing were known, here as for a key that nobody has (rule V5).
+                let mut state = *begun.state;
+                compress256(&mut state, known);
+                std::hint::black_box(state);
+            }
+            return is_it;
+        }
+        let (start, rest) = Begun::split(text);
+        let mut state = Zeroizing::new(*self.inner);
+        compress256(&mut state, start);
+        let is_it = is_same(&self.outer_of(&finish(*state, rest, text.len())), mac);
+        if is_it {
+            begun.keep(start, &state);
+        }
+        is_it
+    }
+
+    fn outer_of(&self, inner: &[u8; MAC_BYTES]) -> [u8; MAC_BYTES] {
+        finish(*self.outer, inner, inner.len())
+    }
 }
 
-/// Hashes a text that follows one block, which has been compressed into this state.
-fn finish(mut state: State, text: &[u8]) -> [u8; MAC_BYTES] {
+/// How a text began, in whole blocks, and the inner hash after them: the tokens that one page is given differ in their last
+/// claim alone (rule W3), so that half of a MAC is the same for all of them. Only the state of a hash, of bytes that must be
+/// the same each time, and of a token that was right: nothing here says that a token is.
+#[derive(Clone)]
+pub(crate) struct Begun {
+    blocks: usize,
+    text: [Block; Self::MAX_BLOCKS],
+    state: Zeroizing<State>,
+}
+
+impl Default for Begun {
+    fn default() -> Self {
+        Self { blocks: 0, text: [[0; BLOCK_BYTES]; Self::MAX_BLOCKS], state: Zeroizing::default() }
+    }
+}
+
+impl Begun {
+    const MAX_BLOCKS: usize = 3;
+    /// How many characters at the end of a signing input are of its `exp`: eleven bytes.
+    const OF_EXP: usize = 16;
+
+    /// The blocks with which another token of the same page will begin, and the rest.
+    fn split(text: &[u8]) -> (&[Block], &[u8]) {
+        let blocks = (text.len().saturating_sub(Self::OF_EXP) / BLOCK_BYTES).min(Self::MAX_BLOCKS);
+        let (start, rest) = text.split_at_checked(blocks * BLOCK_BYTES).unwrap_or((&[], text));
+        (start.as_chunks().0, rest)
+    }
+
+    /// What is known of this text, and its rest.
+    fn go_on<'t>(&self, text: &'t [u8]) -> Option<(&[Block], &'t [u8])> {
+        let known = self.text.get(..self.blocks).filter(|known| !known.is_empty())?;
+        let rest = text.strip_prefix(known.as_flattened())?;
+        Some((known, rest))
+    }
+
+    fn keep(&mut self, start: &[Block], state: &State) {
+        self.blocks = start.len();
+        self.text.iter_mut().zip(start).for_each(|(to, from)| *to = *from);
+        *self.state = *state;
+    }
+}
+
+/// Hashes the rest of a text of this length after what has been compressed into this state: a block, and the whole blocks that
+/// the text began with.
+fn finish(mut state: State, text: &[u8], length: usize) -> [u8; MAC_BYTES] {
     /// What ends the last block: a one, then zeros, then the length in bits (RFC 6234 section 4.1).
     const END: u8 = 0x80;
     const LENGTH_BYTES: usize = size_of::<u64>();
@@ -88,7 +161,7 @@ fn finish(mut state: State, text: &[u8]) -> [u8; MAC_BYTES] {
     }
     // Where there is no room for the length any more, it goes into a block of its own.
     let used = if rest.len() < BLOCK_BYTES - LENGTH_BYTES { 1 } else { 2 };
-    let bits = (BLOCK_BYTES as u64 + text.len() as u64) * 8;
+    let bits = (BLOCK_BYTES as u64 + length as u64) * 8;
     let (last, _) = last.split_at_mut(used);
     if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
         *length = bits.to_be_bytes();
@@ -98,6 +171,12 @@ fn finish(mut state: State, text: &[u8]) -> [u8; MAC_BYTES] {
     let mut hash = [0; MAC_BYTES];
     hash.as_chunks_mut().0.iter_mut().zip(state).for_each(|(to, word)| *to = word.to_be_bytes());
     hash
+}
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begun(…)")
+    }
 }
 
 impl fmt::Debug for MacKey {
@@ -156,5 +235,51 @@ pub(crate) mod tests {
             let text: Vec<u8> = (0..=255).cycle().take(length).collect();
             assert_eq!(MacKey::from_bytes(&key).mac(&text), by_the_hmac_crate(&key, &text), "{length}");
         }
+    }
+
+    #[test]
+    fn v3_what_is_known_of_a_beginning_changes_no_answer() {
+        let key = MacKey::from_bytes(&[7; 32]);
+        let mut begun = Begun::default();
+        let text: Vec<u8> = (b'a'..=b'z').cycle().take(300).collect();
+        for length in 0..=text.len() {
+            // Once with what a text of another length has left behind, then with its own.
+            let text = &text[..length];
+            let mac = by_the_hmac_crate(&[7; 32], text);
+            for _ in 0..2 {
+                assert!(key.verify_begun(text, &mac, &mut begun), "{length}");
+            }
+            for byte in 0..MAC_BYTES {
+                let mut wrong = mac;
+                wrong[byte] ^= 1;
+                assert!(!key.verify_begun(text, &wrong, &mut begun), "{length}: byte {byte} of the MAC");
+            }
+            for at in 0..length {
+                let mut other = text.to_vec();
+                other[at] ^= 1;
+                assert!(!key.verify_begun(&other, &mac, &mut begun), "{length}: byte {at}");
+                let theirs = by_the_hmac_crate(&[7; 32], &other);
+                assert!(key.clone().verify_begun(&other, &theirs, &mut begun.clone()), "{length}: byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_kept_of_what_was_right_alone() {
+        let (key, text) = (MacKey::from_bytes(&[7; 32]), [b'a'; 164]);
+        let mut begun = Begun::default();
+        assert!(!key.verify_begun(&text, &[0; MAC_BYTES], &mut begun));
+        assert!(begun.go_on(&text).is_none());
+        assert!(key.verify_begun(&text, &key.mac(&text), &mut begun));
+        let (known, rest) = begun.go_on(&text).unwrap();
+        assert_eq!((known.len(), rest.len()), (2, 36));
+        // Another text of the same beginning, with a wrong MAC and with the right one.
+        let mut other = text;
+        other[150] = b'b';
+        assert!(!key.verify_begun(&other, &key.mac(&text), &mut begun));
+        assert!(key.verify_begun(&other, &key.mac(&other), &mut begun));
+        // Too short for a beginning: nothing is kept of it.
+        assert!(key.verify_begun(b"short", &key.mac(b"short"), &mut begun));
+        assert!(begun.go_on(&text).is_none());
     }
 }

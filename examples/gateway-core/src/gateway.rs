@@ -145,10 +145,12 @@ impl Gateway {
 
     /// Comes once the exchange must end (rule C8).
     fn ending(&self, identity: &Identity) -> Ending {
-        let revoked = self.inner.verifier.cache().revoked(identity);
-        Ending::when(async move {
-            revoked.await;
-            tracing::info!("an exchange is ended: its token can no longer be confirmed");
+        let (cache, identity) = (self.inner.verifier.cache().clone(), identity.clone());
+        Ending::by(move |end| {
+            cache.on_revoked(&identity, || {
+                tracing::info!("an exchange is ended: its token can no longer be confirmed");
+                end();
+            })
         })
     }
 }

@@ -8,11 +8,13 @@ use moka::policy::EvictionPolicy;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use super::exchanges::{self, Exchanges};
 use super::feed::{self, FeedStatus};
 use super::load::LookUps;
 use super::near::Near;
 use super::preload;
 use super::published::Published;
+use super::waiters::{self, Waiters};
 use super::{Owner, SecretCache, Shared};
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
@@ -138,6 +140,8 @@ impl SecretCacheBuilder {
             machine: Mutex::new(machine),
             status: watch::Sender::new(started),
             changes: watch::Sender::new(()),
+            exchanges: Exchanges::default(),
+            waiters: Waiters::default(),
             wanted: Notify::new(),
             changed_here: Notify::new(),
             look_ups: Mutex::new(LookUps::default()),
@@ -147,7 +151,11 @@ impl SecretCacheBuilder {
             capacity: self.capacity,
             preloading: watch::Sender::new(self.preload),
         });
-        let mut tasks = vec![shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle()];
+        let mut tasks = vec![
+            shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle(),
+            shared.runtime.spawn(exchanges::run(Arc::clone(&shared))).abort_handle(),
+            shared.runtime.spawn(waiters::run(Arc::clone(&shared))).abort_handle(),
+        ];
         if self.preload {
             tasks.push(shared.runtime.spawn(preload::run(Arc::clone(&shared))).abort_handle());
         }

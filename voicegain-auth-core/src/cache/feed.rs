@@ -64,6 +64,12 @@ impl Shared {
         self.machine().apply(entries)
     }
 
+    /// After the status has changed so that somebody may need wait no longer.
+    fn tell_waiters(&self) {
+        let status = self.status.borrow().clone();
+        self.waiters.tell(&status);
+    }
+
     /// How often the log's head is asked for when nothing else calls for it. Several attempts fit into the bound.
     fn heartbeat(&self) -> Duration {
         (self.bound / 4).min(Duration::from_secs(5))
@@ -229,6 +235,7 @@ async fn follow(shared: Arc<Shared>) {
                     }
                     status.problem = Some(problem);
                 });
+                shared.tell_waiters();
                 let interval = shared.store.proof_interval();
                 road = match road {
                     Road::Quick => {
@@ -331,6 +338,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
         status.problem = None;
         status.unproved_since = None;
     });
+    shared.tell_waiters();
     Ok(Step::Applied)
 }
 

@@ -10,12 +10,14 @@
 //!   either is seen by the removal or sees the change (rule C3).
 
 mod builder;
+mod exchanges;
 mod feed;
 mod load;
 mod near;
 mod preload;
 mod published;
 mod wait;
+mod waiters;
 
 use std::fmt;
 use std::future::Future;
@@ -24,17 +26,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::AbortHandle;
 
 pub use builder::SecretCacheBuilder;
+pub use exchanges::Watch;
 pub(crate) use near::Held;
 pub(crate) use wait::{Waited, Waiting};
 
+use self::exchanges::{Authority, Exchanges};
 use self::feed::FeedStatus;
 use self::load::LookUps;
 use self::near::Near;
 use self::published::Published;
+use self::waiters::Waiters;
 use crate::clock::{Clock, Reading};
 use crate::freshness::{Freshness, Life, Proof};
 use crate::ids::WebConfigId;
@@ -82,8 +87,12 @@ struct Shared {
     machine: Mutex<Freshness>,
     published: Published,
     status: watch::Sender<FeedStatus>,
-    /// Ticks with every change applied; long exchanges watch it.
+    /// Ticks with every change applied.
     changes: watch::Sender<()>,
+    /// What has to end when its token does.
+    exchanges: Exchanges,
+    /// Who waits for a proof.
+    waiters: Waiters,
     /// Somebody wants a proof.
     wanted: Notify,
     /// Somebody here knows of a change: a hint like the store's own. It costs no proof, or who wants one next would have to
@@ -187,17 +196,31 @@ impl SecretCache {
         }
     }
 
-    /// Resolves when an exchange that outlives its request must end (rule C8): the token it was authorised with is no
-    /// longer its web config's newest, or whether it is cannot be told within the promise.
+    /// Calls `end` when an exchange that outlives its request must end (rule C8): the token it was authorised with is no longer
+    /// its web config's newest, or whether it is cannot be told within the promise, or the last handle of this cache is gone.
+    /// That may be now, before this returns. It is not called after what is returned was dropped, unless it had begun to be.
     ///
-    /// Needs the time driver of a tokio runtime where it is polled.
+    /// It is called by a task that looks after all exchanges, or by this thread, and must return soon. It costs an exchange no
+    /// task and no timer, so that it can be had for every request.
+    pub fn on_revoked(&self, identity: &Identity, end: impl FnOnce() + Send + 'static) -> Watch {
+        let authority = Authority {
+            id: identity.web_config_id(),
+            generation: identity.generation(),
+            epoch: identity.epoch(),
+        };
+        Watch::new(&self.inner.shared, authority, Box::new(end))
+    }
+
+    /// The same as a future, which resolves when the exchange must end.
     pub fn revoked(&self, identity: &Identity) -> impl Future<Output = ()> + Send + use<> {
-        wait::revoked(
-            Arc::clone(&self.inner.shared),
-            identity.web_config_id(),
-            identity.generation(),
-            identity.epoch(),
-        )
+        let (end, ended) = oneshot::channel();
+        let watch = self.on_revoked(identity, || {
+            let _ = end.send(());
+        });
+        async move {
+            let _ = ended.await;
+            drop(watch);
+        }
     }
 
     pub(crate) fn store(&self) -> &dyn ErasedStore {

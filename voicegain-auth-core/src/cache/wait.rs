@@ -12,15 +12,13 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::load::{self, Outcome};
+use super::waiters::ForProof;
 use crate::ids::WebConfigId;
 use crate::store::Revision;
-use crate::web_config::Generation;
 
 /// How many requests may wait at once for a proof, and as many for a look-up, so that made-up tokens do not take the places
 /// of good ones (rules C6, C7); beyond that they are told to come again.
 const MAX_WAITING: usize = 4_096;
-/// How long a long exchange goes without looking at the clocks.
-const MAX_NAP: Duration = Duration::from_secs(1);
 /// How long a change made here waits for the feed to apply it.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -33,10 +31,11 @@ pub(crate) enum Waited {
     InVain(&'static str),
 }
 
-/// Waits on the cache's own runtime, so that any executor can poll it.
+/// Any executor can poll it: what needs a runtime waits on the cache's own.
 #[derive(Debug)]
 pub(crate) enum Waiting {
     Task(JoinHandle<Waited>),
+    Proof(ForProof),
     InVain(&'static str),
 }
 
@@ -48,6 +47,7 @@ impl Future for Waiting {
             Self::Task(task) => Pin::new(task)
                 .poll(cx)
                 .map(|ended| ended.unwrap_or(Waited::InVain("the runtime is shutting down"))),
+            Self::Proof(waiter) => Pin::new(waiter).poll(cx),
             Self::InVain(why) => Poll::Ready(Waited::InVain(why)),
         }
     }
@@ -57,13 +57,17 @@ impl Future for Waiting {
 type Queue = fn(&Shared) -> &AtomicUsize;
 
 /// A request that waits; counted until it is dropped.
-struct Place(Arc<Shared>, Queue);
+pub(super) struct Place(Arc<Shared>, Queue);
 
 impl Place {
     fn take(shared: &Arc<Shared>, queue: Queue) -> Option<Self> {
         let place = Self(Arc::clone(shared), queue);
         // One too many is counted for a moment, until the place is dropped again.
         (queue(shared).fetch_add(1, Ordering::Relaxed) < MAX_WAITING).then_some(place)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
     }
 }
 
@@ -86,15 +90,8 @@ fn wait(place: Place, future: impl Future<Output = Waited> + Send + 'static) -> 
 
 pub(super) fn for_proof(shared: &Arc<Shared>, since: Duration) -> Waiting {
     let Some(place) = Place::take(shared, |shared| &shared.waiting_for_proof) else { return CROWDED };
-    let mut status = shared.status.subscribe();
     shared.wanted.notify_one();
-    wait(place, async move {
-        match status.wait_for(|status| status.is_proved(since) || status.is_hopeless(since)).await {
-            Ok(status) if status.is_proved(since) => Waited::Look,
-            Ok(_) => Waited::InVain("the change feed could not read the store"),
-            Err(_) => Waited::InVain("the change feed has ended"),
-        }
-    })
+    Waiting::Proof(ForProof::new(place, since))
 }
 
 /// Waits for a proof asked for from now on, however many attempts fail before.
@@ -123,24 +120,6 @@ pub(super) fn for_record(shared: &Arc<Shared>, id: WebConfigId) -> Waiting {
             _ => Waited::InVain("the web config could not be loaded"),
         }
     })
-}
-
-/// Waits until a token of this generation is no longer the newest, or its being so is no longer proved.
-pub(super) async fn revoked(shared: Arc<Shared>, id: WebConfigId, generation: Generation, epoch: u64) {
-    let mut changes = shared.changes.subscribe();
-    loop {
-        let (stands, proof) = {
-            let machine = shared.machine();
-            (machine.stands(id, generation, epoch), machine.proof())
-        };
-        let now = shared.clock.read();
-        let Some(proof) = proof.filter(|proof| stands && proof.holds(now, shared.bound)) else { return };
-        let left = shared.bound.saturating_sub(now.boot.saturating_sub(proof.asked.boot));
-        // A little more than what is left, so that the proof has run out for certain if no other has come; and not for
-        // long at once, since timers sleep through a suspend and know nothing of the wall clock.
-        let nap = left.saturating_add(Duration::from_millis(1)).min(MAX_NAP);
-        let _ = timeout(nap, changes.changed()).await;
-    }
 }
 
 /// Waits until the feed has applied this revision, or has found out that the log does not lead there, or has failed to.

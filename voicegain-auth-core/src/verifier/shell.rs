@@ -333,7 +333,7 @@ impl Verifier {
             return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot));
         };
         let doubt = match seen.record {
-            Some(record) => match token.verify(&record.key) {
+            Some(record) => match token.verify_by(|text, mac| record.verify(text, mac)) {
                 Some(claims) => {
                     let checked = check(&claims, &record, head, source, policy, seen.now.wall);
                     return Verdict::Decided(checked.map(|()| Identity::new(record, seen.epoch, &claims)));

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::error::ForwardError;
 
@@ -24,17 +24,41 @@ pub(super) trait End: Send + Sync {
     fn end(&self);
 }
 
-/// Resolves when an exchange must end. Dropped with the exchange.
-pub struct Ending(Pin<Box<dyn Future<Output = ()> + Send>>);
+/// What ends an exchange early. Given up with the exchange.
+pub struct Ending(Box<dyn FnOnce(EndNow) -> Hold + Send>);
+
+type EndNow = Box<dyn FnOnce() + Send>;
+
+/// Whatever must be held for an ending to come.
+type Hold = Box<dyn Send + Sync>;
 
 impl Ending {
-    /// When this resolves.
+    /// By what arranges for its argument to be called, at once if need be, as long as what it returns is held.
+    pub fn by<H: Send + Sync + 'static>(arrange: impl FnOnce(Box<dyn FnOnce() + Send>) -> H + Send + 'static) -> Self {
+        Self(Box::new(|end| Box::new(arrange(end))))
+    }
+
+    /// When this resolves, in a task of its own.
     pub fn when(future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Box::pin(future))
+        Self::by(|end| {
+            let done = CancellationToken::new();
+            let hold = done.clone().drop_guard();
+            tokio::spawn(async move {
+                if done.run_until_cancelled(future).await.is_some() {
+                    end();
+                }
+            });
+            hold
+        })
     }
 
     pub(crate) async fn has_come(self) {
-        self.0.await;
+        let (end, come) = oneshot::channel();
+        let hold = (self.0)(Box::new(|| {
+            let _ = end.send(());
+        }));
+        let _ = come.await;
+        drop(hold);
     }
 }
 
@@ -48,8 +72,8 @@ pub(super) struct Exchange {
     state: Mutex<State>,
     /// Cancelled when the exchange is ended, for what can be cancelled.
     ended: CancellationToken,
-    /// Cancelled when the last part of the exchange is dropped.
-    _done: DropGuard,
+    /// For as long as a part of the exchange is there.
+    hold: OnceLock<Hold>,
 }
 
 struct State {
@@ -66,7 +90,6 @@ impl Exchange {
     /// Starts an exchange that is ended when `ending` has come, polled or not: a body that waits for a
     /// peer that has stopped reading is not polled.
     pub(super) fn start(ending: Option<Ending>) -> Arc<Self> {
-        let done = CancellationToken::new();
         let exchange = Arc::new(Self {
             state: Mutex::new(State {
                 ended: false,
@@ -76,18 +99,16 @@ impl Exchange {
                 parts: Vec::new(),
             }),
             ended: CancellationToken::new(),
-            _done: done.clone().drop_guard(),
+            hold: OnceLock::new(),
         });
-        if let Some(ending) = ending {
-            let exchange = Arc::downgrade(&exchange);
-            // The only task that a request costs, besides its connection's.
-            tokio::spawn(async move {
-                if done.run_until_cancelled(ending.has_come()).await.is_some()
-                    && let Some(exchange) = exchange.upgrade()
-                {
+        if let Some(Ending(arrange)) = ending {
+            let weak = Arc::downgrade(&exchange);
+            let hold = arrange(Box::new(move || {
+                if let Some(exchange) = weak.upgrade() {
                     exchange.end();
                 }
-            });
+            }));
+            let _ = exchange.hold.set(hold);
         }
         exchange
     }
