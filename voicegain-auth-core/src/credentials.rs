@@ -101,14 +101,16 @@ fn spells_token(pair: &[u8]) -> bool {
 
 fn in_query(query: Option<&str>) -> Entry<'_> {
     let pairs = query.unwrap_or_default().as_bytes().split(|byte| *byte == b'&');
-    let tokens = pairs.filter(|pair| is_token_pair(pair));
-    let mut values = tokens.flat_map(form_urlencoded::parse).map(|(_, value)| value);
-    match (values.next(), values.next()) {
-        (None, _) => Entry::Nothing,
-        (Some(_), Some(_)) => Entry::Ambiguous("give the access_token parameter once only"),
-        (Some(value), None) if value.is_empty() => Entry::Nothing,
-        (Some(Cow::Borrowed(value)), None) => Entry::Token(Cow::Borrowed(value.as_bytes())),
-        (Some(Cow::Owned(value)), None) => Entry::Token(Cow::Owned(value.into_bytes())),
+    let mut tokens = pairs.filter(|pair| is_token_pair(pair));
+    let pair = match (tokens.next(), tokens.next()) {
+        (None, _) => return Entry::Nothing,
+        (Some(_), Some(_)) => return Entry::Ambiguous("give the access_token parameter once only"),
+        (Some(pair), None) => pair,
+    };
+    match form_urlencoded::parse(pair).next().map(|(_, value)| value) {
+        Some(Cow::Borrowed(value)) => token(value.as_bytes()),
+        Some(Cow::Owned(value)) if !value.is_empty() => Entry::Token(Cow::Owned(value.into_bytes())),
+        Some(Cow::Owned(_)) | None => Entry::Nothing,
     }
 }
 

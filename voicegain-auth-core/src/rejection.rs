@@ -201,10 +201,12 @@ impl Rejection {
     #[must_use]
     pub fn www_authenticate(&self) -> Option<String> {
         let challenge = self.reason.challenge()?;
-        let mut value = format!("Bearer realm=\"{}\"", self.realm.as_deref().unwrap_or("voicegain"));
+        // Enough for every challenge in a realm of usual length.
+        let mut value = String::with_capacity(128);
+        // Writing into a String cannot fail.
+        let _ = write!(value, "Bearer realm=\"{}\"", self.realm.as_deref().unwrap_or("voicegain"));
         for (name, text) in [("error", challenge.error), ("error_description", challenge.description)] {
             if let Some(text) = text {
-                // Writing into a String cannot fail.
                 let _ = write!(value, ", {name}=\"{text}\"");
             }
         }

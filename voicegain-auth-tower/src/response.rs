@@ -1,5 +1,7 @@
 //! Refusals as responses, and what is added to the application's answers.
 
+use std::borrow::Cow;
+
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -38,6 +40,9 @@ impl Form {
 /// What the gRPC protocol percent-encodes in `grpc-message`: all but visible ASCII and the space, and `%`.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
+/// How many fields a refusal has at most: those of [`Rejection::headers`], the type of its body, and the three for gRPC.
+const MOST_FIELDS: usize = 8;
+
 /// The answer to a refused request. Outer layers find the [`Rejection`] in its extensions.
 pub(crate) fn refusal<B>(rejection: Rejection, form: Form, body: &impl RejectionBody<B>) -> Response<B> {
     // The table of reasons knows real status codes only.
@@ -50,9 +55,15 @@ pub(crate) fn refusal<B>(rejection: Rejection, form: Form, body: &impl Rejection
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    // A map that grows field by field allocates as often.
+    headers.reserve(MOST_FIELDS);
     headers.extend(content_type.map(|value| (header::CONTENT_TYPE, value)));
     for (name, value) in rejection.headers() {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        let value = match value {
+            Cow::Borrowed(value) => Ok(HeaderValue::from_static(value)),
+            Cow::Owned(value) => HeaderValue::try_from(value),
+        };
+        if let Ok(value) = value {
             headers.insert(HeaderName::from_static(name), value);
         }
     }

@@ -44,6 +44,9 @@ const LIBRARIES: [(&str, &[&str]); 5] = [
 /// Both gateways with the store that needs protoc.
 const GATEWAYS_WITH_ETCD: &str = "voicegain-gateway/etcd,voicegain-gateway-actix/etcd";
 
+const SIMULATION: &str = "voicegain-auth-simulation";
+const CHAOS: &str = "voicegain-auth-chaos";
+
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
@@ -54,11 +57,13 @@ fn main() -> ExitCode {
         "lint" => lint(),
         "ci" => test().and_then(|()| lint()),
         "servers" => servers::install(),
-        "simulation" => simulation(),
+        "simulation" => simulation(program(SIMULATION)),
         "faults" => planted_faults(),
         "bench" => bench(env::args().skip(2)),
         "bench-gateway" => servers::install_proxies().and_then(|()| bench_gateway(env::args().skip(2))),
-        "chaos" => servers::install().and_then(|()| gateways()).and_then(|()| chaos(&minutes)),
+        "chaos" => {
+            servers::install().and_then(|()| gateways()).and_then(|()| chaos(|| Ok(program(CHAOS)), &minutes))
+        }
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -132,15 +137,23 @@ fn gateway_binaries() -> Result<[PathBuf; 2], String> {
     Ok([binaries.join("voicegain-gateway"), binaries.join("voicegain-gateway-actix")])
 }
 
-fn simulation() -> Outcome {
+/// Runs a program of the workspace, built if need be.
+fn program(package: &str) -> Command {
+    let mut command = cargo();
+    command.args(["run", "--locked", "-p", package, "--"]);
+    command
+}
+
+/// Runs one that the tests have built: by itself it would be built anew, with fewer features of what it depends on.
+fn built(package: &str) -> Result<Command, String> {
+    let mut command = Command::new(target_dir()?.join("debug").join(package));
+    command.current_dir(root());
+    Ok(command)
+}
+
+fn simulation(mut program: Command) -> Outcome {
     heading("the promise in simulation");
-    run(cargo().args(["run", "--locked", "-p", "voicegain-auth-simulation", "--"]).args([
-        "--schedules",
-        "100000",
-        "--cache",
-        "1000",
-        "--interleavings",
-    ]))
+    run(program.args(["--schedules", "100000", "--cache", "1000", "--interleavings"]))
 }
 
 fn planted_faults() -> Outcome {
@@ -148,23 +161,12 @@ fn planted_faults() -> Outcome {
     run(cargo().args(["run", "--locked", "-p", "voicegain-auth-simulation", "--bin", "planted-faults"]))
 }
 
-fn chaos(minutes: &str) -> Outcome {
+fn chaos(program: impl Fn() -> Result<Command, String>, minutes: &str) -> Outcome {
     let [gateway, _] = gateway_binaries()?;
     for store in ["postgres", "etcd"] {
         heading(&format!("three gateways on {store} under faults"));
-        run(cargo()
-            .args([
-                "run",
-                "--locked",
-                "-p",
-                "voicegain-auth-chaos",
-                "--",
-                "run",
-                "--store",
-                store,
-                "--minutes",
-                minutes,
-            ])
+        run(program()?
+            .args(["run", "--store", store, "--minutes", minutes])
             .env("VOICEGAIN_GATEWAY_BIN", &gateway))?;
     }
     Ok(())
@@ -197,25 +199,25 @@ fn test() -> Outcome {
     let root = root();
     heading("servers, and what building for them takes");
     servers::install()?;
-    heading("the gateways, which the case table, the SDK and the faults are run against");
-    gateways()?;
-    let [gateway, gateway_actix] = gateway_binaries()?;
-
     heading("the workspace, with the case table on every stack and every store on a real server");
+    // Built along with their tests.
+    let [gateway, gateway_actix] = gateway_binaries()?;
     run(cargo()
         .args(["test", "--locked", "--workspace", "--no-fail-fast"])
         .args(["--features", "voicegain-auth-store/postgres,voicegain-auth-store/etcd"])
-        // As they were built above, or they would be built anew without it.
         .args(["--features", GATEWAYS_WITH_ETCD])
         .env("VOICEGAIN_GATEWAY_BIN", &gateway)
         .env("VOICEGAIN_GATEWAY_ACTIX_BIN", &gateway_actix))?;
     heading("the libraries with all their features");
-    for library in ["voicegain-auth-core", "voicegain-auth-tower"] {
-        run(cargo().args(["test", "--locked", "-p", library, "--all-features"]))?;
-    }
+    run(cargo().args(["test", "--locked", "--all-features"]).args([
+        "-p",
+        "voicegain-auth-core",
+        "-p",
+        "voicegain-auth-tower",
+    ]))?;
 
-    simulation()?;
-    chaos("1")?;
+    simulation(built(SIMULATION)?)?;
+    chaos(|| built(CHAOS), "1")?;
 
     heading("a user's crate, with each choice of jsonwebtoken's crypto features");
     user_crate(&root)?;
@@ -358,7 +360,8 @@ fn deny() -> Outcome {
         program = tools.join("bin/cargo-deny");
         if !is_there(&program) {
             println!("installing cargo-deny into {}", tools.display());
-            run(cargo().args(["install", "--locked", "--root"]).arg(&tools).arg("cargo-deny"))?;
+            // Built in half the time without optimising, and no slower to wait for.
+            run(cargo().args(["install", "--locked", "--debug", "--root"]).arg(&tools).arg("cargo-deny"))?;
         }
     }
     // It reads the manifests of all dependencies, those of other systems too.

@@ -1,4 +1,4 @@
-//! Modelled exchanges that outlive their request: what `cache/wait.rs`'s `revoked` of core does (rule C8).
+//! Modelled exchanges that outlive their request: what `cache/exchanges.rs` of core does (rule C8).
 
 use std::time::Duration;
 
