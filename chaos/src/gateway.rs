@@ -98,15 +98,24 @@ impl Gateway {
         self.launch()?;
         let begun = Instant::now();
         while !self.is_ready().await {
-            let ended = self.child().as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
-            if ended || begun.elapsed() > START_LIMIT {
-                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-                let end = log.lines().rev().take(10).collect::<Vec<_>>().join("\n");
-                return Err(format!("a gateway did not start; its log ends, last line first:\n{end}"));
+            if self.has_ended() || begun.elapsed() > START_LIMIT {
+                return Err(self.did_not_start());
             }
             sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// Whether it has ended by itself, or was never started.
+    pub fn has_ended(&self) -> bool {
+        self.child().as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// What to say of a start that came to nothing.
+    pub fn did_not_start(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let end = log.lines().rev().take(10).collect::<Vec<_>>().join("\n");
+        format!("a gateway did not start; its log ends, last line first:\n{end}")
     }
 
     /// Starts it, and does not wait.
@@ -157,6 +166,14 @@ impl Gateway {
     /// Lets it go on.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Asks it to end, and blocks until it has.
+    pub fn end(&self) {
+        self.signal(Signal::TERM);
+        if let Some(mut child) = self.child().take() {
+            let _ = child.wait();
+        }
     }
 
     /// Kills it at once.

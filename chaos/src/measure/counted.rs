@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use test_servers::Postgres;
+use test_servers::{Postgres, Shutdown};
 use tokio::task::{JoinSet, block_in_place};
 use voicegain_auth_core::{CreateRequest, Issuer, SecretCache, WebConfigId};
 use voicegain_auth_store::postgres::PostgresOptions;
@@ -107,6 +107,15 @@ pub(super) struct Counted {
     pub(super) servers: Servers,
 }
 
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // One that is killed leaves shared memory behind.
+        if let Ok(primary) = self.primary() {
+            let _ = primary.stop(Shutdown::Fast);
+        }
+    }
+}
+
 /// A web config, and its token.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
@@ -157,8 +166,7 @@ impl Counted {
     /// Creates this many, without waiting for the disk.
     pub(super) async fn create(&self, issuer: &Issuer, web_configs: usize) -> Result<Vec<Made>, String> {
         const AT_ONCE: usize = 16;
-        let primary = self.primary()?;
-        block_in_place(|| primary.set("fsync", "off")).map_err(text)?;
+        self.begin_filling()?;
         let mut tasks = JoinSet::new();
         for first in 0..AT_ONCE {
             let issuer = issuer.clone();
@@ -178,13 +186,41 @@ impl Counted {
         while let Some(made) = tasks.join_next().await {
             all.extend(made.map_err(text)??);
         }
+        self.end_filling()?;
+        Ok(all)
+    }
+
+    /// From now on no change waits for the disk.
+    pub(super) fn begin_filling(&self) -> Result<(), String> {
+        let primary = self.primary()?;
+        block_in_place(|| primary.set("fsync", "off")).map_err(text)
+    }
+
+    /// Inserts rows, each a line as `COPY` has it.
+    pub(super) fn insert(&self, table: &str, rows: &str) -> Result<(), String> {
+        // As many as are inserted within the time that one statement may take.
+        const AT_ONCE: usize = 50_000;
+        let lines: Vec<_> = rows.lines().collect();
+        for lines in lines.chunks(AT_ONCE) {
+            self.execute(&format!("COPY {table} FROM STDIN;\n{}\n\\.\n", lines.join("\n")))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn execute(&self, sql: &str) -> Result<(), String> {
+        self.primary()?.execute(sql).map(drop).map_err(text)
+    }
+
+    /// Brings all that was filled in to the disk, and leaves the server as one is that has had time for its chores.
+    pub(super) fn end_filling(&self) -> Result<(), String> {
+        let primary = self.primary()?;
         block_in_place(|| {
             primary.execute("CHECKPOINT")?;
             primary.set("fsync", "on")?;
-            primary.execute("ANALYZE")
+            primary.execute("VACUUM (ANALYZE)")
         })
-        .map_err(text)?;
-        Ok(all)
+        .map(drop)
+        .map_err(text)
     }
 
     /// A server with this many web configs.

@@ -5,6 +5,7 @@ mod delay;
 mod feeds;
 mod flood;
 mod memory;
+mod start;
 mod steady;
 mod traffic;
 
@@ -21,6 +22,8 @@ pub enum Measure {
     Feeds(feeds::Args),
     /// What one web config that lives costs a process that has not loaded it
     Memory(memory::Args),
+    /// How long a gateway takes to start on a store with many web configs, and what that costs it
+    Start(start::Args),
     /// What a gateway asks of its store while all is well, after an outage and after a restart
     Steady(steady::Args),
     /// What tokens that nobody made cost the store and the good requests beside them
@@ -36,6 +39,7 @@ pub async fn run(what: Measure) -> Result<ExitCode, String> {
         Measure::Delay(args) => delay::run(args).await?,
         Measure::Feeds(args) => feeds::run(args).await?,
         Measure::Memory(args) => memory::run(args).await?,
+        Measure::Start(args) => start::run(args).await?,
         Measure::Steady(args) => steady::run(args).await?,
         Measure::Flood(args) => flood::run(args).await?,
     }
