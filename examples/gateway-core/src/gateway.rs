@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -148,8 +149,8 @@ impl Gateway {
         let (cache, identity) = (self.inner.verifier.cache().clone(), identity.clone());
         Ending::by(move |end| {
             cache.on_revoked(&identity, || {
-                tracing::info!("an exchange is ended: its token can no longer be confirmed");
                 end();
+                tracing::info!("an exchange is ended: its token can no longer be confirmed");
             })
         })
     }
@@ -170,11 +171,18 @@ fn mint(
 }
 
 fn identity_headers(identity: &Identity) -> HeaderMap {
-    let header = |(name, value): (&'static str, std::borrow::Cow<'_, str>)| {
-        let value = HeaderValue::from_str(&value).ok()?;
-        Some((HeaderName::from_static(name), value))
-    };
-    identity.headers().filter_map(header).collect()
+    const MOST: usize = 6;
+    let mut headers = HeaderMap::with_capacity(MOST);
+    for (name, value) in identity.headers() {
+        let value = match value {
+            Cow::Borrowed(value) => HeaderValue::from_str(value),
+            Cow::Owned(value) => HeaderValue::try_from(value),
+        };
+        if let Ok(value) = value {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use moka::ops::compute::Op;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::exchanges::is_proved;
 use super::{Shared, load};
 use crate::clock::Reading;
 use crate::freshness::Plan;
@@ -326,11 +327,19 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
         shared.status.send_modify(|status| status.applied = applied);
         return Ok(if more { Step::More } else { Step::Applied });
     }
-    let Some(proof) = shared.machine().prove(asked) else {
+    let (had_lapsed, proof) = {
+        let mut machine = shared.machine();
+        (!is_proved(shared, &machine), machine.prove(asked))
+    };
+    let Some(proof) = proof else {
         distrust(shared, applied);
         return Ok(Step::Anew);
     };
     shared.published.prove(proof);
+    if had_lapsed {
+        // Exchanges may begin again, and this proof may run out soon.
+        shared.changes.send_replace(());
+    }
     shared.status.send_modify(|status| {
         status.applied = applied;
         status.proved = asked.boot;

@@ -31,7 +31,7 @@ use tokio::task::AbortHandle;
 
 pub use builder::SecretCacheBuilder;
 pub use exchanges::Watch;
-pub(crate) use near::Held;
+pub(crate) use near::{Held, Stamp};
 pub(crate) use wait::{Waited, Waiting};
 
 use self::exchanges::{Authority, Exchanges};
@@ -124,7 +124,8 @@ pub(crate) struct Seen {
     /// The proof that vouches for it, if it holds at `now`.
     pub(crate) proof: Option<Proof>,
     pub(crate) now: Reading,
-    pub(crate) epoch: u64,
+    /// Read before the record.
+    pub(crate) stamp: Stamp,
 }
 
 /// How a cache is doing, for a readiness probe.
@@ -197,16 +198,17 @@ impl SecretCache {
     }
 
     /// Calls `end` when an exchange that outlives its request must end (rule C8): the token it was authorised with is no longer
-    /// its web config's newest, or whether it is cannot be told within the promise, or the last handle of this cache is gone.
-    /// That may be now, before this returns. It is not called after what is returned was dropped, unless it had begun to be.
+    /// its web config's newest, or whether it is cannot be told within the promise, or the last handle of this cache is gone, or
+    /// its runtime. That may be now, before this returns. It is called once at most, and not for what is given up by dropping
+    /// what is returned, unless its turn had come.
     ///
-    /// It is called by a task that looks after all exchanges, or by this thread, and must return soon. It costs an exchange no
-    /// task and no timer, so that it can be had for every request.
+    /// A task on the cache's runtime looks after all exchanges and calls their ends one after the other: an end must return
+    /// soon, and that runtime must be driven. It costs an exchange no task and no timer, so that it can be had for every request.
     pub fn on_revoked(&self, identity: &Identity, end: impl FnOnce() + Send + 'static) -> Watch {
         let authority = Authority {
             id: identity.web_config_id(),
             generation: identity.generation(),
-            epoch: identity.epoch(),
+            stamp: identity.stamp(),
         };
         Watch::new(&self.inner.shared, authority, Box::new(end))
     }
@@ -245,15 +247,17 @@ impl SecretCache {
             let cached = shared.records.get(&id).filter(|cached| cached.epoch == epoch);
             cached.map(|cached| cached.record)
         };
-        let record = match shared.published.stamp(epoch) {
-            Some(stamp) => shared.near.get(id, stamp, in_cache),
-            None => in_cache().map(Held::Cached),
+        let stamp = shared.published.stamp(epoch);
+        let record = if stamp.is_settled() {
+            shared.near.get(id, stamp, in_cache)
+        } else {
+            in_cache().map(Held::Cached)
         };
         let now = shared.clock.read();
         // A thread that was held up may have taken the proof of a later epoch than the record, or have found what a listing
         // says that nothing has proved yet.
         let proof = proof.filter(|_| shared.published.epoch() == epoch);
-        Seen { record, proof: proof.filter(|proof| proof.holds(now, shared.bound)), now, epoch }
+        Seen { record, proof: proof.filter(|proof| proof.holds(now, shared.bound)), now, stamp }
     }
 
     /// Whether this web config lives as far as the feed knows, for somebody who [saw](Self::see) this epoch (rule C6).

@@ -90,12 +90,19 @@ impl fmt::Debug for Held {
     }
 }
 
-/// Between which changes a record was found. What was found under one counts only under the same.
+/// Between which changes a record was found. What was found under one counts for certain only under the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) epoch: u64,
-    /// How many rounds of changes the feed had told of.
+pub(crate) struct Stamp {
+    pub(crate) epoch: u64,
+    /// Counts the rounds of changes that the feed has told of, twice each.
     pub(super) round: u64,
+}
+
+impl Stamp {
+    /// Whether the feed is not telling of changes just then. While such a stamp lasts, what is cached is what the machine knows.
+    pub(super) fn is_settled(self) -> bool {
+        self.round.is_multiple_of(2)
+    }
 }
 
 /// What the threads' tables of one cache have in common.

@@ -61,10 +61,9 @@ impl Published {
         self.changes.store(round.wrapping_add(1), Ordering::Release);
     }
 
-    /// Under which stamp a record may be kept that is found from now on; `None` while the feed tells of changes.
-    pub(super) fn stamp(&self, epoch: u64) -> Option<Stamp> {
-        let round = self.changes.load(Ordering::Acquire);
-        round.is_multiple_of(2).then_some(Stamp { epoch, round })
+    /// Between which changes this is, for somebody who has read this epoch.
+    pub(super) fn stamp(&self, epoch: u64) -> Stamp {
+        Stamp { epoch, round: self.changes.load(Ordering::Acquire) }
     }
 
     pub(super) fn distrust(&self, epoch: u64) {

@@ -419,11 +419,11 @@ async fn c4_a_quick_answer_that_lags_is_no_reason_to_distrust_everything() {
     let issued = world.create().await;
     world.rare_proofs(Duration::from_millis(1)).await;
     assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
-    let epoch = world.cache.see(issued.config.id).epoch;
+    let epoch = world.cache.see(issued.config.id).stamp.epoch;
     world.controls.quick_road_lags.store(true, Ordering::SeqCst);
     world.store.regenerate(issued.config.id, Secret::generate().unwrap()).await.unwrap();
     until("the old record is forgotten", || world.cache.see(issued.config.id).record.is_none()).await;
-    assert_eq!(world.cache.see(issued.config.id).epoch, epoch);
+    assert_eq!(world.cache.see(issued.config.id).stamp.epoch, epoch);
 }
 
 #[tokio::test(flavor = "multi_thread")]

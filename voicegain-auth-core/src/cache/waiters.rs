@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -18,11 +19,14 @@ use super::Shared;
 use super::feed::FeedStatus;
 use super::wait::{Place, Waited};
 
+/// Nobody waits for longer, whatever the limit.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Everybody who waits.
 #[derive(Default)]
 pub(super) struct Waiters {
     list: Mutex<List>,
-    /// The first of them has come.
+    /// Somebody has come.
     arrived: Notify,
 }
 
@@ -34,10 +38,15 @@ struct List {
     waiting: BTreeMap<u64, Waiter>,
 }
 
-struct Waiter {
-    since: Duration,
-    deadline: Instant,
-    waker: Waker,
+enum Waiter {
+    Waits {
+        since: Duration,
+        deadline: Instant,
+        waker: Waker,
+        _place: Place,
+    },
+    /// It has been woken, and finds here how its waiting ended.
+    Over(Waited),
 }
 
 impl Waiters {
@@ -45,27 +54,38 @@ impl Waiters {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out and wakes whoever need wait no longer.
-    fn wake(&self, is_over: impl Fn(&Waiter) -> bool) {
-        let over: Vec<_> = {
-            let mut list = self.list();
-            let keys: Vec<_> =
-                list.waiting.iter().filter(|(_, waiter)| is_over(waiter)).map(|(key, _)| *key).collect();
-            keys.iter().filter_map(|key| list.waiting.remove(key)).collect()
-        };
-        over.into_iter().for_each(|waiter| waiter.waker.wake());
+    /// Ends the waiting of all for whom `over` tells how, given since when they wait and until when they may.
+    fn end(&self, over: impl Fn(Duration, Instant) -> Option<Waited>) {
+        let mut wakers = Vec::new();
+        for waiter in self.list().waiting.values_mut() {
+            if let Waiter::Waits { since, deadline, .. } = waiter
+                && let Some(waited) = over(*since, *deadline)
+                && let Waiter::Waits { waker, .. } = std::mem::replace(waiter, Waiter::Over(waited))
+            {
+                wakers.push(waker);
+            }
+        }
+        // Not with the list locked: they are another's, and may do anything.
+        for waker in wakers {
+            if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+                tracing::error!("who waited for a proof could not be woken: the waker panicked");
+            }
+        }
     }
 
-    /// Wakes those for whom this decides it.
+    /// Tells everybody for whom this decides it.
     pub(super) fn tell(&self, status: &FeedStatus) {
-        self.wake(|waiter| outcome(status, waiter.since).is_some());
+        self.end(|since, _| outcome(status, since));
     }
 
     fn close(&self) {
         self.list().closed = true;
-        self.wake(|_| true);
+        self.end(|_, _| Some(SHUT_DOWN));
     }
 }
+
+const SHUT_DOWN: Waited = Waited::InVain("the runtime is shutting down");
+const TOO_LATE: Waited = Waited::InVain("the store did not answer in time");
 
 /// What the feed has to say to somebody who has waited since this moment of the boot clock.
 fn outcome(status: &FeedStatus, since: Duration) -> Option<Waited> {
@@ -80,16 +100,22 @@ fn outcome(status: &FeedStatus, since: Duration) -> Option<Waited> {
 
 /// Waits for a proof. Any executor can poll it.
 pub(crate) struct ForProof {
-    place: Place,
+    shared: Arc<Shared>,
     since: Duration,
-    /// Since it was polled first.
-    deadline: Option<Instant>,
-    key: Option<u64>,
+    state: State,
+}
+
+enum State {
+    /// It has not been polled yet.
+    New(Place),
+    /// It is in the list under this key.
+    Listed(u64),
+    Done,
 }
 
 impl ForProof {
     pub(super) fn new(place: Place, since: Duration) -> Self {
-        Self { place, since, deadline: None, key: None }
+        Self { shared: Arc::clone(place.shared()), since, state: State::New(place) }
     }
 }
 
@@ -97,36 +123,41 @@ impl Future for ForProof {
     type Output = Waited;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited> {
-        let this = self.get_mut();
-        let shared = this.place.shared();
-        let mut list = shared.waiters.list();
-        // With the list locked: the feed says what it found before it takes the lock to wake, and finds this waiter there.
-        if let Some(waited) = outcome(&shared.status.borrow(), this.since) {
-            return Poll::Ready(waited);
-        }
-        if list.closed {
-            return Poll::Ready(Waited::InVain("the runtime is shutting down"));
-        }
-        let now = Instant::now();
-        let deadline = *this.deadline.get_or_insert(now + shared.wait_limit);
-        if now >= deadline {
-            return Poll::Ready(Waited::InVain("the store did not answer in time"));
-        }
+        let Self { shared, since, state } = self.get_mut();
         let waker = cx.waker().clone();
-        let other = match this.key.and_then(|key| list.waiting.get_mut(&key)) {
-            Some(waiter) => std::mem::replace(&mut waiter.waker, waker),
-            None => {
-                if list.waiting.is_empty() {
-                    shared.waiters.arrived.notify_one();
+        let mut list = shared.waiters.list();
+        let other = match std::mem::replace(state, State::Done) {
+            State::New(place) => {
+                // With the list locked: the feed says what it found before it takes the lock, and then finds this waiter there.
+                if let Some(waited) = outcome(&shared.status.borrow(), *since) {
+                    return Poll::Ready(waited);
                 }
+                if list.closed {
+                    return Poll::Ready(SHUT_DOWN);
+                }
+                let deadline = Instant::now() + shared.wait_limit.min(LONGEST);
+                let waiter = Waiter::Waits { since: *since, deadline, waker, _place: place };
+                shared.waiters.arrived.notify_one();
                 let key = list.next;
                 list.next += 1;
-                list.waiting.insert(key, Waiter { since: this.since, deadline, waker });
-                this.key = Some(key);
+                list.waiting.insert(key, waiter);
+                *state = State::Listed(key);
                 return Poll::Pending;
             }
+            State::Listed(key) => match list.waiting.get_mut(&key) {
+                Some(Waiter::Waits { waker: known, .. }) => {
+                    *state = State::Listed(key);
+                    std::mem::replace(known, waker)
+                }
+                Some(&mut Waiter::Over(waited)) => {
+                    list.waiting.remove(&key);
+                    return Poll::Ready(waited);
+                }
+                None => return Poll::Ready(SHUT_DOWN),
+            },
+            State::Done => return Poll::Ready(SHUT_DOWN),
         };
-        // Its drop may do anything.
+        // Its drop may do anything too.
         drop(list);
         drop(other);
         Poll::Pending
@@ -135,8 +166,10 @@ impl Future for ForProof {
 
 impl Drop for ForProof {
     fn drop(&mut self) {
-        let waiter = self.key.and_then(|key| self.place.shared().waiters.list().waiting.remove(&key));
-        drop(waiter);
+        if let State::Listed(key) = self.state {
+            let waiter = self.shared.waiters.list().waiting.remove(&key);
+            drop(waiter);
+        }
     }
 }
 
@@ -147,27 +180,33 @@ impl fmt::Debug for ForProof {
 }
 
 /// Lets nobody wait any more when nobody looks to the time.
-struct Closing<'a>(&'a Shared);
+struct Closing(Arc<Shared>);
 
-impl Drop for Closing<'_> {
+impl Drop for Closing {
     fn drop(&mut self) {
         self.0.waiters.close();
     }
 }
 
-/// Looks to the time for as long as it is polled. All may wait equally long, so that nobody who comes while this sleeps has to
-/// be woken earlier than those who were there.
-pub(super) async fn run(shared: Arc<Shared>) {
-    let _closing = Closing(&shared);
-    let waiters = &shared.waiters;
-    loop {
-        let first = waiters.list().waiting.values().map(|waiter| waiter.deadline).min();
-        match first {
-            Some(deadline) => sleep_until(deadline).await,
-            None => waiters.arrived.notified().await,
+/// Looks to the time for as long as it is polled; once it is dropped, polled or not, nobody waits any more. All may wait equally
+/// long, so that nobody who comes while this sleeps has to be woken earlier than those who were there.
+pub(super) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
+    let closing = Closing(shared);
+    async move {
+        let waiters = &closing.0.waiters;
+        loop {
+            let deadline = |waiter: &Waiter| match waiter {
+                Waiter::Waits { deadline, .. } => Some(*deadline),
+                Waiter::Over(_) => None,
+            };
+            let first = waiters.list().waiting.values().filter_map(deadline).min();
+            match first {
+                Some(deadline) => sleep_until(deadline).await,
+                None => waiters.arrived.notified().await,
+            }
+            let now = Instant::now();
+            waiters.end(|_, deadline| (deadline <= now).then_some(TOO_LATE));
         }
-        let now = Instant::now();
-        waiters.wake(|waiter| waiter.deadline <= now);
     }
 }
 
@@ -254,5 +293,52 @@ mod tests {
             assert_eq!(waited, 9, "two seconds, and then the limit");
             assert!(first.is_finished());
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_waits_when_the_runtime_has_gone_before_it_ran_anything() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store = crate::MemoryStore::new().unwrap();
+        let cache = SecretCache::builder(store).runtime(runtime.handle().clone()).build().unwrap();
+        let waits = wait(&cache);
+        runtime.shutdown_background();
+        assert!(matches!(waits.await, Waited::InVain(_)));
+        assert!(matches!(wait(&cache).await, Waited::InVain(_)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_waker_that_panics_keeps_nobody_waiting() {
+        struct Panics;
+        impl std::task::Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("as the test wants it");
+            }
+        }
+        let world = World::new().await;
+        world.controls.no_proofs.store(true, Ordering::SeqCst);
+        let mut broken = Box::pin(wait(&world.cache));
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(broken.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let other = tokio::spawn(wait(&world.cache));
+        until("both wait", || waiting(&world.cache) == 2).await;
+        let epoch = world.cache.inner.shared.published.epoch();
+        world.controls.no_proofs.store(false, Ordering::SeqCst);
+        assert_eq!(other.await.unwrap(), Waited::Look);
+        assert_eq!(broken.await, Waited::Look, "it finds how it ended when it is polled");
+        assert_eq!(world.cache.inner.shared.published.epoch(), epoch, "the feed has gone on");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_place_is_given_back_also_by_who_is_never_polled_again() {
+        let world = World::new().await;
+        world.controls.no_proofs.store(true, Ordering::SeqCst);
+        let mut forgotten = Box::pin(wait(&world.cache));
+        assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let places = || world.cache.inner.shared.waiting_for_proof.load(Ordering::SeqCst);
+        assert_eq!(places(), 1);
+        world.controls.no_proofs.store(false, Ordering::SeqCst);
+        until("the place is free", || places() == 0).await;
+        drop(forgotten);
+        assert_eq!(waiting(&world.cache), 0);
     }
 }

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cache::Held;
+use crate::cache::{Held, Stamp};
 use crate::claims::{Claims, NumericDate};
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::record::Record;
@@ -41,22 +41,22 @@ impl fmt::Display for TokenKind {
 #[derive(Clone)]
 pub struct Identity {
     record: Held,
-    /// In which epoch of the cache it was verified.
-    epoch: u64,
+    /// When it was verified, as the cache counts.
+    stamp: Stamp,
     expires_at: Option<u64>,
     api_path: Option<Arc<ApiPath>>,
 }
 
 impl Identity {
     /// For claims that were verified with this record and hold for this request.
-    pub(super) fn new(record: Held, epoch: u64, claims: &Claims<'_>) -> Self {
+    pub(super) fn new(record: Held, stamp: Stamp, claims: &Claims<'_>) -> Self {
         let expires_at = claims.expires_at().map(NumericDate::whole_seconds);
         let api_path = claims.subject().api_path().map(|path| Arc::new(ApiPath::from(path)));
-        Self { record, epoch, expires_at, api_path }
+        Self { record, stamp, expires_at, api_path }
     }
 
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// The record the token was verified with: what is signed for this caller is signed with its secret (rule W3).

@@ -230,7 +230,7 @@ impl Verifier {
         let is_proved = seen.proof.is_some_and(|proof| proof.asked.boot >= round.arrived);
         let stands = match (&doubt.record, &seen.record) {
             (Some(before), Some(now)) => ptr::eq::<Record>(&**before, &**now),
-            (None, None) => cache.life(doubt.id, seen.epoch) == Life::NotThere,
+            (None, None) => cache.life(doubt.id, seen.stamp.epoch) == Life::NotThere,
             _ => false,
         };
         (is_proved && stands).then(|| not_valid(doubt.cause()).about(doubt.id))
@@ -315,7 +315,7 @@ impl Verifier {
         let record = seen.proof.and(seen.record).filter(|_| is_it)?;
         let claims = form.claims(id);
         let checked = check(&claims, &record, head, source, policy, seen.now.wall);
-        Some(Verdict::Decided(checked.map(|()| Identity::new(record, seen.epoch, &claims))).about(id))
+        Some(Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, &claims))).about(id))
     }
 
     fn judge<H: RequestHead>(
@@ -336,11 +336,11 @@ impl Verifier {
             Some(record) => match token.verify_by(|text, mac| record.verify(text, mac)) {
                 Some(claims) => {
                     let checked = check(&claims, &record, head, source, policy, seen.now.wall);
-                    return Verdict::Decided(checked.map(|()| Identity::new(record, seen.epoch, &claims)));
+                    return Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, &claims)));
                 }
                 None => Doubt { id, record: Some(record) },
             },
-            None => match cache.life(id, seen.epoch) {
+            None => match cache.life(id, seen.stamp.epoch) {
                 Life::Lives => return self.wait(round, |cache| cache.wait_for_record(id)),
                 Life::Unknown => return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot)),
                 Life::NotThere => {

@@ -25,6 +25,10 @@ use super::exchange::{Ending, Exchange};
 use super::hop;
 use super::upgrade::{self, ClientUpgrade, Purpose};
 
+/// How many fields a forwarded request gets at most besides those of its context: three that tell where it came from, `Host`,
+/// `Via`, and two of framing and trailers.
+const ADDED_FIELDS: usize = 7;
+
 /// Forwards requests to one upstream. Cheap to clone; the clones share a pool of connections.
 #[derive(Clone)]
 pub struct Forwarder(Arc<Inner>);
@@ -224,6 +228,8 @@ impl Forwarder {
         let authority = client_authority(parts);
         let mut headers = std::mem::take(&mut parts.headers);
         hop::strip_request_headers(&mut headers);
+        // Once for all that is added below and by whoever called.
+        headers.reserve(context.headers.len() + ADDED_FIELDS);
         hop::join_cookies(&mut headers);
         hop::set_forwarding(&mut headers, context.client, &context.scheme, authority);
         headers.insert(HOST, self.0.host.clone());

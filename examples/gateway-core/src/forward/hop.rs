@@ -123,14 +123,18 @@ pub(crate) fn set_forwarding(
 
 /// Sets the gateway's own fields over whatever is there.
 pub(crate) fn set_own(headers: &mut HeaderMap, own: HeaderMap) {
-    for name in own.keys() {
-        headers.remove(name);
-    }
     let mut current = None;
     for (name, value) in own {
-        current = name.or(current);
-        if let Some(name) = &current {
-            headers.append(name.clone(), value);
+        match (name, &current) {
+            // The first of its name replaces all that are there.
+            (Some(name), _) => {
+                headers.insert(name.clone(), value);
+                current = Some(name);
+            }
+            (None, Some(name)) => {
+                headers.append(name, value);
+            }
+            (None, None) => {}
         }
     }
 }
