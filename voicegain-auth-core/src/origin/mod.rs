@@ -18,11 +18,13 @@
 
 mod authority;
 mod host;
+mod known;
 mod pattern;
 mod public_suffix;
 mod request_origin;
 mod rules;
 
+pub(crate) use known::stands_for_itself;
 pub use pattern::{AnyOrigin, InvalidPattern, OriginPattern, audience_matches};
 pub use request_origin::{InvalidOrigin, Origin};
 pub use rules::OriginRules;
