@@ -123,6 +123,14 @@ impl<'a> Audience<'a> {
         self.packed.is_none()
     }
 
+    /// Whether one of the strings in it is this text to the byte. What is no UTF-8 may be taken for several of them.
+    pub(crate) fn names(&self, text: &[u8]) -> bool {
+        let packed = self.packed.unwrap_or_default();
+        // Nearly always there is one string.
+        packed.strip_suffix(&[END_OF_STRING]) == Some(text)
+            || self.iter().any(|string| string.as_bytes() == text)
+    }
+
     /// The strings in it: one if it is a string, any number if it is an array, none if it is absent.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let packed = self.packed.unwrap_or_default();

@@ -84,7 +84,7 @@ fn check_origin<H: RequestHead>(
     policy: &Policy,
 ) -> Result<(), Rejection> {
     if let Single::One(value) = single(head, Field::Origin)
-        && claims.audience().iter().any(|audience| audience.as_bytes() == value)
+        && claims.audience().names(value)
         && stands_for_itself(value)
     {
         return Ok(());

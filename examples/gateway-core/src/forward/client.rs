@@ -121,7 +121,10 @@ impl Forwarder {
             (Purpose::Exchange, _) | (Purpose::WebSocket { .. }, None) => {
                 self.exchange(&mut parts, body, context, &exchange).await
             }
-            (purpose, Some(client)) => self.websocket(purpose, &mut parts, client, context, exchange).await,
+            // Boxed, so that the others' futures need no room for it.
+            (purpose, Some(client)) => {
+                Box::pin(self.websocket(purpose, &mut parts, client, context, exchange)).await
+            }
             (Purpose::ExtendedConnect, None) => {
                 Err(ForwardError::invalid("This connection cannot carry a WebSocket; open another one."))
             }
