@@ -317,3 +317,14 @@ impl World {
         panic!("the feed does not learn of it");
     }
 }
+
+/// Lets other tasks run until this holds.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..20_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never: {what}");
+}

@@ -132,9 +132,13 @@ fn gateways() -> Outcome {
         .args(["--features", GATEWAYS_WITH_ETCD]))
 }
 
+/// Where a program is once it has been built.
+fn binary(package: &str) -> Result<PathBuf, String> {
+    Ok(target_dir()?.join("debug").join(package))
+}
+
 fn gateway_binaries() -> Result<[PathBuf; 2], String> {
-    let binaries = target_dir()?.join("debug");
-    Ok([binaries.join("voicegain-gateway"), binaries.join("voicegain-gateway-actix")])
+    Ok([binary("voicegain-gateway")?, binary("voicegain-gateway-actix")?])
 }
 
 /// Runs a program of the workspace, built if need be.
@@ -146,7 +150,7 @@ fn program(package: &str) -> Command {
 
 /// Runs one that the tests have built: by itself it would be built anew, with fewer features of what it depends on.
 fn built(package: &str) -> Result<Command, String> {
-    let mut command = Command::new(target_dir()?.join("debug").join(package));
+    let mut command = Command::new(binary(package)?);
     command.current_dir(root());
     Ok(command)
 }

@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Shared, Stamp};
-use crate::freshness::Freshness;
+use crate::freshness::{Freshness, Proof};
 use crate::ids::WebConfigId;
 use crate::web_config::Generation;
 
@@ -45,17 +45,17 @@ impl Authority {
     fn stands(self, shared: &Shared) -> bool {
         let published = &shared.published;
         if self.stamp.is_settled() && published.stamp(self.stamp.epoch) == self.stamp {
-            published.proof().is_some_and(|proof| proof.holds(shared.clock.read(), shared.bound))
+            holds_now(shared, published.proof())
         } else {
             let machine = shared.machine();
-            is_proved(shared, &machine) && self.is_newest(&machine)
+            holds_now(shared, machine.proof()) && self.is_newest(&machine)
         }
     }
 }
 
-/// Whether there is a proof that holds now.
-pub(super) fn is_proved(shared: &Shared, machine: &Freshness) -> bool {
-    machine.proof().is_some_and(|proof| proof.holds(shared.clock.read(), shared.bound))
+/// Whether there is a proof and it holds now.
+pub(super) fn holds_now(shared: &Shared, proof: Option<Proof>) -> bool {
+    proof.is_some_and(|proof| proof.holds(shared.clock.read(), shared.bound))
 }
 
 type End = Box<dyn FnOnce() + Send>;
@@ -189,7 +189,7 @@ async fn sweep(shared: &Shared, at: usize) {
         {
             let mut shard = shared.exchanges.shard(at);
             let machine = shared.machine();
-            let is_proved = is_proved(shared, &machine);
+            let is_proved = holds_now(shared, machine.proof());
             let over = |authority: &Authority| !is_proved || !authority.is_newest(&machine);
             let mut keys = Vec::new();
             let mut last = None;
@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
     use crate::head::testing::TestHead;
-    use crate::testing::World;
+    use crate::testing::{World, until};
     use crate::{Identity, Issued, Policy};
 
     async fn identity(world: &World, issued: &Issued) -> Identity {
@@ -249,16 +249,6 @@ mod tests {
 
     fn open(world: &World) -> usize {
         (0..SHARDS).map(|at| world.cache.inner.shared.exchanges.shard(at).open.len()).sum()
-    }
-
-    async fn until(what: &str, holds: impl Fn() -> bool) {
-        for _ in 0..20_000 {
-            if holds() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("never: {what}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

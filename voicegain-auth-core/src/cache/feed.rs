@@ -7,7 +7,7 @@ use moka::ops::compute::Op;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::exchanges::is_proved;
+use super::exchanges::holds_now;
 use super::{Shared, load};
 use crate::clock::Reading;
 use crate::freshness::Plan;
@@ -329,7 +329,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
     }
     let (had_lapsed, proof) = {
         let mut machine = shared.machine();
-        (!is_proved(shared, &machine), machine.prove(asked))
+        (!holds_now(shared, machine.proof()), machine.prove(asked))
     };
     let Some(proof) = proof else {
         distrust(shared, applied);

@@ -7,23 +7,12 @@ use std::time::Duration;
 use super::Held;
 use crate::head::testing::TestHead;
 use crate::store::{Change, EntryId, LogEntry, LogPosition, Revision};
-use crate::testing::{Controls, TestStore, World};
+use crate::testing::{Controls, TestStore, World, until};
 use crate::{Policy, Reason, Secret, SecretCache, SecretStore, Verifier, WebConfigPatch};
 
 async fn verdict(verifier: &Verifier, jwt: &str) -> Result<(), Reason> {
     let head = TestHead::get("/v1/x").bearer(jwt);
     verifier.authorize(&head).await.map(drop).map_err(|rejection| rejection.reason())
-}
-
-/// Lets other tasks run until this holds.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..20_000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("never: {what}");
 }
 
 /// A token of this secret, for a secret that was put into the store by another process.

@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::SecretCache;
-    use crate::testing::World;
+    use crate::testing::{World, until};
 
     fn waiting(cache: &SecretCache) -> usize {
         cache.inner.shared.waiters.list().waiting.len()
@@ -225,16 +225,6 @@ mod tests {
     fn wait(cache: &SecretCache) -> impl Future<Output = Waited> + use<> {
         let cache = &cache.inner.shared;
         super::super::wait::for_proof(cache, cache.clock.read().boot)
-    }
-
-    async fn until(what: &str, holds: impl Fn() -> bool) {
-        for _ in 0..20_000 {
-            if holds() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("never: {what}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

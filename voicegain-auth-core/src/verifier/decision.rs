@@ -20,8 +20,8 @@ enum Provenance<'a> {
 }
 
 impl<'a> Provenance<'a> {
-    fn of<H: RequestHead>(head: &'a H) -> Self {
-        match single(head, Field::Origin) {
+    fn of(origin: Single<'a>) -> Self {
+        match origin {
             Single::Absent => Self::NoOrigin,
             Single::Several => Self::Invalid,
             Single::One(value) => Origin::parse(value).map_or(Self::Invalid, Self::Origin),
@@ -34,7 +34,7 @@ impl<'a> Provenance<'a> {
 /// # Errors
 /// `origin_not_allowed`.
 pub fn check_origin_header<H: RequestHead>(head: &H) -> Result<(), Rejection> {
-    match Provenance::of(head) {
+    match Provenance::of(single(head, Field::Origin)) {
         Provenance::Invalid => Err(malformed_origin()),
         Provenance::NoOrigin | Provenance::Origin(_) => Ok(()),
     }
@@ -83,13 +83,14 @@ fn check_origin<H: RequestHead>(
     source: TokenSource,
     policy: &Policy,
 ) -> Result<(), Rejection> {
-    if let Single::One(value) = single(head, Field::Origin)
+    let origin = single(head, Field::Origin);
+    if let Single::One(value) = origin
         && claims.audience().names(value)
         && stands_for_itself(value)
     {
         return Ok(());
     }
-    let origin = match Provenance::of(head) {
+    let origin = match Provenance::of(origin) {
         Provenance::Invalid => return Err(malformed_origin()),
         Provenance::Origin(origin) => origin,
         Provenance::NoOrigin => {

@@ -34,9 +34,7 @@ type Hold = Box<dyn Send + Sync>;
 
 impl Ending {
     /// By what arranges for its argument to be called, at once if need be, as long as what it returns is held.
-    pub fn by<H: Send + Sync + 'static>(
-        arrange: impl FnOnce(Box<dyn FnOnce() + Send>) -> H + Send + 'static,
-    ) -> Self {
+    pub fn by<H: Send + Sync + 'static>(arrange: impl FnOnce(EndNow) -> H + Send + 'static) -> Self {
         Self(Box::new(|end| Box::new(arrange(end))))
     }
 

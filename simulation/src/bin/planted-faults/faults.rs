@@ -148,14 +148,14 @@ pub(crate) const FAULTS: &[Fault] = &[
     cache(
         "long exchanges do not look at the proof",
         "cache/exchanges.rs",
-        "machine.proof().is_some_and(|proof| proof.holds(shared.clock.read(), shared.bound))",
-        "machine.proof().is_some()",
+        "proof.is_some_and(|proof| proof.holds(shared.clock.read(), shared.bound))",
+        "proof.is_some()",
     ),
     cache(
         "long exchanges are not looked at when their proof runs out",
         "cache/exchanges.rs",
-        "Instant::now() + nap(&shared)",
-        "Instant::now() + 2 * shared.bound.max(nap(&shared))",
+        "begun + nap(shared)",
+        "begun + 2 * shared.bound.max(nap(shared))",
     ),
     cache(
         "what is near outlives a change",
