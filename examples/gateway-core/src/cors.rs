@@ -6,10 +6,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-
-/// Marks an answer that says already who may read it.
-#[derive(Debug, Clone, Copy)]
-struct Readable;
+use voicegain_auth_core::Rejection;
 
 /// What makes a refusal readable by any page, besides `Vary: Origin`.
 pub const REFUSAL_HEADERS: [(HeaderName, HeaderValue); 2] = [
@@ -25,20 +22,17 @@ pub fn accept<B>(response: &mut Response<B>, origin: Option<&HeaderValue>) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, readable_by(origin));
     }
     vary_by_origin(headers);
-    response.extensions_mut().insert(Readable);
 }
 
 /// Makes a refusal readable by any page.
 pub fn refuse<B>(response: &mut Response<B>) {
     response.headers_mut().extend(REFUSAL_HEADERS.map(|(name, value)| (Some(name), value)));
     vary_by_origin(response.headers_mut());
-    response.extensions_mut().insert(Readable);
 }
 
-/// Makes an answer readable that did not come from [`Gateway::serve`](crate::Gateway::serve): a refusal by the
-/// middleware before it.
+/// Makes an answer readable if it is a refusal by the middleware, which carries its [`Rejection`].
 pub fn finish<B>(response: &mut Response<B>) {
-    if response.extensions().get::<Readable>().is_none() {
+    if response.extensions().get::<Rejection>().is_some() {
         refuse(response);
     }
 }
@@ -142,6 +136,7 @@ mod tests {
     #[test]
     fn o10_a_refusal_is_for_every_page() {
         let mut answer = response(&[("vary", "Origin")]);
+        answer.extensions_mut().insert(Rejection::missing_token());
         finish(&mut answer);
         assert_eq!(text(answer.headers(), ACCESS_CONTROL_ALLOW_ORIGIN), ["*"]);
         assert_eq!(text(answer.headers(), ACCESS_CONTROL_EXPOSE_HEADERS), ["WWW-Authenticate, Retry-After"]);

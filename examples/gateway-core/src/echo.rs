@@ -122,8 +122,8 @@ fn ended_early() -> Rejection {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use http::Request;
     use http::uri::Scheme;
+    use http::{HeaderName, Request};
     use http_body_util::{Full, StreamBody};
 
     use super::*;
@@ -131,7 +131,8 @@ mod tests {
 
     fn context() -> ForwardContext {
         let mut context = ForwardContext::new(Ipv4Addr::new(192, 0, 2, 9).into(), Scheme::HTTP);
-        context.headers.insert("x-voicegain-account-id", HeaderValue::from_static("acc"));
+        let account = (HeaderName::from_static("x-voicegain-account-id"), HeaderValue::from_static("acc"));
+        context.headers.push(account);
         context
     }
 

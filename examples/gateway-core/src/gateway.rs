@@ -1,12 +1,15 @@
-use std::borrow::Cow;
+use std::future::{Future, ready};
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::future::Either;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use voicegain_auth_core::{BasePath, Caller, Identity, Issuer, Rejection, Verifier};
 
@@ -84,41 +87,50 @@ impl Gateway {
         let decided = check_size(head)
             .map_err(Refusal::from)
             .and_then(|()| gate::decide(&HttpHead(head), self.base_path()));
-        let mut response = match decided {
-            Ok(Route::Preflight) => cors::preflight(&head.headers),
-            Ok(route) => return Ok(route),
-            Err(refusal) => refusal.into_response(is_grpc(&head.headers)),
-        };
-        cors::finish(&mut response);
-        Err(Box::new(response))
+        match decided {
+            Ok(Route::Preflight) => Err(Box::new(cors::preflight(&head.headers))),
+            Ok(route) => Ok(route),
+            Err(refusal) => Err(Box::new(refused(refusal, is_grpc(&head.headers)))),
+        }
     }
 
     /// Answers a request that was accepted, with every token source already taken out of it.
-    pub async fn serve<B>(&self, request: Request<B>, arrival: Arrival) -> Response<GatewayBody>
+    pub fn serve<B>(
+        &self,
+        request: Request<B>,
+        arrival: Arrival,
+    ) -> impl Future<Output = Response<GatewayBody>> + Send + use<B>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let grpc = is_grpc(request.headers());
         let origin = request.headers().get(ORIGIN).cloned();
-        match self.answer(request, arrival).await {
+        let answer = match self.answer(request, arrival) {
+            Ok(answer) => Either::Left(answer),
+            Err(refusal) => Either::Right(ready(Err(refusal))),
+        };
+        answer.map(move |answer| match answer {
             Ok(mut response) => {
                 cors::accept(&mut response, origin.as_ref());
                 response
             }
-            Err(refusal) => {
-                let mut response = refusal.into_response(grpc);
-                cors::refuse(&mut response);
-                response
-            }
-        }
+            Err(refusal) => refused(refusal, grpc),
+        })
     }
 
-    async fn answer<B>(&self, request: Request<B>, arrival: Arrival) -> Result<Response<GatewayBody>, Refusal>
+    /// Whatever need not be waited for has been done when this returns: what is waited for then needs no room for the request.
+    fn answer<B>(
+        &self,
+        request: Request<B>,
+        arrival: Arrival,
+    ) -> Result<impl Future<Output = Result<Response<GatewayBody>, Refusal>> + Send + use<B>, Refusal>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        type Answer = Pin<Box<dyn Future<Output = Result<Response<GatewayBody>, Refusal>> + Send>>;
+
         let Inner { issuer, forwarder, max_body_bytes, .. } = &*self.inner;
         let Arrival { caller, route, client, upgrade } = arrival;
         let Some(Caller::Identified(identity)) = caller else {
@@ -127,7 +139,8 @@ impl Gateway {
             return Err(Rejection::missing_token().into());
         };
         if route == Route::Mint {
-            return mint(issuer, &identity, request.uri().query()).map_err(Refusal::from);
+            let minted = mint(issuer, &identity, request.uri().query())?;
+            return Ok(Either::Right(Box::pin(ready(Ok(minted))) as Answer));
         }
         let context = ForwardContext {
             headers: identity_headers(&identity),
@@ -136,10 +149,14 @@ impl Gateway {
             ..ForwardContext::new(client, Scheme::HTTP)
         };
         match forwarder {
-            Some(forwarder) => Ok(forwarder.forward(request, context).await?.map(GatewayBody::from)),
+            Some(forwarder) => {
+                let answer = forwarder.forward(request, context);
+                Ok(Either::Left(answer.map(|answer| Ok(answer?.map(GatewayBody::from)))))
+            }
             None => {
                 let (parts, body) = request.into_parts();
-                Ok(echo::echo(parts, body, context, *max_body_bytes).await?)
+                let answer = echo::echo(parts, body, context, *max_body_bytes);
+                Ok(Either::Right(Box::pin(answer.map_err(Refusal::from))))
             }
         }
     }
@@ -149,7 +166,7 @@ impl Gateway {
         let (cache, identity) = (self.inner.verifier.cache().clone(), identity.clone());
         Ending::by(move |end| {
             cache.on_revoked(&identity, || {
-                end();
+                end.end();
                 tracing::info!("an exchange is ended: its token can no longer be confirmed");
             })
         })
@@ -170,16 +187,33 @@ fn mint(
     Ok(response)
 }
 
-fn identity_headers(identity: &Identity) -> HeaderMap {
-    const MOST: usize = 6;
-    let mut headers = HeaderMap::with_capacity(MOST);
+fn refused(refusal: Refusal, grpc: bool) -> Response<GatewayBody> {
+    let mut response = refusal.into_response(grpc);
+    cors::refuse(&mut response);
+    response
+}
+
+fn identity_headers(identity: &Identity) -> Vec<(HeaderName, HeaderValue)> {
+    /// Made once: to make a name looks at every letter of it.
+    static NAMES: [HeaderName; 6] = [
+        HeaderName::from_static("x-voicegain-account-id"),
+        HeaderName::from_static("x-voicegain-context-id"),
+        HeaderName::from_static("x-voicegain-web-config-id"),
+        HeaderName::from_static("x-voicegain-token-kind"),
+        HeaderName::from_static("x-voicegain-token-expires"),
+        HeaderName::from_static("x-voicegain-api-path"),
+    ];
+    const USUAL_BYTES: usize = 160;
+
+    let mut headers = Vec::with_capacity(NAMES.len());
+    // The values are parts of one piece of memory.
+    let mut text = BytesMut::with_capacity(USUAL_BYTES);
     for (name, value) in identity.headers() {
-        let value = match value {
-            Cow::Borrowed(value) => HeaderValue::from_str(value),
-            Cow::Owned(value) => HeaderValue::try_from(value),
-        };
-        if let Ok(value) = value {
-            headers.insert(HeaderName::from_static(name), value);
+        text.extend_from_slice(value.as_bytes());
+        let known = NAMES.iter().find(|known| known.as_str() == name).cloned();
+        let name = known.unwrap_or_else(|| HeaderName::from_static(name));
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.split().freeze()) {
+            headers.push((name, value));
         }
     }
     headers

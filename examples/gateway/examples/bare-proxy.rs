@@ -15,12 +15,17 @@ use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use voicegain_auth_core::BasePath;
 use voicegain_gateway_core::forward::{ForwardConfig, ForwardContext, Forwarder};
 use voicegain_gateway_core::gate::{self, Route};
 use voicegain_gateway_core::head::{HttpHead, check_size, remove_reserved};
 use voicegain_gateway_core::{GatewayBody, Refusal, cors, is_grpc, logging, server, signals};
+
+/// As the gateway has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

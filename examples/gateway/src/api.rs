@@ -1,77 +1,83 @@
 //! The main port: gate, layer, and what is behind them.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, Map};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tower::ServiceExt as _;
+use tower_layer::Layer as _;
+use tower_service::Service;
 use voicegain_auth_core::Caller;
 use voicegain_auth_tower::{AuthLayer, AuthService};
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, cors};
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<GatewayBody>, Infallible>> + Send>>;
+type Answered = Result<Response<GatewayBody>, Infallible>;
 
 /// What a connection is served with.
 #[derive(Clone)]
 pub struct Api {
     gateway: Gateway,
-    behind: AuthService<Behind>,
+    auth: AuthLayer,
+    client: IpAddr,
 }
 
 impl Api {
     pub fn new(gateway: Gateway, auth: AuthLayer, client: SocketAddr) -> Self {
-        let behind = Behind { gateway: gateway.clone(), client: client.ip() };
-        Self { gateway, behind: tower::Layer::layer(&auth, behind) }
+        Self { gateway, auth, client: client.ip() }
     }
 }
 
 impl hyper::service::Service<Request<Incoming>> for Api {
     type Response = Response<GatewayBody>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Either<
+        Ready<Answered>,
+        Map<<AuthService<Behind> as Service<Request<Incoming>>>::Future, fn(Answered) -> Answered>,
+    >;
 
-    fn call(&self, request: Request<Incoming>) -> Answer {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         let route = match self.gateway.admit(&mut head) {
             Ok(route) => route,
-            Err(response) => return Box::pin(async { Ok(*response) }),
+            Err(response) => return Either::Left(ready(Ok(*response))),
         };
-        head.extensions.insert(route);
-        let answer = self.behind.clone().oneshot(Request::from_parts(head, body));
-        Box::pin(async {
-            let mut response = answer.await?;
+        let behind = Behind { gateway: self.gateway.clone(), client: self.client, route };
+        // It is ready whenever what is behind it is, and that is always.
+        let answered = self.auth.layer(behind).call(Request::from_parts(head, body));
+        Either::Right(answered.map(|answered| {
+            let mut response = answered?;
             cors::finish(&mut response);
             Ok(response)
-        })
+        }))
     }
 }
 
-/// What is behind the layer.
+/// What is behind the layer, for one request.
 #[derive(Clone)]
-struct Behind {
+pub struct Behind {
     gateway: Gateway,
     client: IpAddr,
+    route: Route,
 }
 
-impl tower_service::Service<Request<Incoming>> for Behind {
+impl Service<Request<Incoming>> for Behind {
     type Response = Response<GatewayBody>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Answer {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let caller = request.extensions_mut().remove::<Caller>();
-        let route = request.extensions_mut().remove::<Route>().unwrap_or(Route::Upstream);
-        let arrival = Arrival { caller, route, client: self.client, upgrade: None };
-        let gateway = self.gateway.clone();
-        Box::pin(async move { Ok(gateway.serve(request, arrival).await) })
+        let arrival = Arrival { caller, route: self.route, client: self.client, upgrade: None };
+        Box::pin(self.gateway.serve(request, arrival).map(Ok))
     }
 }

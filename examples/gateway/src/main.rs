@@ -5,6 +5,7 @@ mod api;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use voicegain_auth_tower::AuthLayer;
 use voicegain_gateway_core::cli::Args;
@@ -12,6 +13,11 @@ use voicegain_gateway_core::setup::{Setup, SetupError};
 use voicegain_gateway_core::{logging, server, signals};
 
 use crate::api::Api;
+
+/// A request that is passed on allocates three dozen times: with the system's allocator what the tokens cost is half as
+/// much again.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

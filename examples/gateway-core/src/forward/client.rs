@@ -3,19 +3,20 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, VIA};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::body::{BoxError, ForwardBody, RequestBody};
@@ -41,6 +42,12 @@ struct Inner {
     client: Client<HttpConnector, RequestBody>,
 }
 
+/// A request on its way.
+enum Begun {
+    Exchange { sent: ResponseFuture, exchange: Arc<Exchange> },
+    WebSocket(Pin<Box<dyn Future<Output = Result<Response<ForwardBody>, ForwardError>> + Send>>),
+}
+
 /// What the gateway knows about a request besides the request.
 #[derive(Debug)]
 pub struct ForwardContext {
@@ -49,7 +56,7 @@ pub struct ForwardContext {
     /// The scheme the client used, for `X-Forwarded-Proto`.
     pub scheme: Scheme,
     /// Fields set last over whatever the client sent: the identity (rule V8).
-    pub headers: HeaderMap,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The client's side of an upgrade. If it is `None`, what hyper left in the request's extensions is used.
     pub upgrade: Option<ClientUpgrade>,
     /// Ends the exchange when it has come, as long as anything of it is still being sent or received: a
@@ -61,7 +68,7 @@ impl ForwardContext {
     /// A context without an identity that is never ended.
     #[must_use]
     pub fn new(client: IpAddr, scheme: Scheme) -> Self {
-        Self { client, scheme, headers: HeaderMap::new(), upgrade: None, ending: None }
+        Self { client, scheme, headers: Vec::new(), upgrade: None, ending: None }
     }
 }
 
@@ -101,11 +108,27 @@ impl Forwarder {
     /// The request cannot be forwarded, or there was no usable response; see
     /// [`ForwardErrorKind`](super::ForwardErrorKind). The upstream may have acted on the request in the
     /// latter case.
-    pub async fn forward<B>(
+    pub fn forward<B>(
         &self,
         request: Request<B>,
-        mut context: ForwardContext,
-    ) -> Result<Response<ForwardBody>, ForwardError>
+        context: ForwardContext,
+    ) -> impl Future<Output = Result<Response<ForwardBody>, ForwardError>> + Send + use<B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        // What is waited for then needs no room for the request.
+        let begun = self.begin(request, context);
+        let forwarder = self.clone();
+        async move {
+            match begun? {
+                Begun::Exchange { sent, exchange } => forwarder.response(sent, &exchange).await,
+                Begun::WebSocket(response) => response.await,
+            }
+        }
+    }
+
+    fn begin<B>(&self, request: Request<B>, mut context: ForwardContext) -> Result<Begun, ForwardError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -119,11 +142,13 @@ impl Forwarder {
         let exchange = Exchange::start(context.ending.take());
         match (purpose, client) {
             (Purpose::Exchange, _) | (Purpose::WebSocket { .. }, None) => {
-                self.exchange(&mut parts, body, context, &exchange).await
+                let sent = self.send(&mut parts, body, context, &exchange)?;
+                Ok(Begun::Exchange { sent, exchange })
             }
             // Boxed, so that the others' futures need no room for it.
             (purpose, Some(client)) => {
-                Box::pin(self.websocket(purpose, &mut parts, client, context, exchange)).await
+                let response = self.clone().websocket(purpose, parts, client, context, exchange);
+                Ok(Begun::WebSocket(Box::pin(response)))
             }
             (Purpose::ExtendedConnect, None) => {
                 Err(ForwardError::invalid("This connection cannot carry a WebSocket; open another one."))
@@ -131,13 +156,13 @@ impl Forwarder {
         }
     }
 
-    async fn exchange<B>(
+    fn send<B>(
         &self,
         parts: &mut Parts,
         body: B,
         context: ForwardContext,
         exchange: &Arc<Exchange>,
-    ) -> Result<Response<ForwardBody>, ForwardError>
+    ) -> Result<ResponseFuture, ForwardError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -173,7 +198,14 @@ impl Forwarder {
 
         let body = body.map_err(Into::into).boxed_unsync();
         let body = RequestBody::new(body, exchange, config.idle_timeout, config.max_body_bytes);
-        let sent = self.0.client.request(Request::from_parts(head, body));
+        Ok(self.0.client.request(Request::from_parts(head, body)))
+    }
+
+    async fn response(
+        &self,
+        sent: ResponseFuture,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Response<ForwardBody>, ForwardError> {
         let sent =
             async { sent.await.map_err(|error| exchange.own_error().unwrap_or_else(|| explain(error))) };
         let response = self.in_time(sent, exchange).await?;
@@ -184,9 +216,9 @@ impl Forwarder {
     }
 
     async fn websocket(
-        &self,
+        self,
         purpose: Purpose,
-        parts: &mut Parts,
+        mut parts: Parts,
         client: ClientUpgrade,
         context: ForwardContext,
         exchange: Arc<Exchange>,
@@ -196,7 +228,7 @@ impl Forwarder {
             Purpose::WebSocket { key } => key.clone(),
             _ => upgrade::fresh_key()?,
         };
-        let mut head = self.head(parts, &context)?;
+        let mut head = self.head(&mut parts, &context)?;
         hop::set_own(&mut head.headers, context.headers);
         head.method = Method::GET;
         upgrade::set_handshake(&mut head.headers, key.clone());

@@ -27,13 +27,41 @@ pub(super) trait End: Send + Sync {
 /// What ends an exchange early. Given up with the exchange.
 pub struct Ending(Box<dyn FnOnce(EndNow) -> Hold + Send>);
 
-type EndNow = Box<dyn FnOnce() + Send>;
+/// Ends an exchange.
+pub struct EndNow(Ended);
+
+enum Ended {
+    Exchange(Weak<Exchange>),
+    Waiter(oneshot::Sender<()>),
+}
+
+impl EndNow {
+    /// Ends it, if it is not over.
+    pub fn end(self) {
+        match self.0 {
+            Ended::Exchange(exchange) => {
+                if let Some(exchange) = exchange.upgrade() {
+                    exchange.end();
+                }
+            }
+            Ended::Waiter(waiter) => {
+                let _ = waiter.send(());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for EndNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndNow(…)")
+    }
+}
 
 /// Whatever must be held for an ending to come.
 type Hold = Box<dyn Send + Sync>;
 
 impl Ending {
-    /// By what arranges for its argument to be called, at once if need be, as long as what it returns is held.
+    /// By what arranges for its argument to be used, at once if need be, as long as what it returns is held.
     pub fn by<H: Send + Sync + 'static>(arrange: impl FnOnce(EndNow) -> H + Send + 'static) -> Self {
         Self(Box::new(|end| Box::new(arrange(end))))
     }
@@ -45,7 +73,7 @@ impl Ending {
             let hold = done.clone().drop_guard();
             tokio::spawn(async move {
                 if done.run_until_cancelled(future).await.is_some() {
-                    end();
+                    end.end();
                 }
             });
             hold
@@ -54,9 +82,7 @@ impl Ending {
 
     pub(crate) async fn has_come(self) {
         let (end, come) = oneshot::channel();
-        let hold = (self.0)(Box::new(|| {
-            let _ = end.send(());
-        }));
+        let hold = (self.0)(EndNow(Ended::Waiter(end)));
         let _ = come.await;
         drop(hold);
     }
@@ -102,12 +128,7 @@ impl Exchange {
             hold: OnceLock::new(),
         });
         if let Some(Ending(arrange)) = ending {
-            let weak = Arc::downgrade(&exchange);
-            let hold = arrange(Box::new(move || {
-                if let Some(exchange) = weak.upgrade() {
-                    exchange.end();
-                }
-            }));
+            let hold = arrange(EndNow(Ended::Exchange(Arc::downgrade(&exchange))));
             let _ = exchange.hold.set(hold);
         }
         exchange

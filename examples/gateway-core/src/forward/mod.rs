@@ -37,6 +37,6 @@ pub use body::{BoxError, ForwardBody};
 pub use client::{ForwardContext, Forwarder};
 pub use config::{ForwardConfig, ForwardConfigError};
 pub use error::{ForwardError, ForwardErrorKind};
-pub use exchange::Ending;
+pub use exchange::{EndNow, Ending};
 pub use upgrade::ClientUpgrade;
 pub(crate) use upgrade::{Purpose, set_handshake};

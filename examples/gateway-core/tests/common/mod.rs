@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -64,10 +64,8 @@ pub async fn gateway(config: ForwardConfig) -> Gateway {
     Gateway { address, ended }
 }
 
-pub fn identity() -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert("x-voicegain-account-id", HeaderValue::from_static("the-real-one"));
-    headers
+pub fn identity() -> Vec<(HeaderName, HeaderValue)> {
+    vec![(HeaderName::from_static("x-voicegain-account-id"), HeaderValue::from_static("the-real-one"))]
 }
 
 pub fn answer(status: u16, text: &'static str) -> Response<AnyBody> {
