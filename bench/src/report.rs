@@ -49,8 +49,11 @@ pub(crate) fn layers(title: &str, samples: &Samples) -> String {
     let cost = |peer: &usize| samples.difference(*peer, bare).value;
     let peers = samples.with_role(|role| role == Role::Peer);
     if let Some(best) = peers.into_iter().min_by(|one, other| cost(one).total_cmp(&cost(other))) {
-        let times = ratio(samples.ratio_of_overheads(ours, best, bare));
-        let _ = writeln!(text, "\nOurs against the best peer, {}: {times}.", samples.contenders[best].0);
+        for ours in samples.with_role(|role| role == Role::Ours) {
+            let times = ratio(samples.ratio_of_overheads(ours, best, bare));
+            let [ours, best] = [ours, best].map(|who| samples.contenders[who].0);
+            let _ = writeln!(text, "\n{ours} against the best peer, {best}: {times}.");
+        }
     }
     text
 }

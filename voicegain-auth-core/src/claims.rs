@@ -12,6 +12,7 @@ mod minted;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::minted::AllButExpiry;
 use self::minted::Minted;
 
 /// Why a payload holds no claims we can use.

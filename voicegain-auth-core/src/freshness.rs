@@ -33,6 +33,7 @@ pub(crate) struct Proof {
 
 impl Proof {
     /// Whether a decision made now may rely on it.
+    #[inline]
     pub(crate) fn holds(&self, now: Reading, bound: Duration) -> bool {
         let Some(age) = now.boot.checked_sub(self.asked.boot) else { return false };
         // A wall clock that went back says nothing; one that ran ahead may have seen a pause the other clock has not.

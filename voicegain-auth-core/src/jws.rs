@@ -3,6 +3,7 @@
 //! Reading a token, to accept or to refuse it, allocates nothing: its parts are decoded into a buffer on the
 //! stack, which is why [`read`] takes a closure.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -10,8 +11,9 @@ use crate::base64url;
 use crate::claims::{Claims, JsonError, MalformedClaims};
 use crate::ids::WebConfigId;
 use crate::json::{Kind, Object, Span, with_names};
-use crate::mac::{MAC_BYTES, MacKey};
+use crate::mac::{Begun, MAC_BYTES, MacKey};
 
+mod known;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -62,6 +64,15 @@ pub(crate) struct UnverifiedToken<'a> {
     signing_input: &'a [u8],
     signature: [u8; MAC_BYTES],
     claims: Claims<'a>,
+    beginning: Beginning<'a>,
+}
+
+/// What is known of how a token begins.
+enum Beginning<'a> {
+    /// Nothing; but this wants to know whether the signature holds.
+    New(&'a Cell<bool>),
+    /// So many bytes are the same as the last time.
+    Known(usize, &'a mut Begun),
 }
 
 impl<'a> UnverifiedToken<'a> {
@@ -70,20 +81,22 @@ impl<'a> UnverifiedToken<'a> {
         self.claims.subject().id()
     }
 
-    /// The claims, if this says of the signing input that the signature is its MAC.
-    pub(crate) fn verify_by(
-        &self,
-        is_mac: impl FnOnce(&[u8], &[u8; MAC_BYTES]) -> bool,
-    ) -> Option<Claims<'a>> {
-        is_mac(self.signing_input, &self.signature).then_some(self.claims)
+    /// The claims, if the signature is the signing input's MAC by this key.
+    #[inline]
+    pub(crate) fn verify(self, key: &MacKey) -> Option<Claims<'a>> {
+        let (text, mac) = (self.signing_input, &self.signature);
+        let holds = match self.beginning {
+            Beginning::Known(same, begun) => key.verify_begun(text, mac, same, begun),
+            Beginning::New(told) => {
+                let holds = key.verify(text, mac);
+                told.set(holds);
+                holds
+            }
+        };
+        holds.then_some(self.claims)
     }
 
-    #[cfg(test)]
-    fn verify(&self, key: &MacKey) -> Option<Claims<'a>> {
-        self.verify_by(|text, mac| key.verify(text, mac))
-    }
-
-    /// Does the work of [`verify_by`](Self::verify_by) where there is no key, for a web config that is not known,
+    /// Does the work of [`verify`](Self::verify) where there is no key, for a web config that is not known,
     /// so that a client cannot tell that from a wrong signature by the time it takes (rule V5).
     pub(crate) fn verify_unknown(&self) {
         static NOBODY: LazyLock<MacKey> = LazyLock::new(|| MacKey::from_bytes(&[]));
@@ -103,11 +116,23 @@ impl fmt::Debug for UnverifiedToken<'_> {
 /// # Errors
 /// If it is not a compact JWS with HS256 and claims we can use (rules W1 to W6).
 pub(crate) fn read<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) -> Result<R, MalformedToken> {
-    with_scratch(token, |text| {
+    match known::read(token, act) {
+        Ok(done) => Ok(done),
+        Err(act) => read_whole(token, act),
+    }
+}
+
+fn read_whole<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) -> Result<R, MalformedToken> {
+    let is_right = Cell::new(false);
+    let done = with_scratch(token, |text| {
         let Jws { signing_input, signature, payload } = decode(token, text)?;
         let claims = Claims::read(payload)?;
-        Ok(act(UnverifiedToken { signing_input, signature, claims }))
-    })
+        Ok(act(UnverifiedToken { signing_input, signature, claims, beginning: Beginning::New(&is_right) }))
+    });
+    if is_right.get() {
+        known::keep(token);
+    }
+    done
 }
 
 /// The compact JWS of a payload: header `{"alg":"HS256","typ":"JWT"}`, signed with the key (rule W2).

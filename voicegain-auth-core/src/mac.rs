@@ -55,7 +55,7 @@ impl MacKey {
         let after = |pad: u8| {
             let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
             let mut state = Zeroizing::new(INITIAL);
-            compress256(&mut state, &[*padded]);
+            compress(&mut state, &[*padded]);
             state
         };
         Self { inner: after(0x36), outer: after(0x5c) }
@@ -73,86 +73,83 @@ impl MacKey {
         is_same(&self.mac(text), mac)
     }
 
-    /// The same, with less work for a text that begins as the last one did that had its MAC. `begun` is of this key alone.
-    pub(crate) fn verify_begun(&self, text: &[u8], mac: &[u8; MAC_BYTES], begun: &mut Begun) -> bool {
+    /// The same, with less work for a text of which so many bytes are the same as the last time that this `begun` was at hand.
+    pub(crate) fn verify_begun(
+        &self,
+        text: &[u8],
+        mac: &[u8; MAC_BYTES],
+        same: usize,
+        begun: &mut Begun,
+    ) -> bool {
         #[cfg(test)]
         tests::MACS.set(tests::MACS.get() + 1);
-        if let Some((known, rest)) = begun.go_on(text) {
-            let is_it = is_same(&self.outer_of(&finish(*begun.state, rest, text.len())), mac);
+        let whole = same - same % BLOCK_BYTES;
+        let (start, rest) = text.split_at_checked(whole).unwrap_or((&[], text));
+        let (start, _): (&[Block], _) = start.as_chunks();
+        let after_start = |key: &State| {
+            let mut state = Zeroizing::new(*key);
+            compress(&mut state, start);
+            state
+        };
+        let of_rest = |state: &State| is_same(&self.outer_of(&finish(*state, rest, text.len())), mac);
+        // Whose key it is is asked of two secrets, in none of which a client has a say.
+        if begun.key == self.inner {
+            let is_it = of_rest(&begun.state);
             if !is_it {
                 // A refusal takes as long as if nothing were known, here as for a key that nobody has (rule V5).
-                let mut state = *begun.state;
-                compress256(&mut state, known);
-                std::hint::black_box(state);
+                std::hint::black_box(after_start(&self.inner));
             }
             return is_it;
         }
-        let (start, rest) = Begun::split(text);
-        let mut state = Zeroizing::new(*self.inner);
-        compress256(&mut state, start);
-        let is_it = is_same(&self.outer_of(&finish(*state, rest, text.len())), mac);
+        let state = after_start(&self.inner);
+        let is_it = of_rest(&state);
         if is_it {
-            begun.keep(start, &state);
+            (*begun.key, *begun.state) = (*self.inner, *state);
         }
         is_it
     }
 
     fn outer_of(&self, inner: &[u8; MAC_BYTES]) -> [u8; MAC_BYTES] {
-        finish(*self.outer, inner, inner.len())
+        // What `finish` would come to, whose lengths are known here.
+        let mut block = [0; BLOCK_BYTES];
+        let (text, end) = block.split_at_mut(MAC_BYTES);
+        text.copy_from_slice(inner);
+        end.copy_from_slice(&OUTER_END);
+        let mut state = *self.outer;
+        compress(&mut state, &[block]);
+        bytes(state)
     }
 }
 
-/// How a text began, in whole blocks, and the inner hash after them: the tokens that one page is given differ in their last
-/// claim alone (rule W3), so that half of a MAC is the same for all of them. Only the state of a hash, of bytes that must be
-/// the same each time, and of a token that was right: nothing here says that a token is.
-#[derive(Clone)]
+/// The inner hash after the whole blocks with which a text begins that many have in common, by the key that such a text last had
+/// its MAC by: half of a MAC is the same for all of them. Nothing in it says that a text had its MAC.
+#[derive(Clone, Default)]
 pub(crate) struct Begun {
-    blocks: usize,
-    text: [Block; Self::MAX_BLOCKS],
+    /// The key's inner state; all zeros, as no key's is, if there was none yet.
+    key: Zeroizing<State>,
     state: Zeroizing<State>,
 }
 
-impl Default for Begun {
-    fn default() -> Self {
-        Self { blocks: 0, text: [[0; BLOCK_BYTES]; Self::MAX_BLOCKS], state: Zeroizing::default() }
-    }
-}
+/// What ends a text: a one, then zeros, then the length in bits (RFC 6234 section 4.1).
+const END: u8 = 0x80;
+const LENGTH_BYTES: usize = size_of::<u64>();
 
-impl Begun {
-    const MAX_BLOCKS: usize = 3;
-    /// How many characters at the end of a signing input are of its `exp`: eleven bytes.
-    const OF_EXP: usize = 16;
-
-    /// The blocks with which another token of the same page will begin, and the rest.
-    fn split(text: &[u8]) -> (&[Block], &[u8]) {
-        let blocks = (text.len().saturating_sub(Self::OF_EXP) / BLOCK_BYTES).min(Self::MAX_BLOCKS);
-        let (start, rest) = text.split_at_checked(blocks * BLOCK_BYTES).unwrap_or((&[], text));
-        (start.as_chunks().0, rest)
-    }
-
-    /// What is known of this text, and its rest.
-    fn go_on<'t>(&self, text: &'t [u8]) -> Option<(&[Block], &'t [u8])> {
-        let known = self.text.get(..self.blocks).filter(|known| !known.is_empty())?;
-        let rest = text.strip_prefix(known.as_flattened())?;
-        Some((known, rest))
-    }
-
-    fn keep(&mut self, start: &[Block], state: &State) {
-        self.blocks = start.len();
-        self.text.iter_mut().zip(start).for_each(|(to, from)| *to = *from);
-        *self.state = *state;
-    }
-}
+/// That for the outer hash, whose text is a block and an inner hash.
+const OUTER_END: [u8; BLOCK_BYTES - MAC_BYTES] = {
+    let mut end = [0; BLOCK_BYTES - MAC_BYTES];
+    let [high, low] = ((BLOCK_BYTES + MAC_BYTES) as u16 * 8).to_be_bytes();
+    let [first, .., last_but_one, last] = &mut end;
+    (*first, *last_but_one, *last) = (END, high, low);
+    end
+};
 
 /// Hashes the rest of a text of this length after what has been compressed into this state: a block, and the whole blocks that
 /// the text began with.
 fn finish(mut state: State, text: &[u8], length: usize) -> [u8; MAC_BYTES] {
-    /// What ends the last block: a one, then zeros, then the length in bits (RFC 6234 section 4.1).
-    const END: u8 = 0x80;
-    const LENGTH_BYTES: usize = size_of::<u64>();
-
     let (blocks, rest) = text.as_chunks();
-    compress256(&mut state, blocks);
+    if !blocks.is_empty() {
+        compress(&mut state, blocks);
+    }
     let mut last = [[0_u8; BLOCK_BYTES]; 2];
     let (text_end, after) = last.as_flattened_mut().split_at_mut(rest.len());
     text_end.copy_from_slice(rest);
@@ -166,8 +163,17 @@ fn finish(mut state: State, text: &[u8], length: usize) -> [u8; MAC_BYTES] {
     if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
         *length = bits.to_be_bytes();
     }
-    compress256(&mut state, last);
+    compress(&mut state, last);
+    bytes(state)
+}
 
+fn compress(state: &mut State, blocks: &[Block]) {
+    #[cfg(test)]
+    tests::BLOCKS.set(tests::BLOCKS.get() + blocks.len());
+    compress256(state, blocks);
+}
+
+fn bytes(state: State) -> [u8; MAC_BYTES] {
     let mut hash = [0; MAC_BYTES];
     hash.as_chunks_mut().0.iter_mut().zip(state).for_each(|(to, word)| *to = word.to_be_bytes());
     hash
@@ -194,6 +200,8 @@ pub(crate) mod tests {
     thread_local! {
         /// How many MACs this thread has computed.
         pub(crate) static MACS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+        /// How many blocks this thread has compressed.
+        pub(crate) static BLOCKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     }
 
     fn by_the_hmac_crate(key: &[u8], text: &[u8]) -> [u8; MAC_BYTES] {
@@ -239,27 +247,27 @@ pub(crate) mod tests {
 
     #[test]
     fn v3_what_is_known_of_a_beginning_changes_no_answer() {
-        let key = MacKey::from_bytes(&[7; 32]);
-        let mut begun = Begun::default();
+        let keys = [MacKey::from_bytes(&[7; 32]), MacKey::from_bytes(&[8; 32])];
         let text: Vec<u8> = (b'a'..=b'z').cycle().take(300).collect();
-        for length in 0..=text.len() {
-            // Once with what a text of another length has left behind, then with its own.
-            let text = &text[..length];
-            let mac = by_the_hmac_crate(&[7; 32], text);
-            for _ in 0..2 {
-                assert!(key.verify_begun(text, &mac, &mut begun), "{length}");
-            }
-            for byte in 0..MAC_BYTES {
-                let mut wrong = mac;
-                wrong[byte] ^= 1;
-                assert!(!key.verify_begun(text, &wrong, &mut begun), "{length}: byte {byte} of the MAC");
-            }
-            for at in 0..length {
-                let mut other = text.to_vec();
-                other[at] ^= 1;
-                assert!(!key.verify_begun(&other, &mac, &mut begun), "{length}: byte {at}");
-                let theirs = by_the_hmac_crate(&[7; 32], &other);
-                assert!(key.clone().verify_begun(&other, &theirs, &mut begun.clone()), "{length}: byte {at}");
+        for length in [0, 1, 63, 64, 65, 127, 128, 129, 164, 183, 184, 192, 300] {
+            for same in [0, 1, 63, 64, 65, 128, 145, 200] {
+                // The beginning is the same, and the end another each time.
+                let mut begun = Begun::default();
+                for round in 0..4_u8 {
+                    let mut text = text[..length].to_vec();
+                    text.iter_mut().skip(same).for_each(|byte| *byte ^= round);
+                    // One key, then the other, then that again.
+                    let key = &keys[usize::from(round / 2)];
+                    let mac = by_the_hmac_crate(&[7 + round / 2; 32], &text);
+                    for at in 0..MAC_BYTES {
+                        let mut wrong = mac;
+                        wrong[at] ^= 1;
+                        assert!(!key.verify_begun(&text, &wrong, same, &mut begun), "{length}, {same}: {at}");
+                    }
+                    assert!(key.verify_begun(&text, &mac, same, &mut begun), "{length}, {same}");
+                    let other = &keys[1 - usize::from(round / 2)];
+                    assert!(!other.verify_begun(&text, &mac, same, &mut begun), "{length}, {same}");
+                }
             }
         }
     }
@@ -268,18 +276,13 @@ pub(crate) mod tests {
     fn a_beginning_is_kept_of_what_was_right_alone() {
         let (key, text) = (MacKey::from_bytes(&[7; 32]), [b'a'; 164]);
         let mut begun = Begun::default();
-        assert!(!key.verify_begun(&text, &[0; MAC_BYTES], &mut begun));
-        assert!(begun.go_on(&text).is_none());
-        assert!(key.verify_begun(&text, &key.mac(&text), &mut begun));
-        let (known, rest) = begun.go_on(&text).unwrap();
-        assert_eq!((known.len(), rest.len()), (2, 36));
-        // Another text of the same beginning, with a wrong MAC and with the right one.
+        assert!(!key.verify_begun(&text, &[0; MAC_BYTES], 145, &mut begun));
+        assert!(begun.key.iter().all(|word| *word == 0));
+        assert!(key.verify_begun(&text, &key.mac(&text), 145, &mut begun));
+        assert!(begun.key == key.inner);
+        // What is kept is what counts: with another beginning the answer would be another.
         let mut other = text;
-        other[150] = b'b';
-        assert!(!key.verify_begun(&other, &key.mac(&text), &mut begun));
-        assert!(key.verify_begun(&other, &key.mac(&other), &mut begun));
-        // Too short for a beginning: nothing is kept of it.
-        assert!(key.verify_begun(b"short", &key.mac(b"short"), &mut begun));
-        assert!(begun.go_on(&text).is_none());
+        other[0] = b'b';
+        assert!(!key.verify_begun(&other, &key.mac(&other), 145, &mut begun));
     }
 }

@@ -82,7 +82,7 @@ async fn gated(
     remove_reserved(&mut head.headers);
     let decided =
         check_size(&head).map_err(Refusal::from).and_then(|()| gate::decide(&HttpHead(&head), base));
-    let mut response = match decided {
+    match decided {
         Ok(Route::Preflight) => cors::preflight(&head.headers),
         Ok(_) => {
             let origin = head.headers.get(ORIGIN).cloned();
@@ -90,8 +90,10 @@ async fn gated(
             cors::accept(&mut response, origin.as_ref());
             response
         }
-        Err(refusal) => refusal.into_response(is_grpc(&head.headers)),
-    };
-    cors::finish(&mut response);
-    response
+        Err(refusal) => {
+            let mut response = refusal.into_response(is_grpc(&head.headers));
+            cors::refuse(&mut response);
+            response
+        }
+    }
 }

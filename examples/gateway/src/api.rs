@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, Map};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use tower_layer::Layer as _;
 use tower_service::Service;
@@ -33,15 +33,14 @@ impl Api {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Api {
-    type Response = Response<GatewayBody>;
-    type Error = Infallible;
-    type Future = Either<
-        Ready<Answered>,
-        Map<<AuthService<Behind> as Service<Request<Incoming>>>::Future, fn(Answered) -> Answered>,
-    >;
+/// The answer to one request.
+type Answer = Either<
+    Ready<Answered>,
+    Map<<AuthService<Behind> as Service<Request<Incoming>>>::Future, fn(Answered) -> Answered>,
+>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+impl Api {
+    fn answer(&self, request: Request<Incoming>) -> Answer {
         let (mut head, body) = request.into_parts();
         let route = match self.gateway.admit(&mut head) {
             Ok(route) => route,
@@ -55,6 +54,22 @@ impl hyper::service::Service<Request<Incoming>> for Api {
             cors::finish(&mut response);
             Ok(response)
         }))
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Api {
+    type Response = Response<GatewayBody>;
+    type Error = Infallible;
+    type Future = Either<Answer, Pin<Box<dyn Future<Output = Answered> + Send>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if request.version() != Version::HTTP_2 {
+            return Either::Left(self.answer(request));
+        }
+        // hyper calls this in the connection's own task, and what it returns in one for each stream: there nobody waits for
+        // what another stream begins with.
+        let api = self.clone();
+        Either::Right(Box::pin(async move { api.answer(request).await }))
     }
 }
 

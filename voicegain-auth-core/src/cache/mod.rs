@@ -239,6 +239,7 @@ impl SecretCache {
     }
 
     /// The hit path. The order of its reads matters, see above.
+    #[inline]
     pub(crate) fn see(&self, id: WebConfigId) -> Seen {
         let shared = &*self.inner.shared;
         let epoch = shared.published.epoch();

@@ -24,11 +24,10 @@ use std::cell::RefCell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::ids::WebConfigId;
-use crate::mac::{Begun, MAC_BYTES};
 use crate::record::Record;
 
 /// How many slots a thread has for each cache, at most.
@@ -46,32 +45,7 @@ pub(crate) enum Held {
 }
 
 /// A record under one thread's own count.
-pub(crate) struct Own {
-    record: Arc<Record>,
-    /// How the last token began that was verified with it. Nearly always this thread alone asks, and who comes second goes
-    /// without.
-    begun: Mutex<Begun>,
-}
-
-impl Own {
-    fn new(record: Arc<Record>) -> Self {
-        Self { record, begun: Mutex::default() }
-    }
-}
-
-impl Held {
-    /// Whether this is the MAC of the text by the record's key.
-    pub(crate) fn verify(&self, text: &[u8], mac: &[u8; MAC_BYTES]) -> bool {
-        let key = &self.key;
-        match self {
-            Self::Near(own) => match own.begun.try_lock() {
-                Ok(mut begun) => key.verify_begun(text, mac, &mut begun),
-                Err(_) => key.verify(text, mac),
-            },
-            Self::Cached(_) => key.verify(text, mac),
-        }
-    }
-}
+pub(crate) struct Own(Arc<Record>);
 
 impl Deref for Held {
     type Target = Record;
@@ -79,7 +53,7 @@ impl Deref for Held {
     fn deref(&self) -> &Record {
         match self {
             Self::Cached(record) => record,
-            Self::Near(own) => &own.record,
+            Self::Near(own) => &own.0,
         }
     }
 }
@@ -209,7 +183,7 @@ impl Table {
                 return Some(Held::Near(Arc::clone(record)));
             }
             let in_cache = cache();
-            if in_cache.as_ref().is_some_and(|in_cache| Arc::ptr_eq(in_cache, &record.record)) {
+            if in_cache.as_ref().is_some_and(|in_cache| Arc::ptr_eq(in_cache, &record.0)) {
                 return Some(Held::Near(Arc::clone(record)));
             }
             // It was evicted, and perhaps loaded anew.
@@ -221,7 +195,7 @@ impl Table {
             slot.missed = mixed;
             return Some(Held::Cached(record));
         }
-        let record = Arc::new(Own::new(record));
+        let record = Arc::new(Own(record));
         slot.kept = Some((id, Arc::clone(&record)));
         Some(Held::Near(record))
     }

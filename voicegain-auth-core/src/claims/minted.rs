@@ -14,6 +14,10 @@ use crate::subject::Subject;
 /// More digits than the last second of the year 9999 has are for the strict reader to refuse.
 const MAX_DIGITS: usize = 12;
 
+const AUD: &[u8] = b"{\"aud\":\"";
+const SUB: &[u8] = b"\",\"sub\":\"";
+const EXP: &[u8] = b"\",\"exp\":";
+
 /// Where things are in a payload in this form.
 pub(super) struct Minted {
     aud: Range<usize>,
@@ -26,10 +30,6 @@ impl Minted {
     ///
     /// Read from both ends: the names stand where they must, and between them only the strings are looked at.
     pub(super) fn find(payload: &[u8]) -> Option<Self> {
-        const AUD: &[u8] = b"{\"aud\":\"";
-        const SUB: &[u8] = b"\",\"sub\":\"";
-        const EXP: &[u8] = b"\",\"exp\":";
-
         let rest = payload.strip_prefix(AUD)?.strip_suffix(b"}")?;
         let (strings, expires_at) = match rest.strip_suffix(b"\"") {
             Some(strings) => (strings, None),
@@ -70,6 +70,53 @@ impl Minted {
             audience: Audience { packed: payload.get(self.aud.start..=self.aud.end) },
             subject,
             expires_at: self.expires_at,
+            not_before: None,
+        })
+    }
+}
+
+/// Where things are in a payload in this form that has an `exp`, all but that.
+#[derive(Debug, Clone)]
+pub(crate) struct AllButExpiry {
+    aud: Range<usize>,
+    sub: Range<usize>,
+    /// If that is all there is in `sub`.
+    id: Option<WebConfigId>,
+    /// Where the digits begin.
+    exp_at: usize,
+}
+
+impl AllButExpiry {
+    /// `None` if the payload is in another form.
+    pub(crate) fn find(payload: &[u8]) -> Option<Self> {
+        let minted = Minted::find(payload)?;
+        minted.expires_at?;
+        let id = WebConfigId::parse(payload.get(minted.sub.clone())?).ok();
+        let exp_at = minted.sub.end + EXP.len();
+        Some(Self { aud: minted.aud, sub: minted.sub, id, exp_at })
+    }
+
+    /// Makes the beginning of such a payload ready for [`with_end`](Self::with_end). `None`: it does not reach to the end of `sub`.
+    pub(crate) fn prepare(&self, beginning: &mut [u8]) -> Option<()> {
+        beginning.get(self.sub.end..)?;
+        // In the place of the quote.
+        *beginning.get_mut(self.aud.end)? = END_OF_STRING;
+        Some(())
+    }
+
+    /// What a payload says that begins with what was prepared; `None` if its end is in another form.
+    #[inline]
+    pub(crate) fn with_end<'a>(&self, payload: &'a [u8]) -> Option<Claims<'a>> {
+        let (before, end) = payload.split_at_checked(self.exp_at)?;
+        let digits = end.strip_suffix(b"}").filter(|_| before.ends_with(EXP))?;
+        let subject = match self.id {
+            Some(id) => Subject::new(id, None),
+            None => Subject::parse(str::from_utf8(payload.get(self.sub.clone())?).ok()?).ok()?,
+        };
+        Some(Claims {
+            audience: Audience { packed: payload.get(self.aud.start..=self.aud.end) },
+            subject,
+            expires_at: Some(seconds(digits)?),
             not_before: None,
         })
     }

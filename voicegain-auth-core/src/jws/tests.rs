@@ -10,7 +10,7 @@ use crate::base64url::tests::BASE64URL;
 use crate::mac::tests::MACS;
 use crate::secret::Secret;
 
-const ID: &str = "bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729";
+pub(super) const ID: &str = "bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729";
 const W2_HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 const W2_PAYLOAD: &str =
     r#"{"aud":"https://api.voicegain.ai/v1","sub":"bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729"}"#;
@@ -19,22 +19,22 @@ fn secret(fill: u8) -> Secret {
     Secret::from_bytes(&[fill; 32]).unwrap()
 }
 
-fn key() -> MacKey {
+pub(super) fn key() -> MacKey {
     MacKey::new(&secret(7))
 }
 
-fn encode(bytes: impl AsRef<[u8]>) -> String {
+pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
     BASE64URL.encode(bytes)
 }
 
 /// Three parts, the last of them a good MAC over the first two, whatever these are.
-fn signed(key: &MacKey, header_part: &str, payload_part: &str) -> String {
+pub(super) fn signed(key: &MacKey, header_part: &str, payload_part: &str) -> String {
     let input = format!("{header_part}.{payload_part}");
     let mac = encode(key.mac(input.as_bytes()));
     format!("{input}.{mac}")
 }
 
-fn token(header: &str, payload: &str) -> String {
+pub(super) fn token(header: &str, payload: &str) -> String {
     signed(&key(), &encode(header), &encode(payload))
 }
 

@@ -49,6 +49,7 @@ pub struct Identity {
 
 impl Identity {
     /// For claims that were verified with this record and hold for this request.
+    #[inline]
     pub(super) fn new(record: Held, stamp: Stamp, claims: &Claims<'_>) -> Self {
         let expires_at = claims.expires_at().map(NumericDate::whole_seconds);
         let api_path = claims.subject().api_path().map(|path| Arc::new(ApiPath::from(path)));

@@ -12,7 +12,7 @@ use crate::cache::{Held, SecretCache, Waited, Waiting};
 use crate::constant_time::is_same;
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
 use crate::freshness::Life;
-use crate::head::{RequestHead, is_preflight};
+use crate::head::{Field, RequestHead, is_preflight};
 use crate::ids::WebConfigId;
 use crate::jws::{self, MalformedToken, UnverifiedToken};
 use crate::long_lived::{self, Recognised};
@@ -45,12 +45,14 @@ struct Inner {
 pub struct Admitted {
     caller: Caller,
     source: Option<TokenSource>,
+    /// Whether the client offers subprotocols, of which one could be a token.
+    offers_protocols: bool,
     protocol: Option<String>,
 }
 
 impl Admitted {
     fn as_caller(caller: Caller) -> Self {
-        Self { caller, source: None, protocol: None }
+        Self { caller, source: None, offers_protocols: true, protocol: None }
     }
 
     /// Who calls.
@@ -154,11 +156,11 @@ enum Verdict {
 
 impl Verdict {
     /// Names the web config to the operator.
-    fn about(self, id: WebConfigId) -> Self {
-        match self {
-            Self::Decided(Err(rejection)) => Self::Decided(Err(rejection.about(id))),
-            other => other,
+    fn about(mut self, id: WebConfigId) -> Self {
+        if let Self::Decided(Err(rejection)) = &mut self {
+            rejection.is_about(id);
         }
+        self
     }
 }
 
@@ -188,7 +190,7 @@ impl Verifier {
 
     /// The same for a request that was admitted just now: where its token is need not be looked for again.
     pub fn strip_admitted<H: RequestHead>(&self, head: &H, admitted: &Admitted) -> Strip {
-        Strip::plan_after(&self.inner.policy, head, admitted.source)
+        Strip::plan_after(&self.inner.policy, head, admitted.source, admitted.offers_protocols)
     }
 
     /// Decides about a request, waiting where it must.
@@ -233,7 +235,11 @@ impl Verifier {
             (None, None) => cache.life(doubt.id, seen.stamp.epoch) == Life::NotThere,
             _ => false,
         };
-        (is_proved && stands).then(|| not_valid(doubt.cause()).about(doubt.id))
+        (is_proved && stands).then(|| {
+            let mut rejection = not_valid(doubt.cause());
+            rejection.is_about(doubt.id);
+            rejection
+        })
     }
 
     fn attempt<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Progress {
@@ -262,7 +268,8 @@ impl Verifier {
             return admit(Caller::Preflight);
         }
         let policy = &self.inner.policy;
-        let (token, source) = match find(head, &policy.sources) {
+        let offers_protocols = head.values(Field::SecWebSocketProtocol).next().is_some();
+        let (token, source) = match find(head, &policy.sources, offers_protocols) {
             Found::Token(token, source) => (token, source),
             Found::Ambiguous(why) => return Err(Rejection::new(Reason::InvalidRequest, ambiguous(why))),
             Found::Nothing if policy.mode == Mode::Optional => {
@@ -292,6 +299,7 @@ impl Verifier {
                 Ok(Progress::Decided(Ok(Admitted {
                     caller: Caller::Identified(decision?),
                     source: Some(source),
+                    offers_protocols,
                     protocol: protocol.map(str::to_owned),
                 })))
             }
@@ -333,7 +341,7 @@ impl Verifier {
             return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot));
         };
         let doubt = match seen.record {
-            Some(record) => match token.verify_by(|text, mac| record.verify(text, mac)) {
+            Some(record) => match token.verify(&record.key) {
                 Some(claims) => {
                     let checked = check(&claims, &record, head, source, policy, seen.now.wall);
                     return Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, &claims)));
