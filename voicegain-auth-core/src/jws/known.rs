@@ -26,6 +26,8 @@ const MAX_BYTES: usize = MAX_CHARS / 4 * 3;
 const MIN_END_CHARS: usize = 16;
 const MAX_END_BYTES: usize = 15;
 const SLOTS: usize = 256;
+/// Odd, and with as many ones as zeros.
+const MIX: u128 = 0x9e37_79b9_7f4a_7c15_d1b5_4a32_d192_ed03;
 
 thread_local! {
     static SLOTS_OF_THREAD: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
@@ -107,16 +109,12 @@ impl<'t> Parts<'t> {
             return None;
         }
         let (_, payload) = beginning.split_at_checked(PAYLOAD_AT)?;
-        let (words, rest) = payload.as_chunks();
-        let mut last = [0; 8];
-        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        // Every group counts, or the pages of two tenants would push each other out. An odd factor for each word, so that the
-        // products can be had at once.
-        let mut factor = beginning.len() as u64 * 2 + 0x9e37_79b9_7f4a_7c15;
-        let mut mixed = 0_u64;
-        for word in words.iter().chain([&last]) {
-            mixed = mixed.wrapping_add(u64::from_le_bytes(*word).wrapping_mul(factor));
-            factor = factor.wrapping_add(0xd1b5_4a32_d192_ed02);
+        // All of `aud` and most of the id count, or the pages of two tenants would push each other out.
+        let mut mixed = beginning.len() as u64;
+        for (at, chunk) in payload.as_chunks::<16>().0.iter().enumerate() {
+            let chunk = u128::from_le_bytes(*chunk) ^ (MIX + at as u128);
+            let product = u128::from(chunk as u64) * (chunk >> 64);
+            mixed ^= product as u64 ^ (product >> 64) as u64;
         }
         Some(Self { signing_input, beginning, end, signature, mixed })
     }
@@ -124,8 +122,7 @@ impl<'t> Parts<'t> {
     /// Where it is kept. Who sends tokens that push each other out has them read, as everybody had before.
     #[inline]
     fn slot(&self) -> usize {
-        // The highest bits, in which every byte has a part.
-        (self.mixed >> 56) as usize % SLOTS
+        self.mixed as usize % SLOTS
     }
 }
 
