@@ -301,15 +301,15 @@ mod tests {
         let tokens = Tokens::make().expect("tokens");
         let count = |stack: Stack, case: &Case<'_>| stack.contenders(&tokens, case).len();
         for case in tokens.accepted() {
-            assert_eq!(count(Stack::Axum, &case), 7, "{}", case.name);
+            assert_eq!(count(Stack::Axum, &case), 10, "{}", case.name);
             assert_eq!(count(Stack::Actix, &case), 5, "{}", case.name);
             if case.name != "api-limited" {
                 assert_eq!(count(Stack::Core, &case), 2, "{}", case.name);
             }
         }
         for case in tokens.refused() {
-            let peers = if case.name == "unknown" { [0, 0] } else { [3, 1] };
-            assert_eq!(count(Stack::Axum, &case), 1 + peers[0], "{}", case.name);
+            let peers = if case.name == "unknown" { [0, 0] } else { [5, 1] };
+            assert_eq!(count(Stack::Axum, &case), 2 + peers[0], "{}", case.name);
             assert_eq!(count(Stack::Actix, &case), 1 + peers[1], "{}", case.name);
             assert_eq!(count(Stack::Core, &case), 2, "{}", case.name);
         }
