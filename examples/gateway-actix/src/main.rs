@@ -12,17 +12,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, middleware, web};
-use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 use voicegain_auth_actix::Auth;
 use voicegain_gateway_core::cli::Args;
 use voicegain_gateway_core::setup::{Setup, SetupError};
 use voicegain_gateway_core::{logging, server, signals};
-
-/// A request that is passed on allocates three dozen times: with the system's allocator what the tokens cost is half as
-/// much again.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
