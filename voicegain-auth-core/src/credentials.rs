@@ -38,16 +38,12 @@ enum Entry<'a> {
     Ambiguous(&'static str),
 }
 
-/// Looks into every enabled source. Whether subprotocols are offered at all is known.
-pub(crate) fn find<'a, H: RequestHead>(
-    head: &'a H,
-    sources: &TokenSources,
-    offers_protocols: bool,
-) -> Found<'a> {
+/// Looks into every enabled source.
+pub(crate) fn find<'a, H: RequestHead>(head: &'a H, sources: &TokenSources) -> Found<'a> {
     let header = if sources.header { in_header(head) } else { Entry::Nothing };
     let query = if sources.query { in_query(head.query()) } else { Entry::Nothing };
-    let has_protocols = sources.protocol && offers_protocols && is_websocket_upgrade(head);
-    let protocol = if has_protocols { in_protocols(head) } else { Entry::Nothing };
+    let protocol =
+        if sources.protocol && is_websocket_upgrade(head) { in_protocols(head) } else { Entry::Nothing };
     let mut found = Found::Nothing;
     for (entry, source) in
         [(header, TokenSource::Header), (query, TokenSource::Query), (protocol, TokenSource::Protocol)]
@@ -104,8 +100,7 @@ fn spells_token(pair: &[u8]) -> bool {
 }
 
 fn in_query(query: Option<&str>) -> Entry<'_> {
-    let Some(query) = query else { return Entry::Nothing };
-    let pairs = query.as_bytes().split(|byte| *byte == b'&');
+    let pairs = query.unwrap_or_default().as_bytes().split(|byte| *byte == b'&');
     let mut tokens = pairs.filter(|pair| is_token_pair(pair));
     let pair = match (tokens.next(), tokens.next()) {
         (None, _) => return Entry::Nothing,
@@ -198,16 +193,11 @@ pub struct Strip {
 impl Strip {
     /// What this policy takes out of a request, whichever source counted and whether or not one did.
     pub fn plan<H: RequestHead>(policy: &Policy, head: &H) -> Self {
-        Self::plan_after(policy, head, None, true)
+        Self::plan_after(policy, head, None)
     }
 
     /// The same for a request whose token was found in this source: what is known by that is not looked for again.
-    pub(crate) fn plan_after<H: RequestHead>(
-        policy: &Policy,
-        head: &H,
-        found: Option<TokenSource>,
-        offers_protocols: bool,
-    ) -> Self {
+    pub(crate) fn plan_after<H: RequestHead>(policy: &Policy, head: &H, found: Option<TokenSource>) -> Self {
         let mut plan =
             Self { authorization: Edit::Keep, query: Edit::Keep, protocols: Edit::Keep, cookies: Edit::Keep };
         if policy.pass_token_on {
@@ -227,7 +217,6 @@ impl Strip {
             plan.query = edit(query.split('&').filter(|pair| !is_token_pair(pair.as_bytes())), "&");
         }
         if sources.protocol
-            && offers_protocols
             && list_members(head, Field::SecWebSocketProtocol).any(|it| bearer_entry(it).is_some())
         {
             let others =

@@ -86,8 +86,8 @@ impl MacKey {
         let whole = same - same % BLOCK_BYTES;
         let (start, rest) = text.split_at_checked(whole).unwrap_or((&[], text));
         let (start, _): (&[Block], _) = start.as_chunks();
-        let after_start = |key: &State| {
-            let mut state = Zeroizing::new(*key);
+        let after_start = || {
+            let mut state = self.inner.clone();
             compress(&mut state, start);
             state
         };
@@ -97,11 +97,11 @@ impl MacKey {
             let is_it = of_rest(&begun.state);
             if !is_it {
                 // A refusal takes as long as if nothing were known, here as for a key that nobody has (rule V5).
-                std::hint::black_box(after_start(&self.inner));
+                std::hint::black_box(after_start());
             }
             return is_it;
         }
-        let state = after_start(&self.inner);
+        let state = after_start();
         let is_it = of_rest(&state);
         if is_it {
             (*begun.key, *begun.state) = (*self.inner, *state);
@@ -110,46 +110,28 @@ impl MacKey {
     }
 
     fn outer_of(&self, inner: &[u8; MAC_BYTES]) -> [u8; MAC_BYTES] {
-        // What `finish` would come to, whose lengths are known here.
-        let mut block = [0; BLOCK_BYTES];
-        let (text, end) = block.split_at_mut(MAC_BYTES);
-        text.copy_from_slice(inner);
-        end.copy_from_slice(&OUTER_END);
-        let mut state = *self.outer;
-        compress(&mut state, &[block]);
-        bytes(state)
+        finish(*self.outer, inner, inner.len())
     }
 }
 
 /// The inner hash after the whole blocks with which a text begins that many have in common, by the key that such a text last had
 /// its MAC by: half of a MAC is the same for all of them. Nothing in it says that a text had its MAC.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Begun {
     /// The key's inner state; all zeros, as no key's is, if there was none yet.
     key: Zeroizing<State>,
     state: Zeroizing<State>,
 }
 
-/// What ends a text: a one, then zeros, then the length in bits (RFC 6234 section 4.1).
-const END: u8 = 0x80;
-const LENGTH_BYTES: usize = size_of::<u64>();
-
-/// That for the outer hash, whose text is a block and an inner hash.
-const OUTER_END: [u8; BLOCK_BYTES - MAC_BYTES] = {
-    let mut end = [0; BLOCK_BYTES - MAC_BYTES];
-    let [high, low] = ((BLOCK_BYTES + MAC_BYTES) as u16 * 8).to_be_bytes();
-    let [first, .., last_but_one, last] = &mut end;
-    (*first, *last_but_one, *last) = (END, high, low);
-    end
-};
-
 /// Hashes the rest of a text of this length after what has been compressed into this state: a block, and the whole blocks that
 /// the text began with.
 fn finish(mut state: State, text: &[u8], length: usize) -> [u8; MAC_BYTES] {
+    /// What ends the last block: a one, then zeros, then the length in bits (RFC 6234 section 4.1).
+    const END: u8 = 0x80;
+    const LENGTH_BYTES: usize = size_of::<u64>();
+
     let (blocks, rest) = text.as_chunks();
-    if !blocks.is_empty() {
-        compress(&mut state, blocks);
-    }
+    compress(&mut state, blocks);
     let mut last = [[0_u8; BLOCK_BYTES]; 2];
     let (text_end, after) = last.as_flattened_mut().split_at_mut(rest.len());
     text_end.copy_from_slice(rest);
@@ -164,19 +146,16 @@ fn finish(mut state: State, text: &[u8], length: usize) -> [u8; MAC_BYTES] {
         *length = bits.to_be_bytes();
     }
     compress(&mut state, last);
-    bytes(state)
+
+    let mut hash = [0; MAC_BYTES];
+    hash.as_chunks_mut().0.iter_mut().zip(state).for_each(|(to, word)| *to = word.to_be_bytes());
+    hash
 }
 
 fn compress(state: &mut State, blocks: &[Block]) {
     #[cfg(test)]
     tests::BLOCKS.set(tests::BLOCKS.get() + blocks.len());
     compress256(state, blocks);
-}
-
-fn bytes(state: State) -> [u8; MAC_BYTES] {
-    let mut hash = [0; MAC_BYTES];
-    hash.as_chunks_mut().0.iter_mut().zip(state).for_each(|(to, word)| *to = word.to_be_bytes());
-    hash
 }
 
 impl fmt::Debug for Begun {
@@ -249,7 +228,7 @@ pub(crate) mod tests {
     fn v3_what_is_known_of_a_beginning_changes_no_answer() {
         let keys = [MacKey::from_bytes(&[7; 32]), MacKey::from_bytes(&[8; 32])];
         let text: Vec<u8> = (b'a'..=b'z').cycle().take(300).collect();
-        for length in [0, 1, 63, 64, 65, 127, 128, 129, 164, 183, 184, 192, 300] {
+        for length in 0..=text.len() {
             for same in [0, 1, 63, 64, 65, 128, 145, 200] {
                 // The beginning is the same, and the end another each time.
                 let mut begun = Begun::default();
@@ -259,7 +238,8 @@ pub(crate) mod tests {
                     // One key, then the other, then that again.
                     let key = &keys[usize::from(round / 2)];
                     let mac = by_the_hmac_crate(&[7 + round / 2; 32], &text);
-                    for at in 0..MAC_BYTES {
+                    // Nothing is known by this key in its first round.
+                    for at in if round % 2 == 0 { 0..1 } else { 0..MAC_BYTES } {
                         let mut wrong = mac;
                         wrong[at] ^= 1;
                         assert!(!key.verify_begun(&text, &wrong, same, &mut begun), "{length}, {same}: {at}");

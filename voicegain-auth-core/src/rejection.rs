@@ -154,8 +154,9 @@ impl Rejection {
     }
 
     /// Names the web config that the token says it is of.
-    pub(crate) fn is_about(&mut self, id: WebConfigId) {
+    pub(crate) fn about(mut self, id: WebConfigId) -> Self {
         self.web_config_id = Some(id);
+        self
     }
 
     /// Names the realm of the challenge. What a [`Verifier`](crate::Verifier) refuses names its policy's already.

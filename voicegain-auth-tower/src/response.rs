@@ -88,8 +88,7 @@ fn add_grpc_status(rejection: &Rejection, headers: &mut HeaderMap) {
 #[derive(Debug)]
 pub(crate) struct Finish {
     private: bool,
-    /// Boxed, because there hardly ever is one and every response is waited for with room for it.
-    protocol: Option<Box<DefaultProtocol>>,
+    protocol: Option<DefaultProtocol>,
 }
 
 /// The subprotocol of a WebSocket whose application chooses none.
@@ -106,7 +105,7 @@ impl Finish {
         let by_connect = name.is_some() && Head::of(request, false).is_websocket_connect();
         Self {
             private: admitted.is_private(),
-            protocol: name.map(|name| Box::new(DefaultProtocol { name, by_connect })),
+            protocol: name.map(|name| DefaultProtocol { name, by_connect }),
         }
     }
 
@@ -122,8 +121,7 @@ impl Finish {
                 headers.insert(header::CACHE_CONTROL, value);
             }
         }
-        if let Some(protocol) = self.protocol.take() {
-            let DefaultProtocol { name, by_connect } = *protocol;
+        if let Some(DefaultProtocol { name, by_connect }) = self.protocol.take() {
             let opens =
                 if by_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
             if opens && !headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
@@ -213,7 +211,7 @@ mod tests {
             let chosen = chosen.map(|it| (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(it)));
             response.headers_mut().extend(chosen);
             let protocol = DefaultProtocol { name: HeaderValue::from_static("first"), by_connect };
-            Finish { private: false, protocol: Some(Box::new(protocol)) }.apply(&mut response);
+            Finish { private: false, protocol: Some(protocol) }.apply(&mut response);
             response
                 .headers()
                 .get(header::SEC_WEBSOCKET_PROTOCOL)

@@ -21,11 +21,7 @@ pub async fn gate<B: MessageBody + 'static>(
     remove_reserved(request.headers_mut());
     let admitted = match convert::head(request.head()) {
         Ok(mut head) => gateway.admit(&mut head),
-        Err(refusal) => {
-            let mut response = refusal.into_response(false);
-            cors::refuse(&mut response);
-            Err(Box::new(response))
-        }
+        Err(refusal) => Err(Box::new(cors::refused(refusal, false))),
     };
     match admitted {
         Ok(route) => {

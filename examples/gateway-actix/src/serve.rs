@@ -16,7 +16,7 @@ use voicegain_auth_core::{Reason, Rejection, is_websocket_upgrade};
 use voicegain_gateway_core::forward::ClientUpgrade;
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::HttpHead;
-use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, Refusal, cors};
+use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, cors};
 
 use crate::body::{AnswerBody, RequestBody, feed_tunnel};
 use crate::convert;
@@ -38,7 +38,7 @@ pub async fn serve(
 ) -> HttpResponse<AnswerBody> {
     let mut head = match convert::head(request.head()) {
         Ok(head) => head,
-        Err(refusal) => return answer(refuse(refusal), &request),
+        Err(refusal) => return answer(cors::refused(refusal, false), &request),
     };
     // Trailers are lost in actix, so none are announced and none are asked for.
     head.headers.remove(TE);
@@ -94,14 +94,8 @@ async fn exchange(
     AbortOnDropHandle::new(task).await.unwrap_or_else(|error| {
         tracing::error!(%error, "an exchange has failed");
         let detail = "The request could not be answered; try again shortly.";
-        refuse(Rejection::new(Reason::TemporarilyUnavailable, detail).into())
+        cors::refused(Rejection::new(Reason::TemporarilyUnavailable, detail).into(), false)
     })
-}
-
-fn refuse(refusal: Refusal) -> Response<GatewayBody> {
-    let mut response = refusal.into_response(false);
-    cors::refuse(&mut response);
-    response
 }
 
 fn answer(response: Response<GatewayBody>, request: &HttpRequest) -> HttpResponse<AnswerBody> {

@@ -1,5 +1,6 @@
 //! Which pages may read the gateway's answers (rules O9, O10).
 
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -7,6 +8,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use voicegain_auth_core::Rejection;
+
+use crate::refusal::Refusal;
 
 /// What makes a refusal readable by any page, besides `Vary: Origin`.
 pub const REFUSAL_HEADERS: [(HeaderName, HeaderValue); 2] = [
@@ -28,6 +31,13 @@ pub fn accept<B>(response: &mut Response<B>, origin: Option<&HeaderValue>) {
 pub fn refuse<B>(response: &mut Response<B>) {
     response.headers_mut().extend(REFUSAL_HEADERS.map(|(name, value)| (Some(name), value)));
     vary_by_origin(response.headers_mut());
+}
+
+/// The answer to a refusal of the gateway's own, readable by any page; for gRPC if the request was.
+pub fn refused<B: From<Bytes> + Default>(refusal: Refusal, grpc: bool) -> Response<B> {
+    let mut response = refusal.into_response(grpc);
+    refuse(&mut response);
+    response
 }
 
 /// Makes an answer readable if it is a refusal by the middleware, which carries its [`Rejection`].

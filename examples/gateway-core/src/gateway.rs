@@ -90,7 +90,7 @@ impl Gateway {
         match decided {
             Ok(Route::Preflight) => Err(Box::new(cors::preflight(&head.headers))),
             Ok(route) => Ok(route),
-            Err(refusal) => Err(Box::new(refused(refusal, is_grpc(&head.headers)))),
+            Err(refusal) => Err(Box::new(cors::refused(refusal, is_grpc(&head.headers)))),
         }
     }
 
@@ -115,7 +115,7 @@ impl Gateway {
                 cors::accept(&mut response, origin.as_ref());
                 response
             }
-            Err(refusal) => refused(refusal, grpc),
+            Err(refusal) => cors::refused(refusal, grpc),
         })
     }
 
@@ -185,12 +185,6 @@ fn mint(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
-}
-
-fn refused(refusal: Refusal, grpc: bool) -> Response<GatewayBody> {
-    let mut response = refusal.into_response(grpc);
-    cors::refuse(&mut response);
-    response
 }
 
 fn identity_headers(identity: &Identity) -> Vec<(HeaderName, HeaderValue)> {

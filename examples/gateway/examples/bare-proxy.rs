@@ -90,10 +90,6 @@ async fn gated(
             cors::accept(&mut response, origin.as_ref());
             response
         }
-        Err(refusal) => {
-            let mut response = refusal.into_response(is_grpc(&head.headers));
-            cors::refuse(&mut response);
-            response
-        }
+        Err(refusal) => cors::refused(refusal, is_grpc(&head.headers)),
     }
 }

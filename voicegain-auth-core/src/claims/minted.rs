@@ -19,6 +19,7 @@ const SUB: &[u8] = b"\",\"sub\":\"";
 const EXP: &[u8] = b"\",\"exp\":";
 
 /// Where things are in a payload in this form.
+#[derive(Debug)]
 pub(super) struct Minted {
     aud: Range<usize>,
     sub: Range<usize>,
@@ -58,67 +59,63 @@ impl Minted {
 
     /// What the payload says that this was found in; `None` if its `sub` names no web config. It is overwritten.
     pub(super) fn claims<'a>(&self, payload: &'a mut [u8]) -> Option<Claims<'a>> {
-        // In the place of the quote.
+        self.end_aud(payload)?;
+        self.claims_with(payload, self.id(payload), self.expires_at)
+    }
+
+    /// Puts the end of a string in the place of the quote behind `aud`.
+    fn end_aud(&self, payload: &mut [u8]) -> Option<()> {
         *payload.get_mut(self.aud.end)? = END_OF_STRING;
-        let payload = &*payload;
-        let sub = payload.get(self.sub.clone())?;
-        let subject = match WebConfigId::parse(sub) {
-            Ok(id) => Subject::new(id, None),
-            Err(_) => Subject::parse(str::from_utf8(sub).ok()?).ok()?,
+        Some(())
+    }
+
+    /// The web config, if that is all there is in `sub`.
+    fn id(&self, payload: &[u8]) -> Option<WebConfigId> {
+        WebConfigId::parse(payload.get(self.sub.clone())?).ok()
+    }
+
+    fn claims_with<'a>(
+        &self,
+        payload: &'a [u8],
+        id: Option<WebConfigId>,
+        expires_at: Option<NumericDate>,
+    ) -> Option<Claims<'a>> {
+        let subject = match id {
+            Some(id) => Subject::new(id, None),
+            None => Subject::parse(str::from_utf8(payload.get(self.sub.clone())?).ok()?).ok()?,
         };
-        Some(Claims {
-            audience: Audience { packed: payload.get(self.aud.start..=self.aud.end) },
-            subject,
-            expires_at: self.expires_at,
-            not_before: None,
-        })
+        let packed = payload.get(self.aud.start..=self.aud.end);
+        Some(Claims { audience: Audience { packed }, subject, expires_at, not_before: None })
     }
 }
 
-/// Where things are in a payload in this form that has an `exp`, all but that.
-#[derive(Debug, Clone)]
+/// What payloads in this form have in common that differ in their `exp` alone.
+#[derive(Debug)]
 pub(crate) struct AllButExpiry {
-    aud: Range<usize>,
-    sub: Range<usize>,
-    /// If that is all there is in `sub`.
+    /// Of one of them.
+    minted: Minted,
     id: Option<WebConfigId>,
-    /// Where the digits begin.
-    exp_at: usize,
 }
 
 impl AllButExpiry {
-    /// `None` if the payload is in another form.
+    /// `None` if the payload is in another form, or has no `exp`.
     pub(crate) fn find(payload: &[u8]) -> Option<Self> {
-        let minted = Minted::find(payload)?;
-        minted.expires_at?;
-        let id = WebConfigId::parse(payload.get(minted.sub.clone())?).ok();
-        let exp_at = minted.sub.end + EXP.len();
-        Some(Self { aud: minted.aud, sub: minted.sub, id, exp_at })
+        let minted = Minted::find(payload).filter(|minted| minted.expires_at.is_some())?;
+        let id = minted.id(payload);
+        Some(Self { minted, id })
     }
 
     /// Makes the beginning of such a payload ready for [`with_end`](Self::with_end). `None`: it does not reach to the end of `sub`.
     pub(crate) fn prepare(&self, beginning: &mut [u8]) -> Option<()> {
-        beginning.get(self.sub.end..)?;
-        // In the place of the quote.
-        *beginning.get_mut(self.aud.end)? = END_OF_STRING;
-        Some(())
+        beginning.get(self.minted.sub.end..)?;
+        self.minted.end_aud(beginning)
     }
 
     /// What a payload says that begins with what was prepared; `None` if its end is in another form.
     #[inline]
     pub(crate) fn with_end<'a>(&self, payload: &'a [u8]) -> Option<Claims<'a>> {
-        let (before, end) = payload.split_at_checked(self.exp_at)?;
-        let digits = end.strip_suffix(b"}").filter(|_| before.ends_with(EXP))?;
-        let subject = match self.id {
-            Some(id) => Subject::new(id, None),
-            None => Subject::parse(str::from_utf8(payload.get(self.sub.clone())?).ok()?).ok()?,
-        };
-        Some(Claims {
-            audience: Audience { packed: payload.get(self.aud.start..=self.aud.end) },
-            subject,
-            expires_at: Some(seconds(digits)?),
-            not_before: None,
-        })
+        let digits = payload.get(self.minted.sub.end..)?.strip_prefix(EXP)?.strip_suffix(b"}")?;
+        self.minted.claims_with(payload, self.id, Some(seconds(digits)?))
     }
 }
 

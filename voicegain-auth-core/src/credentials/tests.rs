@@ -6,7 +6,7 @@ fn all() -> TokenSources {
 }
 
 fn found(head: &TestHead) -> Option<(String, TokenSource)> {
-    match find(head, &all(), true) {
+    match find(head, &all()) {
         Found::Token(token, source) => Some((String::from_utf8(token.into_owned()).unwrap(), source)),
         Found::Nothing => None,
         Found::Ambiguous(why) => panic!("ambiguous: {why}"),
@@ -14,7 +14,7 @@ fn found(head: &TestHead) -> Option<(String, TokenSource)> {
 }
 
 fn is_ambiguous(head: &TestHead) -> bool {
-    matches!(find(head, &all(), true), Found::Ambiguous(_))
+    matches!(find(head, &all()), Found::Ambiguous(_))
 }
 
 fn from(source: TokenSource) -> Option<(String, TokenSource)> {
@@ -39,9 +39,9 @@ fn v1_the_header_in_any_case_with_one_or_more_spaces() {
 fn v1_sources_count_only_when_enabled() {
     let head = TestHead::get("/?access_token=t").websocket().with("sec-websocket-protocol", "chat, bearer.t");
     let head = head.with("cookie", "vg=t");
-    assert_eq!(find(&head, &TokenSources::default(), true), Found::Nothing);
+    assert_eq!(find(&head, &TokenSources::default()), Found::Nothing);
     let head = TestHead::get("/").bearer("t").with("authorization", "Bearer u");
-    assert_eq!(find(&head, &TokenSources { query: true, ..TokenSources::none() }, true), Found::Nothing);
+    assert_eq!(find(&head, &TokenSources { query: true, ..TokenSources::none() }), Found::Nothing);
 }
 
 #[test]

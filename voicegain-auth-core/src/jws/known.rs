@@ -12,6 +12,7 @@
 //! thread.
 
 use std::cell::RefCell;
+use std::mem;
 
 use super::{Beginning, HEADER, SIGNATURE_CHARS, UnverifiedToken, decode_signature};
 use crate::base64url;
@@ -33,14 +34,16 @@ thread_local! {
     static SLOTS_OF_THREAD: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Default, Clone)]
+#[derive(Default)]
 struct Slot {
-    /// Of the last beginning that came here, mixed. One that comes once only is not kept.
+    /// Of the last beginning that came here, mixed.
     missed: u64,
+    /// It has come once. Then it is not kept, and the second time is the only one that this is tried: there are right tokens
+    /// that are not in our form, time and again.
+    once: bool,
     known: Option<Box<Known>>,
 }
 
-#[derive(Clone)]
 struct Known {
     length: usize,
     text: [u8; MAX_CHARS],
@@ -74,13 +77,14 @@ pub(super) fn keep(token: &[u8]) {
     let _ = SLOTS_OF_THREAD.try_with(|slots| {
         let mut slots = slots.try_borrow_mut().ok()?;
         if slots.is_empty() {
-            slots.resize(SLOTS, Slot::default());
+            slots.resize_with(SLOTS, Slot::default);
         }
         let slot = slots.get_mut(parts.slot())?;
-        if slot.missed == parts.mixed {
+        if slot.missed != parts.mixed {
+            (slot.missed, slot.once) = (parts.mixed, true);
+        } else if mem::take(&mut slot.once) {
             slot.known = Some(Box::new(Known::of(&parts)?));
         }
-        slot.missed = parts.mixed;
         Some(())
     });
 }
@@ -129,7 +133,7 @@ impl<'t> Parts<'t> {
 impl Known {
     /// `None`: it is not one of a page's.
     fn of(parts: &Parts<'_>) -> Option<Self> {
-        let payload = parts.signing_input.get(HEADER.len()..)?.strip_prefix(b".")?;
+        let payload = parts.signing_input.strip_prefix(HEADER.as_bytes())?.strip_prefix(b".")?;
         let mut known = Self {
             length: parts.beginning.len(),
             text: [0; MAX_CHARS],
@@ -138,9 +142,6 @@ impl Known {
             claims: AllButExpiry::find(base64url::decode(payload, &mut [0; MAX_BYTES + MAX_END_BYTES])?)?,
             hash: Begun::default(),
         };
-        if !parts.beginning.starts_with(HEADER.as_bytes()) {
-            return None;
-        }
         known.text.get_mut(..known.length)?.copy_from_slice(parts.beginning);
         let (payload, _) = payload.split_at_checked(payload.len() - parts.end.len())?;
         known.decoded = base64url::decode(payload, &mut known.payload)?.len();
@@ -305,6 +306,10 @@ mod tests {
                 assert_eq!(jws::read(&token, all_of).map(|(_, holds)| holds), Ok(true));
             }
             assert!(!is_known(&token));
+            // Nor is that tried again each time.
+            let slot = Parts::of(&token).map(|parts| parts.slot());
+            let once = slot.map(|slot| SLOTS_OF_THREAD.with_borrow(|slots| slots[slot].once));
+            assert_ne!(once, Some(true));
         }
     }
 

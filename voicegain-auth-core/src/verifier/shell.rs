@@ -12,7 +12,7 @@ use crate::cache::{Held, SecretCache, Waited, Waiting};
 use crate::constant_time::is_same;
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
 use crate::freshness::Life;
-use crate::head::{Field, RequestHead, is_preflight};
+use crate::head::{RequestHead, is_preflight};
 use crate::ids::WebConfigId;
 use crate::jws::{self, MalformedToken, UnverifiedToken};
 use crate::long_lived::{self, Recognised};
@@ -45,14 +45,12 @@ struct Inner {
 pub struct Admitted {
     caller: Caller,
     source: Option<TokenSource>,
-    /// Whether the client offers subprotocols, of which one could be a token.
-    offers_protocols: bool,
     protocol: Option<String>,
 }
 
 impl Admitted {
     fn as_caller(caller: Caller) -> Self {
-        Self { caller, source: None, offers_protocols: true, protocol: None }
+        Self { caller, source: None, protocol: None }
     }
 
     /// Who calls.
@@ -156,11 +154,11 @@ enum Verdict {
 
 impl Verdict {
     /// Names the web config to the operator.
-    fn about(mut self, id: WebConfigId) -> Self {
-        if let Self::Decided(Err(rejection)) = &mut self {
-            rejection.is_about(id);
+    fn about(self, id: WebConfigId) -> Self {
+        match self {
+            Self::Decided(Err(rejection)) => Self::Decided(Err(rejection.about(id))),
+            other => other,
         }
-        self
     }
 }
 
@@ -190,7 +188,7 @@ impl Verifier {
 
     /// The same for a request that was admitted just now: where its token is need not be looked for again.
     pub fn strip_admitted<H: RequestHead>(&self, head: &H, admitted: &Admitted) -> Strip {
-        Strip::plan_after(&self.inner.policy, head, admitted.source, admitted.offers_protocols)
+        Strip::plan_after(&self.inner.policy, head, admitted.source)
     }
 
     /// Decides about a request, waiting where it must.
@@ -235,11 +233,7 @@ impl Verifier {
             (None, None) => cache.life(doubt.id, seen.stamp.epoch) == Life::NotThere,
             _ => false,
         };
-        (is_proved && stands).then(|| {
-            let mut rejection = not_valid(doubt.cause());
-            rejection.is_about(doubt.id);
-            rejection
-        })
+        (is_proved && stands).then(|| not_valid(doubt.cause()).about(doubt.id))
     }
 
     fn attempt<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Progress {
@@ -268,8 +262,7 @@ impl Verifier {
             return admit(Caller::Preflight);
         }
         let policy = &self.inner.policy;
-        let offers_protocols = head.values(Field::SecWebSocketProtocol).next().is_some();
-        let (token, source) = match find(head, &policy.sources, offers_protocols) {
+        let (token, source) = match find(head, &policy.sources) {
             Found::Token(token, source) => (token, source),
             Found::Ambiguous(why) => return Err(Rejection::new(Reason::InvalidRequest, ambiguous(why))),
             Found::Nothing if policy.mode == Mode::Optional => {
@@ -299,7 +292,6 @@ impl Verifier {
                 Ok(Progress::Decided(Ok(Admitted {
                     caller: Caller::Identified(decision?),
                     source: Some(source),
-                    offers_protocols,
                     protocol: protocol.map(str::to_owned),
                 })))
             }

@@ -123,8 +123,15 @@ pub(crate) fn set_forwarding(
 
 /// Sets the gateway's own fields over whatever is there.
 pub(crate) fn set_own(headers: &mut HeaderMap, own: Vec<(HeaderName, HeaderValue)>) {
+    let mut current = None;
     for (name, value) in own {
-        headers.insert(name, value);
+        // The first of its name replaces all that are there.
+        if current.as_ref() == Some(&name) {
+            headers.append(name, value);
+        } else {
+            current = Some(name.clone());
+            headers.insert(name, value);
+        }
     }
 }
 
@@ -361,7 +368,8 @@ mod tests {
     #[test]
     fn own_fields_replace_all_values() {
         let mut map = headers(&[("x-a", "1"), ("x-a", "2"), ("x-b", "3")]);
-        set_own(&mut map, vec![(HeaderName::from_static("x-a"), HeaderValue::from_static("own"))]);
-        assert_eq!(map, headers(&[("x-b", "3"), ("x-a", "own")]));
+        let own = ["own", "own 2"].map(|own| (HeaderName::from_static("x-a"), HeaderValue::from_static(own)));
+        set_own(&mut map, own.into());
+        assert_eq!(map, headers(&[("x-b", "3"), ("x-a", "own"), ("x-a", "own 2")]));
     }
 }
