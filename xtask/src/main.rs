@@ -9,6 +9,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::time::Instant;
 
 const HELP: &str = "\
 cargo xtask <chore>
@@ -53,9 +55,9 @@ fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let minutes = env::args().nth(2).unwrap_or_else(|| "1".to_owned());
     let outcome = match chore.as_str() {
-        "test" => test(),
-        "lint" => lint(),
-        "ci" => test().and_then(|()| lint()),
+        "test" => test().inspect(|()| tell_times()),
+        "lint" => lint().inspect(|()| tell_times()),
+        "ci" => test().and_then(|()| lint()).inspect(|()| tell_times()),
         "servers" => servers::install(),
         "simulation" => simulation(program(SIMULATION)),
         "faults" => planted_faults(),
@@ -97,8 +99,22 @@ fn target_dir() -> Result<PathBuf, String> {
     Ok(PathBuf::from(path.replace("\\\\", "\\")))
 }
 
+/// The parts of a chore, and when each began.
+static PARTS: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+
 fn heading(text: &str) {
     println!("\n=== {text}");
+    PARTS.lock().expect("nobody panics with it").push((text.to_owned(), Instant::now()));
+}
+
+/// What took how long.
+fn tell_times() {
+    let parts = PARTS.lock().expect("nobody panics with it");
+    let ends = parts.iter().skip(1).map(|(_, began)| *began).chain([Instant::now()]);
+    println!("\n=== what took how long, in seconds");
+    for ((text, began), end) in parts.iter().zip(ends) {
+        println!("{:5}  {text}", end.duration_since(*began).as_secs());
+    }
 }
 
 fn shown(command: &Command) -> String {

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod around;
 mod decisions;
 mod extractors;
 mod stripping;
