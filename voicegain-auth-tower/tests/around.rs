@@ -1,6 +1,10 @@
 //! What applications put around the layer, and inside of it: what must hold whichever way.
 
-#![allow(clippy::unwrap_used, reason = "clippy takes only what is marked as a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy takes only what is marked as a test for one"
+)]
 
 mod common;
 
