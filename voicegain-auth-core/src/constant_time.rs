@@ -31,6 +31,16 @@ mod tests {
         }
     }
 
+    /// The same difference twice must not make up for itself.
+    fn two_differences_count<const N: usize>() {
+        let one: [u8; N] = std::array::from_fn(|at| at as u8);
+        for (at, and) in (0..N).flat_map(|at| (0..at).map(move |and| (at, and))) {
+            let mut other = one;
+            (other[at], other[and]) = (other[at] ^ 1, other[and] ^ 1);
+            assert!(!is_same(&one, &other), "{N}: bytes {at} and {and}");
+        }
+    }
+
     #[test]
     fn only_what_is_the_same_is_the_same() {
         a_difference_in_any_bit_counts::<0>();
@@ -39,5 +49,8 @@ mod tests {
         a_difference_in_any_bit_counts::<8>();
         a_difference_in_any_bit_counts::<32>();
         a_difference_in_any_bit_counts::<43>();
+        two_differences_count::<7>();
+        two_differences_count::<32>();
+        two_differences_count::<43>();
     }
 }

@@ -117,6 +117,41 @@ pub(crate) fn own_authority<H: RequestHead>(head: &H) -> Option<&str> {
 }
 
 #[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An adapter that says nothing of WebSockets over HTTP/2.
+    struct Silent;
+
+    impl RequestHead for Silent {
+        fn method(&self) -> &str {
+            "CONNECT"
+        }
+
+        fn path(&self) -> &str {
+            "/"
+        }
+
+        fn query(&self) -> Option<&str> {
+            None
+        }
+
+        fn target_authority(&self) -> Option<&str> {
+            None
+        }
+
+        fn values(&self, _: Field) -> impl Iterator<Item = &[u8]> {
+            std::iter::empty()
+        }
+    }
+
+    #[test]
+    fn o1_nothing_is_a_websocket_unless_somebody_says_so() {
+        assert!(!is_websocket_upgrade(&Silent));
+    }
+}
+
+#[cfg(test)]
 pub(crate) mod testing {
     use super::*;
 

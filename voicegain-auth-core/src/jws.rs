@@ -13,6 +13,8 @@ use crate::ids::WebConfigId;
 use crate::json::{Kind, Object, Span, with_names};
 use crate::mac::{Begun, MAC_BYTES, MacKey};
 
+#[cfg(fuzzing)]
+pub(crate) mod doors;
 mod known;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -8,6 +8,14 @@ mod config_error;
 mod constant_time;
 mod credentials;
 mod freshness;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod fuzzing;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod fuzzing_timing;
 mod head;
 mod ids;
 mod issuer;

@@ -38,6 +38,9 @@ const LEVELS: &[(&str, u8)] = &[
     ("rejection", 3),
     ("verifier", 3),
     ("issuer", 3),
+    // What only the fuzz targets and the timing test see.
+    ("fuzzing", 3),
+    ("fuzzing_timing", 3),
 ];
 
 /// Inside a level, rooms may import each other in one direction only. The two exceptions are types that mention each

@@ -4,6 +4,9 @@
 pub mod contract;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+#[cfg(all(fuzzing, feature = "_sealing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "_sealing")]
 mod left_out;
 #[cfg(feature = "postgres")]

@@ -49,7 +49,16 @@ fn v1_the_query_parameter_however_spelt() {
     for query in ["access_token=t", "a=b&access_token=t", "access%5Ftoken=t", "access_token=%74"] {
         assert_eq!(found(&TestHead::get(&format!("/?{query}"))), from(TokenSource::Query), "{query}");
     }
-    for query in ["access_token=", "access_token", "Access_Token=t", "xaccess_token=t", ""] {
+    // A name with an escape, or as long as the parameter's, is not the parameter for that.
+    for query in [
+        "access_token=",
+        "access_token",
+        "Access_Token=t",
+        "xaccess_token=t",
+        "acc%65ss_key_=t",
+        "access_tokem",
+        "",
+    ] {
         assert_eq!(found(&TestHead::get(&format!("/?{query}"))), None, "{query}");
     }
 }
@@ -132,7 +141,9 @@ fn v8_every_enabled_source_is_taken_out() {
 
 #[test]
 fn v8_what_carries_no_token_is_left_alone() {
-    let head = TestHead::get("/?a=1&&b").with("authorization", "Basic eA==").with("cookie", "a=b;  c");
+    let head = TestHead::get("/?a=1&&b&acc%65ss_key_=t")
+        .with("authorization", "Basic eA==")
+        .with("cookie", "a=b;  c");
     let strip = plan(&head.with("sec-websocket-protocol", "chat,x"));
     for edit in [strip.authorization, strip.query, strip.cookies, strip.protocols] {
         assert_eq!(edit, Edit::Keep);
@@ -149,6 +160,7 @@ fn v8_nothing_is_left_where_the_token_was_all() {
         TestHead::get("/?access_token=t").with("cookie", "vg=t").with("sec-websocket-protocol", "bearer.t");
     let strip = plan(&head);
     assert_eq!([strip.query, strip.cookies, strip.protocols], [Edit::Remove, Edit::Remove, Edit::Remove]);
+    assert_eq!(plan(&TestHead::get("/?access_token")).query, Edit::Remove, "an empty one too");
 }
 
 #[test]
@@ -166,6 +178,7 @@ fn v1_cache_control_becomes_private_unless_it_is_stricter() {
     assert_eq!(said("no-cache").as_deref(), Some("private, no-cache"));
     assert_eq!(said("no-cache=\"a, private, b\"").as_deref(), Some("private, no-cache=\"a, private, b\""));
     assert_eq!(said("private=\"set-cookie\"").as_deref(), Some("private"));
+    assert_eq!(said("no-cache=\"a\", public").as_deref(), Some("private, no-cache=\"a\""), "the quotes end");
     for strict in ["private", "no-store", "max-age=1, PRIVATE", "No-Store, public"] {
         assert_eq!(said(strict), None, "{strict}");
     }

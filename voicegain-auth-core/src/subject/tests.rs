@@ -30,6 +30,7 @@ fn w4_sub_is_an_id_or_an_api_path_and_an_id() {
     ] {
         let subject = Subject::parse(&sub).unwrap();
         assert_eq!(subject.api_path().unwrap().as_str(), path);
+        assert_eq!(path.parse::<ApiPath>().unwrap().to_string(), path);
         assert_eq!(subject.id(), plain.id());
         assert_eq!(subject.to_string(), format!("api:{path}:{ID}"), "lower case when minted");
     }
@@ -354,7 +355,7 @@ fn p2_own_routes_are_compared_the_same_way() {
 fn base_paths_are_read_strictly() {
     assert_eq!(BasePath::default(), base("/v1"));
     for good in ["/", "/v1", "/ascalon-web-api", "/a/b.c"] {
-        assert_eq!(base(good).to_string(), good);
+        assert_eq!((base(good).to_string().as_str(), base(good).as_str()), (good, good));
     }
     assert_eq!("/v1/".parse::<BasePath>(), Err(PathForm::TrailingSlash));
     assert_eq!("v1".parse::<BasePath>(), Err(PathForm::NotAbsolute));

@@ -15,6 +15,8 @@ mod changes;
 mod checkpoint;
 mod error;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod open;
 mod options;
 mod place;

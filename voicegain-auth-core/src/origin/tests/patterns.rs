@@ -310,9 +310,16 @@ fn o5_a_trailing_dot_is_dropped_on_both_sides() {
         let host = if pattern.starts_with('b') { "xn--bcher-kva.a.example" } else { "a.example" };
         assert_matches("O5", pattern, &[&format!("https://{host}"), &format!("https://{host}.")]);
     }
-    for text in
-        ["a.example..", "a..example", ".a.example", "*..example", ".", "*.example..", "\u{ad}.example"]
-    {
+    for text in [
+        "a.example..",
+        "a..example",
+        "a..b..example",
+        ".a.example",
+        "*..example",
+        ".",
+        "*.example..",
+        "\u{ad}.example",
+    ] {
         assert_no_pattern("O5", text, &InvalidPattern::EmptyLabel);
     }
 }
