@@ -111,6 +111,17 @@ pub fn judge(answer: &Answer, expect: &Expect, facts: &Facts<'_>, like: Option<&
     if wrong.is_empty() { Verdict::Right } else { Verdict::Wrong(wrong) }
 }
 
+/// An answer in a few words: its status, and the API's reason or what else its body is.
+pub fn brief(answer: &Answer) -> String {
+    let Answer::Response(response) = answer else { return "closed".to_owned() };
+    let body = match (reason(response), response.one("content-type")) {
+        (Some(reason), _) => reason,
+        (None, _) if response.body.is_empty() => "empty body".to_owned(),
+        (None, kind) => kind.unwrap_or_else(|| "body without a type".to_owned()),
+    };
+    format!("{} {body}", response.status)
+}
+
 /// A refusal that is not one of rule E's, and of a size limit's: a parser's.
 fn parser_refusal(response: &Response) -> Option<String> {
     match reason(response) {

@@ -16,6 +16,17 @@ pub enum Outcome {
     NotApplicable(String),
 }
 
+/// What came instead of what must: for whoever tells a stack's own parser from a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miss {
+    /// The answer, in a few words: see [`crate::check::brief`].
+    pub answer: String,
+    /// Whether the step expects to be accepted; nothing, if it expects neither.
+    pub accepts: Option<bool>,
+    /// Every difference, as a sentence.
+    pub differences: Vec<String>,
+}
+
 /// One case on one stack under one variant.
 #[derive(Clone, Debug)]
 pub struct CaseReport {
@@ -29,12 +40,15 @@ pub struct CaseReport {
     pub title: String,
     /// How it ended.
     pub outcome: Outcome,
+    /// The answer that failed it, if one did.
+    pub miss: Option<Miss>,
 }
 
 impl CaseReport {
     /// How this case ended.
     pub fn new(case: &Case, variant: Variant, outcome: Outcome) -> Self {
-        Self { id: case.id.clone(), variant, rules: case.rules.clone(), title: case.title.clone(), outcome }
+        let (id, rules, title) = (case.id.clone(), case.rules.clone(), case.title.clone());
+        Self { id, variant, rules, title, outcome, miss: None }
     }
 }
 
@@ -161,6 +175,7 @@ mod tests {
             rules: vec!["V1".to_owned(), "V10".to_owned()],
             title: "title".to_owned(),
             outcome,
+            miss: None,
         };
         StackReport { stack: "s".to_owned(), cases: vec![case], seconds: 0.0 }
     }

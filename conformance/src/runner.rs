@@ -5,7 +5,7 @@ use crate::fixture::{self, FIXTURES, Fate, Issue, WebConfig};
 use crate::http1::{self, Answer, Response};
 use crate::http2;
 use crate::leak::Needles;
-use crate::report::{CaseReport, Outcome, StackReport};
+use crate::report::{CaseReport, Miss, Outcome, StackReport};
 use crate::stack::{AdminError, Issued, Kind, NewWebConfig, Running, Stack, Variant};
 use crate::table::{self, AdminStep, Case, Expect, Step};
 use crate::template;
@@ -77,8 +77,9 @@ async fn run_variant(stack: &dyn Stack, variant: Variant, cases: Vec<Case>) -> V
         }
         let world = Arc::clone(&world);
         set.spawn(async move {
-            let outcome = Run::new(&world, &case).run().await;
-            (at, CaseReport::new(&case, world.variant, outcome))
+            let mut run = Run::new(&world, &case);
+            let outcome = run.run().await;
+            (at, CaseReport { miss: run.miss, ..CaseReport::new(&case, world.variant, outcome) })
         });
     }
     while let Some(done) = set.join_next().await {
@@ -207,6 +208,7 @@ impl World {
             rules: vec!["V1".to_owned(), "E".to_owned()],
             title: "no secret and no token in the log".to_owned(),
             outcome,
+            miss: None,
         }
     }
 }
@@ -219,6 +221,7 @@ struct Run<'a> {
     configs: HashMap<String, WebConfig>,
     saved: HashMap<String, Response>,
     tokens: HashMap<String, Vec<u8>>,
+    miss: Option<Miss>,
 }
 
 /// The fields of an HTTP/2 request, pseudo-headers first.
@@ -238,10 +241,11 @@ struct Request {
 impl<'a> Run<'a> {
     fn new(world: &'a World, case: &'a Case) -> Self {
         let key = template::hex(&template::random::<8>());
-        Self { world, case, key, configs: HashMap::new(), saved: HashMap::new(), tokens: HashMap::new() }
+        let (configs, saved, tokens) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { world, case, key, configs, saved, tokens, miss: None }
     }
 
-    async fn run(mut self) -> Outcome {
+    async fn run(&mut self) -> Outcome {
         let mut parser = None;
         for (at, step) in self.case.steps.iter().enumerate() {
             for _ in 0..step.times.unwrap_or(1) {
@@ -353,15 +357,20 @@ impl<'a> Run<'a> {
         match verdict {
             Verdict::Right => Ok(None),
             Verdict::Parser(by) => Ok(Some(by)),
-            Verdict::Wrong(differences) => Err(format!(
-                "{}\nrequest:\n{}\ngot:\n{}",
-                differences.join("\n"),
-                show(&request),
-                match &answer {
-                    Answer::Response(response) => response.describe(),
-                    Answer::Closed(why) => why.clone(),
-                }
-            )),
+            Verdict::Wrong(differences) => {
+                let text = format!(
+                    "{}\nrequest:\n{}\ngot:\n{}",
+                    differences.join("\n"),
+                    show(&request),
+                    match &answer {
+                        Answer::Response(response) => response.describe(),
+                        Answer::Closed(why) => why.clone(),
+                    }
+                );
+                let (answer, accepts) = (check::brief(&answer), expect.is.accepts(expect));
+                self.miss = Some(Miss { answer, accepts, differences });
+                Err(text)
+            }
         }
     }
 

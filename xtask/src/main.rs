@@ -25,6 +25,10 @@ cargo xtask <chore>
   faults       faults planted in the code one at a time, each of which the simulation must find
   chaos        three gateways on a real PostgreSQL and a real etcd under faults: one minute each, or as many as
                the number that follows says
+  stacks       the case table on hyper, warp, salvo, tonic, poem, Rocket and Pingora, in a table; installs cmake
+  differential  100,000 tokens judged by ours and by five other libraries, which it installs from PyPI and npm; what
+               follows is for the program, such as --tokens 20000
+  timing       whether what a refusal takes tells why; what follows is for the program, such as --samples 100000
   bench        what the layers and the verifier cost beside their peers, in tables; what follows is for the bench,
                --help says what there is
   bench-gateway  what its tokens cost the gateway and how fast it is, beside HAProxy and nginx, which it installs; what
@@ -61,6 +65,9 @@ fn main() -> ExitCode {
         "servers" => servers::install(),
         "simulation" => simulation(program(SIMULATION)),
         "faults" => planted_faults(),
+        "stacks" => servers::install_cmake().and_then(|()| stacks()),
+        "differential" => differential(env::args().skip(2)),
+        "timing" => timing(env::args().skip(2)),
         "bench" => bench(env::args().skip(2)),
         "bench-gateway" => servers::install_proxies().and_then(|()| bench_gateway(env::args().skip(2))),
         "chaos" => {
@@ -215,6 +222,28 @@ fn bench_gateway(arguments: impl Iterator<Item = String>) -> Outcome {
         .env("VOICEGAIN_BARE_PROXY_BIN", binaries.join("examples/bare-proxy")))
 }
 
+/// The other stacks are a workspace of their own too.
+fn stacks() -> Outcome {
+    run(cargo()
+        .args(["test", "--locked", "--manifest-path", "examples/stacks/Cargo.toml"])
+        .env("CARGO_TARGET_DIR", target_dir()?.join("stacks")))
+}
+
+fn differential(arguments: impl Iterator<Item = String>) -> Outcome {
+    run(cargo()
+        .args(["run", "--release", "--locked", "-p", "voicegain-auth-differential", "--"])
+        .args(arguments))
+}
+
+/// Reaches into the core by doors that nobody else has, and so is built by itself.
+fn timing(arguments: impl Iterator<Item = String>) -> Outcome {
+    run(of_the_bench("run")?
+        .args(["--release", "--bin", "voicegain-auth-timing", "--"])
+        .args(arguments)
+        .env("RUSTFLAGS", "--cfg fuzzing")
+        .env("CARGO_TARGET_DIR", target_dir()?.join("timing")))
+}
+
 fn test() -> Outcome {
     let root = root();
     heading("servers, and what building for them takes");
@@ -306,7 +335,10 @@ fn lint() -> Outcome {
     servers::install()?;
     heading("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    run(cargo().args(["fmt", "--manifest-path", "bench/Cargo.toml", "--check"]))?;
+    for workspace in ["bench", "examples/stacks"] {
+        let manifest = format!("{workspace}/Cargo.toml");
+        run(cargo().args(["fmt", "--all", "--manifest-path", &manifest, "--check"]))?;
+    }
     heading("lints");
     run(cargo().args([
         "clippy",

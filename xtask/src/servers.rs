@@ -45,6 +45,15 @@ pub fn install_proxies() -> Outcome {
     install_packages(&missing)
 }
 
+/// The same for what Pingora is built with.
+pub fn install_cmake() -> Outcome {
+    if is_there("cmake") {
+        println!("cmake is there");
+        return Ok(());
+    }
+    install_packages(&["cmake"])
+}
+
 fn install_packages(missing: &[&str]) -> Outcome {
     let by_hand =
         format!("install these Debian packages, or what has their programs elsewhere: {}", missing.join(" "));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use voicegain_auth_core::{Caller, is_reserved_header};
 
 /// The request as the handler saw it, with the caller's identity among the headers as a gateway would put it there.
-pub(super) fn answer<'a>(
+pub fn answer<'a>(
     caller: &Caller,
     method: &str,
     path: &str,
@@ -12,18 +12,25 @@ pub(super) fn answer<'a>(
     headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     body_bytes: usize,
 ) -> String {
+    let identity: Vec<_> = caller.identity().into_iter().flat_map(|identity| identity.headers()).collect();
+    let mut seen: Vec<_> = headers.filter(|(name, _)| !is_reserved_header(name.as_bytes())).collect();
+    seen.extend(identity.iter().map(|(name, value)| (*name, value.as_bytes())));
+    everything(method, path, query, seen.into_iter(), body_bytes)
+}
+
+/// The request as it came: for an upstream behind a gateway, which has put the identity there.
+pub fn everything<'a>(
+    method: &str,
+    path: &str,
+    query: Option<&str>,
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    body_bytes: usize,
+) -> String {
     let mut seen = Map::new();
-    let mut add = |name: &str, value: &str| {
-        let values = seen.entry(name).or_insert_with(|| json!([]));
-        if let Value::Array(values) = values {
-            values.push(json!(value));
+    for (name, value) in headers {
+        if let Value::Array(values) = seen.entry(name).or_insert_with(|| json!([])) {
+            values.push(json!(String::from_utf8_lossy(value)));
         }
-    };
-    for (name, value) in headers.filter(|(name, _)| !is_reserved_header(name.as_bytes())) {
-        add(name, &String::from_utf8_lossy(value));
-    }
-    for (name, value) in caller.identity().into_iter().flat_map(|identity| identity.headers()) {
-        add(name, &value);
     }
     let query = query.unwrap_or_default();
     json!({"method": method, "path": path, "query": query, "headers": seen, "bodyBytes": body_bytes})

@@ -1,14 +1,20 @@
-//! What the libraries in this process share: the verifier of a variant, and changes through the issuer.
+//! What the libraries in this process share: the verifier of a variant, changes through the issuer, and the end.
 
-use crate::stack::{Admin, AdminError, BoxFuture, Issued, NewWebConfig, Variant};
+use super::log;
+use crate::stack::{Admin, AdminError, BoxFuture, Guard, Issued, NewWebConfig, Running, Variant};
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use voicegain_auth_core::{
     CreateRequest, IssueError, Issuer, MemoryStore, Mode, Policy, Secret, SecretCache, StoreError,
     TokenSources, Verifier, WebConfigId, WebConfigPatch,
 };
 
 /// A verifier with a variant's settings over an empty store, and the issuer to fill it.
-pub(super) fn verifier(variant: Variant) -> Result<(Verifier, Issuer), String> {
+///
+/// # Errors
+/// What is wrong with the settings, as a sentence.
+pub fn verifier(variant: Variant) -> Result<(Verifier, Issuer), String> {
     let mut sources = TokenSources::default();
     if variant.token_sources() != "header" {
         (sources.query, sources.protocol, sources.cookie) = (true, true, Some("vg".to_owned()));
@@ -25,6 +31,21 @@ pub(super) fn verifier(variant: Variant) -> Result<(Verifier, Issuer), String> {
     let issuer = Issuer::new(cache.clone(), variant.api_url()).map_err(|error| error.to_string())?;
     let policy = policy.build().map_err(|error| error.to_string())?;
     Ok((Verifier::new(cache, policy), issuer))
+}
+
+/// An application that a task serves, there.
+pub fn running(addr: SocketAddr, issuer: Issuer, server: JoinHandle<()>) -> Running {
+    let (admin, guard) = (Box::new(IssuerAdmin(issuer)), Box::new(Server(server)));
+    Running { addr, admin, admin_port: None, upstream: None, guard }
+}
+
+struct Server(JoinHandle<()>);
+
+impl Guard for Server {
+    fn stop(self: Box<Self>) -> BoxFuture<'static, Vec<u8>> {
+        self.0.abort();
+        Box::pin(async { log::take() })
+    }
 }
 
 /// Changes web configs through the library's issuer.

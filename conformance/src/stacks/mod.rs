@@ -1,12 +1,16 @@
 //! The stacks: gateways as child processes, libraries in this process.
 
+#[cfg(feature = "actix")]
 mod actix;
+#[cfg(feature = "axum")]
 mod axum;
-mod echo;
+pub mod echo;
 pub mod gateway;
-mod in_process;
+pub mod in_process;
 pub mod library;
 pub mod log;
 
+#[cfg(feature = "actix")]
 pub use self::actix::actix;
+#[cfg(feature = "axum")]
 pub use self::axum::axum;

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
-use voicegain_auth_core::store::{ListQuery, LivingPage, LogPosition, LogRead, Snapshot, StoreError, StoredPage};
+use voicegain_auth_core::store::{
+    ListQuery, LivingPage, LogPosition, LogRead, Snapshot, StoreError, StoredPage,
+};
 use voicegain_auth_core::{StoredWebConfig, WebConfig, WebConfigId};
 
 use super::error::OpenError;

@@ -1,0 +1,39 @@
+//! The server: which layer goes where.
+
+use tonic::codegen::http::HeaderName;
+use tonic::transport::Server;
+use tonic_web::GrpcWebLayer;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+use voicegain_auth_tower::{AuthLayer, Grpc};
+
+use tower_layer::{Identity, Stack};
+
+/// The layers of [`server`], from the innermost.
+type Layers = Stack<AuthLayer<Grpc>, Stack<GrpcWebLayer, Stack<CorsLayer, Identity>>>;
+
+/// A server for gRPC clients and for browsers, whose callers `auth` knows. Each request comes through the layers in the
+/// order they stand here:
+///
+/// 1. CORS answers a browser's preflights, which carry no token, and lets a page read whatever answer follows, a refusal
+///    too. gRPC's status is in the headers of a refusal, so that they must be exposed.
+/// 2. gRPC-Web becomes gRPC, and on the way back gRPC becomes gRPC-Web, a refusal too.
+/// 3. The token is judged, and a refusal is gRPC's.
+///
+/// With the second and third the other way round everybody is let in or refused all the same, but a refusal says
+/// `application/grpc`, which a browser's gRPC-Web client may take for no answer at all.
+#[must_use]
+pub fn server(auth: AuthLayer) -> Server<Layers> {
+    let exposed =
+        ["grpc-status", "grpc-message", "voicegain-reason", "retry-after"].map(HeaderName::from_static);
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods(Any)
+        // Whatever is asked for: `*` would not cover `Authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(exposed);
+    Server::builder()
+        .accept_http1(true)
+        .layer(cors)
+        .layer(GrpcWebLayer::new())
+        .layer(auth.rejection_body(Grpc).outermost())
+}
