@@ -13,7 +13,7 @@ pub fn apply(plan: Strip, request: &mut Request<'_>) {
     let mut uri = request.uri().clone();
     uri.clear_query();
     match query {
-        Edit::Keep => return,
+        Edit::Keep => {}
         Edit::Remove => request.set_uri(uri),
         // It is made of parts of what was there; if Rocket cannot read it, nothing is better than a token.
         Edit::Replace(query) => {
