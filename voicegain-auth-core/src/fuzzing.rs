@@ -1,23 +1,91 @@
 //! Doors for the project's own fuzzing, which asks what no user may. Built with `--cfg fuzzing` alone, and no part of the
-//! public interface.
+//! public interface. What a right answer is stands in the workspace `fuzz`.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::claims::{Claims, NumericDate};
+use crate::credentials::{self, Found, Strip, TokenSource};
+use crate::head::RequestHead;
+use crate::ids::WebConfigId;
+use crate::jws;
 pub use crate::jws::doors::{Reading, is_known, readings};
+use crate::long_lived::LongLivedForm;
+use crate::mac::MacKey;
+use crate::policy::{Policy, TokenSources};
 
-use crate::json::{JsonError, Object, max_members, with_names};
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub audience: Option<Vec<String>>,
+    pub id: WebConfigId,
+    pub api_path: Option<String>,
+    pub expires_at: Option<Duration>,
+    pub not_before: Option<Duration>,
+}
 
-/// The names of a JSON object's members, if the strict reader takes it (rule W5). At most 8,192 bytes.
-pub fn member_names(json: &[u8]) -> Option<Vec<String>> {
-    debug_assert!(max_members(json.len()) <= max_members(8_192));
-    let mut text = json.to_vec();
-    let names = with_names(&mut text, |text, names| {
-        let mut object = Object::open(text, names)?;
-        let mut found = Vec::new();
-        while let Some(name) = object.next_member()? {
-            found.push(String::from_utf8_lossy(object.slice(name)).into_owned());
-            object.skip()?;
+impl Said {
+    fn of(claims: &Claims<'_>) -> Self {
+        let audience = claims.audience();
+        Self {
+            audience: (!audience.is_absent()).then(|| audience.iter().map(str::to_owned).collect()),
+            id: claims.subject().id(),
+            api_path: claims.subject().api_path().map(|path| path.as_str().to_owned()),
+            expires_at: claims.expires_at().map(NumericDate::since_epoch),
+            not_before: claims.not_before().map(NumericDate::since_epoch),
         }
-        object.finish()?;
-        Ok::<_, JsonError>(found)
-    });
-    names.ok()
+    }
+}
+
+/// A prepared key of any length.
+#[derive(Debug)]
+pub struct Key(MacKey);
+
+impl Key {
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(MacKey::from_bytes(bytes))
+    }
+}
+
+/// Reads a token: whose it says it is, and what it says if its signature holds under this key. `None` if it is malformed.
+pub fn read(token: &[u8], key: &Key) -> Option<(WebConfigId, Option<Said>)> {
+    jws::read(token, |token| (token.id(), token.verify(&key.0).as_ref().map(Said::of))).ok()
+}
+
+/// How a deployment writes its long-lived tokens.
+#[derive(Debug)]
+pub struct LongLived(LongLivedForm);
+
+impl LongLived {
+    pub fn new(api_url: &str) -> Self {
+        Self(LongLivedForm::new(api_url))
+    }
+
+    /// What a token says if it is in that form, and what its signature must be.
+    pub fn recognise(&self, token: &[u8], key: &Key) -> Option<(Said, [u8; 43])> {
+        let id = self.0.recognise(token)?.id;
+        Some((Said::of(&self.0.claims(id)), self.0.signature(&key.0, id)))
+    }
+}
+
+/// Where a token is, if anywhere; an error if the request does not say clearly which one counts.
+pub fn find<'a, H: RequestHead>(
+    head: &'a H,
+    sources: &TokenSources,
+) -> Result<Option<(Cow<'a, [u8]>, TokenSource)>, &'static str> {
+    match credentials::find(head, sources) {
+        Found::Nothing => Ok(None),
+        Found::Token(token, source) => Ok(Some((token, source))),
+        Found::Ambiguous(why) => Err(why),
+    }
+}
+
+/// What is taken out of a request whose token was found in this source.
+pub fn strip_after<H: RequestHead>(policy: &Policy, head: &H, found: Option<TokenSource>) -> Strip {
+    Strip::plan_after(policy, head, found)
+}
+
+/// Whether the value of an `Origin` header is an origin that as a pattern stands for itself.
+pub fn stands_for_itself(value: &[u8]) -> bool {
+    crate::origin::stands_for_itself(value)
 }
