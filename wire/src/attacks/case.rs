@@ -1,0 +1,210 @@
+//! Cases that are a few bytes on one connection over HTTP/1.1.
+
+use crate::raw::{self, Talk};
+use crate::subject::Tokens;
+use crate::upstream::Seen;
+
+use super::{Attack, Family, Outcome, Stage};
+
+/// What may, or must, come of a case.
+#[derive(Clone, Debug)]
+pub(super) enum Expect {
+    /// Nothing reaches the upstream.
+    Refused,
+    /// These requests reach it, and nothing else.
+    Passed(Vec<Passed>),
+    /// It is refused, or these reach it in this order, or the first of them.
+    Either(Vec<Passed>),
+    /// These may reach it, but what it answers is no answer.
+    Failed(Vec<Passed>),
+}
+
+/// A request that was decided about.
+#[derive(Clone, Debug)]
+pub(super) struct Passed {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Passed {
+    pub(super) fn new(method: &str, target: &str, body: impl AsRef<[u8]>) -> Self {
+        Self { method: method.to_owned(), target: target.to_owned(), body: body.as_ref().to_vec() }
+    }
+}
+
+/// A case. In its pieces, `{auth}` stands for the header line with the attacker's token, and `{token}` for the token.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) pieces: Vec<Vec<u8>>,
+    pub(super) expect: Expect,
+    /// Whether the connection must be closed behind the first answer, as RFC 9112 says of what is ambiguous.
+    pub(super) closes: bool,
+}
+
+/// The path of most cases.
+pub(super) const TARGET: &str = "/v1/case";
+/// A request that no decision would let pass.
+pub(super) const SMUGGLED: &str =
+    "GET /v1/smuggled HTTP/1.1\r\nHost: gw.example\r\nX-Voicegain-Account-Id: evil\r\n\r\n";
+
+/// Once.
+pub(super) fn get() -> Vec<Passed> {
+    vec![Passed::new("GET", TARGET, "")]
+}
+
+/// Once, with this body.
+pub(super) fn post(body: impl AsRef<[u8]>) -> Vec<Passed> {
+    vec![Passed::new("POST", TARGET, body)]
+}
+
+impl Case {
+    pub(super) fn new(name: impl Into<String>, bytes: impl AsRef<[u8]>, expect: Expect) -> Self {
+        let pieces = vec![bytes.as_ref().to_vec()];
+        Self { name: name.into(), pieces, expect, closes: false }
+    }
+
+    /// A `GET` with a token and these header lines.
+    pub(super) fn get(name: &str, lines: impl AsRef<[u8]>, expect: Expect) -> Self {
+        let mut bytes = format!("GET {TARGET} HTTP/1.1\r\nHost: gw.example\r\n{{auth}}").into_bytes();
+        bytes.extend_from_slice(lines.as_ref());
+        bytes.extend_from_slice(b"\r\n");
+        Self::new(name, bytes, expect)
+    }
+
+    /// A `POST` with a token, these header lines, and these bytes behind its head.
+    pub(super) fn post(name: impl Into<String>, lines: &str, rest: impl AsRef<[u8]>, expect: Expect) -> Self {
+        let head = format!("POST {TARGET} HTTP/1.1\r\nHost: gw.example\r\n{{auth}}{lines}\r\n");
+        Self::new(name, [head.as_bytes(), rest.as_ref()].concat(), expect)
+    }
+
+    pub(super) fn then(mut self, piece: impl AsRef<[u8]>) -> Self {
+        self.pieces.push(piece.as_ref().to_vec());
+        self
+    }
+
+    pub(super) fn closes(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
+    pub(super) fn into_attack(self) -> Attack {
+        self.into_attack_of(Family::Smuggling)
+    }
+
+    pub(super) fn into_attack_of(self, family: Family) -> Attack {
+        let name = self.name.clone();
+        Attack::new(name, family, move |stage| {
+            let case = self.clone();
+            Box::pin(async move { case.run(stage).await })
+        })
+    }
+
+    async fn run(&self, stage: Stage<'_>) -> Outcome {
+        let tokens = &stage.subject.tokens;
+        let pieces: Vec<Vec<u8>> = self.pieces.iter().map(|piece| filled(piece, tokens)).collect();
+        let sure = if let Expect::Passed(passed) = &self.expect { passed.len() } else { 0 };
+        let talk = raw::talk(stage.subject.addr, &pieces, sure).await;
+        let seen = stage.seen().await;
+        let mut findings = seen.problems.clone();
+        findings.extend(self.check(&talk, &seen));
+        Outcome { sent: self.sent(tokens), client: talk.describe(), upstream: describe(&seen), findings }
+    }
+
+    /// For people: without the start that most have.
+    fn sent(&self, tokens: &Tokens) -> String {
+        let usual = format!(" {TARGET} HTTP/1.1\r\nHost: gw.example\r\n{{auth}}");
+        let mut shown = Vec::new();
+        for piece in &self.pieces {
+            let piece = replaced(piece, tokens.long.as_bytes(), b"{token}");
+            let text = piece.escape_ascii().to_string();
+            let text = text.replace(&usual.as_bytes().escape_ascii().to_string(), " … ");
+            let cut: String = text.chars().take(240).collect();
+            let more = text.len() - cut.len();
+            shown.push(if more > 0 { format!("{cut}… ({more} more)") } else { cut });
+        }
+        shown.join(" ⏸ ")
+    }
+
+    fn check(&self, talk: &Talk, seen: &Seen) -> Vec<String> {
+        let mut findings = Vec::new();
+        let (allowed, all) = match &self.expect {
+            Expect::Refused => (&[][..], false),
+            Expect::Passed(passed) => (&passed[..], true),
+            Expect::Either(passed) | Expect::Failed(passed) => (&passed[..], false),
+        };
+        let arrived: Vec<_> = seen.arrived.iter().map(|arrived| &arrived.request).collect();
+        let mut left = allowed.iter();
+        for request in &arrived {
+            let same = |passed: &Passed| {
+                (&*request.head.method, &*request.head.target, &request.body)
+                    == (&passed.method, &passed.target, &passed.body)
+            };
+            if !left.any(same) {
+                let head = request.raw_head.escape_ascii();
+                findings.push(format!(
+                    "a request that was not decided about: `{head}` and {} bytes, `{}`",
+                    request.body.len(),
+                    request.body[..request.body.len().min(100)].escape_ascii()
+                ));
+            }
+        }
+        if all && arrived.len() < allowed.len() {
+            findings.push(format!("{} of {} requests arrived", arrived.len(), allowed.len()));
+        }
+        let good: Vec<_> = talk.answers.iter().filter(|it| matches!(it.status, 101 | 200)).collect();
+        let none = matches!(self.expect, Expect::Failed(_)) && !good.is_empty();
+        if none || good.len() > arrived.len() || (all && good.len() < allowed.len()) {
+            findings.push(format!("{} answers of success for {} requests", good.len(), arrived.len()));
+        }
+        if let Some(tunnel) = good.iter().find(|it| it.status == 101)
+            && !seen.tunnelled.starts_with(&tunnel.body)
+        {
+            findings.push("a tunnel that gives back other bytes".to_owned());
+        }
+        for (answer, request) in good.iter().zip(&arrived).filter(|(answer, _)| answer.status == 200) {
+            let head = &request.head;
+            if answer.body != format!("{} {} {}", head.method, head.target, request.body.len()).as_bytes() {
+                findings.push("the answer to another request".to_owned());
+            }
+        }
+        if let Some(rubbish) = &talk.rubbish {
+            findings.push(format!("no HTTP came back: {rubbish}"));
+        }
+        if self.closes && (!talk.closed || talk.answers.len() > 1) {
+            let what = "the connection stays open behind an ambiguous request (RFC 9112, section 6.1)";
+            findings.push(what.to_owned());
+        }
+        findings
+    }
+}
+
+/// For people: how many requests, and their request lines.
+pub(super) fn describe(seen: &Seen) -> String {
+    if seen.total == 0 {
+        return "nothing".to_owned();
+    }
+    let lines = seen.arrived.iter().take(3).map(|arrived| {
+        let head = &arrived.request.head;
+        format!("{} {} +{}", head.method, head.target, arrived.request.body.len())
+    });
+    let more = if seen.total > 3 { format!("; {} in all", seen.total) } else { String::new() };
+    lines.collect::<Vec<_>>().join("; ") + &more
+}
+
+fn filled(piece: &[u8], tokens: &Tokens) -> Vec<u8> {
+    let piece = replaced(piece, b"{auth}", format!("Authorization: Bearer {}\r\n", tokens.long).as_bytes());
+    replaced(&piece, b"{token}", tokens.long.as_bytes())
+}
+
+fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(to);
+        rest = &rest[at + from.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}

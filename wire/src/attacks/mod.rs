@@ -1,0 +1,162 @@
+//! The attacks, each by its name.
+
+mod case;
+mod chunks;
+mod connections;
+mod crowd;
+mod downgrade;
+mod floods;
+mod framing;
+mod heads;
+mod hidden;
+mod limits;
+mod paths;
+mod slow;
+mod swarm;
+mod upgrades;
+mod watch;
+mod windows;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::good::Good;
+use crate::subject::Subject;
+use crate::upstream::Seen;
+pub use watch::Watch;
+
+/// The kinds of attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Two readers of one message.
+    Smuggling,
+    /// HTTP/2 turned into HTTP/1.1.
+    Downgrade,
+    /// HTTP/2 that keeps a server busy.
+    Denial,
+    /// Much of something, or little of it for long.
+    Slow,
+    /// What is too large.
+    Limits,
+    /// Paths that two readers read differently.
+    Paths,
+}
+
+/// What an attack may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage<'a> {
+    /// What is attacked.
+    pub subject: &'a Subject,
+    /// Who must not notice.
+    pub good: &'a Good,
+    /// At the large scale.
+    pub full: bool,
+    /// How many files this process may open.
+    pub open_files: u64,
+}
+
+impl Stage<'_> {
+    /// What has reached the upstream, once nothing more is under way.
+    pub async fn seen(&self) -> Seen {
+        self.good.settle().await;
+        self.subject.upstream.record.take()
+    }
+}
+
+/// How long exchanges may go on whose client is gone.
+const LET_GO: Duration = Duration::from_secs(5);
+
+/// What of it the upstream is still busy with, though its clients are gone.
+async fn left_behind(stage: Stage<'_>) -> Option<String> {
+    let record = &stage.subject.upstream.record;
+    let limit = Instant::now() + LET_GO;
+    while record.held() > 0 {
+        if Instant::now() > limit {
+            let held = record.held();
+            return Some(format!("{held} requests are under way {LET_GO:?} after their clients have gone"));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    None
+}
+
+/// What came of an attack.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was sent.
+    pub sent: String,
+    /// What the attacker got.
+    pub client: String,
+    /// What the upstream saw.
+    pub upstream: String,
+    /// What is not as it should be.
+    pub findings: Vec<String>,
+}
+
+type Run = Box<dyn for<'a> Fn(Stage<'a>) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> + Send + Sync>;
+
+/// One attack.
+pub struct Attack {
+    /// What it is called.
+    pub name: String,
+    /// What kind it is.
+    pub family: Family,
+    /// How much more memory it may cost the gateway at most, in bytes.
+    pub bound: u64,
+    run: Run,
+}
+
+/// Enough for what one connection sends.
+const ONE_CONNECTION: u64 = 64 << 20;
+
+impl Attack {
+    fn new<F>(name: impl Into<String>, family: Family, run: F) -> Self
+    where
+        F: for<'a> Fn(Stage<'a>) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self { name: name.into(), family, bound: ONE_CONNECTION, run: Box::new(run) }
+    }
+
+    fn bound(self, mib: u64) -> Self {
+        Self { bound: mib << 20, ..self }
+    }
+
+    /// Does it.
+    pub async fn run(&self, stage: Stage<'_>) -> Outcome {
+        (self.run)(stage).await
+    }
+}
+
+impl std::fmt::Debug for Attack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attack").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// All of them, in the order they are done.
+#[must_use]
+pub fn all() -> Vec<Attack> {
+    let mut all = over_http1();
+    all.extend(downgrade::attacks());
+    all.extend(floods::attacks());
+    all.extend(windows::attacks());
+    all.extend(slow::attacks());
+    all.extend(connections::attacks());
+    all
+}
+
+/// Those that need nothing but HTTP/1.1.
+#[must_use]
+pub fn over_http1() -> Vec<Attack> {
+    let cases = [framing::cases(), chunks::cases(), heads::cases(), hidden::cases(), upgrades::cases()];
+    let mut all: Vec<Attack> = cases.into_iter().flatten().map(case::Case::into_attack).collect();
+    all.extend(limits::attacks());
+    all.extend(paths::attacks());
+    all
+}

@@ -1,0 +1,197 @@
+//! Paths that an upstream may read differently. What is passed on is what was sent, to the byte, and it stays where the
+//! token is good by every reading that we can think of.
+
+use std::time::Duration;
+
+use conformance::http1::{self, Answer};
+
+use crate::http2::{self, END_HEADERS, END_STREAM, block, frame, kind, pair};
+use crate::upstream::Arrived;
+
+use super::case::describe;
+use super::{Attack, Family, Outcome, Stage};
+
+mod readings;
+
+const PATHS: [&str; 86] = [
+    "/v1/data-prep",
+    "/v1/data-prep/",
+    "/v1/data-prep/x",
+    "/v1/data-prep/x?y=/../../z",
+    "/v1/data-prep?x",
+    "/v1/%64ata-prep/x",
+    "/v1/data%2Dprep/x",
+    "/%76%31/data-prep/x",
+    "/v1/data-prepared",
+    "/v1/data-pre",
+    "/v1/DATA-PREP/x",
+    "/V1/data-prep/x",
+    "/v1/other",
+    "/v1",
+    "/v1/",
+    "/",
+    "/v10/data-prep",
+    "/v1/data-prep/..",
+    "/v1/data-prep/../other",
+    "/v1/data-prep/../../other",
+    "/v1/data-prep/./x",
+    "/v1/data-prep/.",
+    "/v1/data-prep/...",
+    "/v1/data-prep/.../x",
+    "/v1/data-prep/%2e%2e/other",
+    "/v1/data-prep/%2E%2E/other",
+    "/v1/data-prep/.%2e/other",
+    "/v1/data-prep/%2e./other",
+    "/v1/data-prep/%2e/x",
+    "/v1/data-prep/%252e%252e/other",
+    "/v1/data-prep/%25252e/other",
+    "/v1/data-prep%2f..%2fother",
+    "/v1/data-prep/..%2fother",
+    "/v1/data-prep/%2fother",
+    "/v1%2fdata-prep/x",
+    "/v1/data-prep%252fx",
+    "/v1/data-prep/..%5cother",
+    "/v1/data-prep/%5c../other",
+    "/v1/data-prep/..\\other",
+    "/v1/data-prep\\..\\other",
+    "\\v1\\data-prep",
+    "/v1//data-prep/x",
+    "//v1/data-prep/x",
+    "/v1/data-prep//x",
+    "/v1/data-prep//../other",
+    "/v1/data-prep///",
+    "/v1/data-prep/..;/other",
+    "/v1/data-prep/..;x=y/other",
+    "/v1/data-prep/.;/x",
+    "/v1/data-prep/;/../other",
+    "/v1/data-prep;/x",
+    "/v1/data-prep;x=y/x",
+    "/v1/data-prep/x;y=z",
+    "/v1;x/data-prep/x",
+    "/v1/data-prep/;..",
+    "/v1/data-prep/%3b/x",
+    "/v1/data-prep/..%3b/other",
+    "/v1/other;/data-prep",
+    "/v1/data-prep/x#/../other",
+    "/v1/other#/data-prep",
+    "/v1/data-prep/%23/../other",
+    "/v1/data-prep%23/x",
+    "/v1/other?/data-prep/",
+    "/v1/other?path=/v1/data-prep/x",
+    "/v1/data-prep%3f/x",
+    "/v1/data-prep/x%3f/../../other",
+    "/v1/data-prep/%00",
+    "/v1/data-prep%00/x",
+    "/v1/data-prep/..%00/other",
+    "/v1/data-prep/%0d%0aX:%20y",
+    "/v1/data-prep/%09",
+    "/v1/data-prep/%20",
+    "/v1/data-prep/%c0%ae%c0%ae/other",
+    "/v1/data-prep/..%c0%afother",
+    "/v1/data-prep/%e0%80%ae%e0%80%ae/other",
+    "/v1/data-prep/%c1%9c../other",
+    "/v1/data-prep/%ef%bc%8e%ef%bc%8e/other",
+    "/v1/data-prep/%u002e%u002e/other",
+    "/v1/data-prep/%",
+    "/v1/data-prep/%2",
+    "/v1/data-prep/%zz/x",
+    "/v1/data-prep/%ff",
+    "/v1/data-prep/caf%C3%A9",
+    "/v1/data-prep/{x}|^\"<>`",
+    "/v1/data-prep?\u{e9}",
+    "/v1/data-prep?x=%zz&y=\\..",
+];
+
+pub(super) fn attacks() -> Vec<Attack> {
+    let long = [
+        format!("/v1/data-prep/{}", "x".repeat(20_000)),
+        format!("/v1/data-prep{}", "/x".repeat(10_000)),
+        format!("/v1/data-prep/{}other", "../".repeat(5_000)),
+        format!("/v1/data-prep/{}", "%2e".repeat(5_000)),
+        "/v1/data-prep/\u{e9}".to_owned(),
+    ];
+    let paths = PATHS.iter().map(|path| (*path).to_owned()).chain(long);
+    paths
+        .map(|path| {
+            let name = path.chars().take(60).collect::<String>();
+            Attack::new(name, Family::Paths, move |stage| {
+                let path = path.clone();
+                Box::pin(async move { run(&path, stage).await })
+            })
+        })
+        .collect()
+}
+
+/// Sends it in every form, with either token. A field of its own tells which is which.
+async fn run(path: &str, stage: Stage<'_>) -> Outcome {
+    let subject = stage.subject;
+    let mut client = Vec::new();
+    for (token, limited) in [(&subject.tokens.long, false), (&subject.tokens.limited, true)] {
+        let mark = if limited { "limited" } else { "whole" };
+        for start in ["", "http://gw.example"] {
+            let request = format!(
+                "GET {start}{path} HTTP/1.1\r\nHost: gw.example\r\nAuthorization: Bearer {token}\r\nX-Try: {mark}\r\n\
+                 Connection: close\r\n\r\n"
+            );
+            client.push(http1(subject.addr, &request, "GET").await);
+        }
+        let fields = [
+            pair(":method", "GET"),
+            pair(":scheme", "http"),
+            pair(":authority", "gw.example"),
+            pair(":path", path),
+            pair("authorization", &format!("Bearer {token}")),
+            pair("x-try", mark),
+        ];
+        let mut bytes = Vec::new();
+        let block = block(&fields);
+        let mut pieces = block.chunks(16_000).peekable();
+        let mut next = kind::HEADERS;
+        while let Some(piece) = pieces.next() {
+            let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+            let ends = if next == kind::HEADERS { END_STREAM } else { 0 };
+            bytes.extend(frame(next, flags | ends, 1, piece));
+            next = kind::CONTINUATION;
+        }
+        let ended = http2::exchange(subject.addr, &bytes, Duration::from_secs(8)).await;
+        client.push(ended.describe());
+    }
+    let preflight = format!(
+        "OPTIONS {path} HTTP/1.1\r\nHost: gw.example\r\nOrigin: https://a.example\r\n\
+         Access-Control-Request-Method: PUT\r\nConnection: close\r\n\r\n"
+    );
+    client.push(http1(subject.addr, &preflight, "OPTIONS").await);
+
+    let seen = stage.seen().await;
+    let mut findings = seen.problems.clone();
+    for arrived in &seen.arrived {
+        findings.extend(check(path, arrived));
+    }
+    if seen.total > 6 {
+        findings.push(format!("{} requests arrived of six", seen.total));
+    }
+    let sent = path.chars().take(120).collect();
+    Outcome { sent, client: client.join(", "), upstream: describe(&seen), findings }
+}
+
+fn check(path: &str, arrived: &Arrived) -> Option<String> {
+    let head = &arrived.request.head;
+    let limited = head.all("x-try").any(|mark| mark == b"limited");
+    // A fragment is no part of a target, and is cut off before the decision.
+    let before_fragment = path.split('#').next().unwrap_or_default();
+    if head.method != "GET" || (head.target != path && head.target != before_fragment) {
+        return Some(format!("another path: {} {}", head.method, head.target));
+    }
+    let within = if limited { "/v1/data-prep" } else { "/v1" };
+    let elsewhere =
+        readings::of(&head.target).into_iter().find(|reading| !readings::is_within(reading, within))?;
+    Some(format!("{} may be read as {}, outside {within}", head.target, elsewhere.escape_ascii()))
+}
+
+async fn http1(addr: std::net::SocketAddr, request: &str, method: &str) -> String {
+    match http1::exchange(addr, request.as_bytes(), method, b"").await {
+        Ok(Answer::Response(response)) => response.status.to_string(),
+        Ok(Answer::Closed(_)) => "closed".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}

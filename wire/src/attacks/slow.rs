@@ -1,0 +1,65 @@
+//! Little, for long.
+
+use std::time::Duration;
+
+use crate::http2::{END_STREAM, PREFACE, block, frame, kind, pair, settings};
+
+use super::crowd::Crowd;
+use super::{Attack, Family, Stage};
+
+/// How many slow clients there are.
+const SLOW: usize = 500;
+/// How long they are watched.
+const HOLD: Duration = Duration::from_secs(2);
+
+fn head(stage: Stage<'_>, method: &str, path: &str, with_token: bool, lines: &str) -> Vec<u8> {
+    let token = &stage.subject.tokens.long;
+    let token = if with_token { format!("Authorization: Bearer {token}\r\n") } else { String::new() };
+    format!("{method} {path} HTTP/1.1\r\nHost: gw.example\r\n{token}{lines}").into_bytes()
+}
+
+pub(super) fn attacks() -> Vec<Attack> {
+    const LENGTH: &str = "Content-Length: 1000000\r\n\r\n";
+    const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
+    vec![
+        slow("slow head", b"X", |stage| head(stage, "GET", "/v1/case", true, "X: ")),
+        slow("slow head, a line at a time", b"X: y\r\n", |stage| head(stage, "GET", "/v1/case", true, "")),
+        slow("slow body, accepted", b"x", |stage| head(stage, "POST", "/v1/case", true, LENGTH)),
+        slow("slow body, refused", b"x", |stage| head(stage, "POST", "/v1/case", false, LENGTH)),
+        slow("slow chunks, accepted", b"1\r\nx\r\n", |stage| head(stage, "POST", "/v1/case", true, CHUNKED)),
+        slow("slow chunks, refused", b"1\r\nx\r\n", |stage| head(stage, "POST", "/v1/case", false, CHUNKED)),
+        slow("slow head over HTTP/2", &frame(kind::CONTINUATION, 0, 1, b"y"), |_| slow_head()),
+        reading("answers that are not read", 200, |stage| head(stage, "GET", "/v1/large", true, "\r\n")),
+        reading("pipelined requests whose answers are not read", 50, |stage| {
+            head(stage, "GET", "/v1/case", true, "\r\n").repeat(2_000)
+        }),
+        reading("pipelined refusals that are not read", 50, |stage| {
+            head(stage, "GET", "/v1/case", false, "\r\n").repeat(20_000)
+        }),
+    ]
+}
+
+/// The start of a request whose last field has 10,000 letters, of which none has come.
+pub(super) fn slow_head() -> Vec<u8> {
+    let fields = [pair(":method", "GET"), pair(":scheme", "http"), pair(":path", "/v1/case")];
+    let mut head = block(&fields);
+    let whole = block(&[pair("x", &"y".repeat(10_000))]);
+    head.extend_from_slice(&whole[..whole.len() - 10_000]);
+    [PREFACE.to_vec(), settings(&[]), frame(kind::HEADERS, END_STREAM, 1, &head)].concat()
+}
+
+fn slow(name: &str, drip: &[u8], first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
+    let drip = Some((drip.to_vec(), Duration::from_millis(100)));
+    Attack::new(name, Family::Slow, move |stage| {
+        let crowd =
+            Crowd { connections: SLOW, first: first(stage), drip: drip.clone(), hold: HOLD, reads: true };
+        Box::pin(crowd.run(stage))
+    })
+}
+
+fn reading(name: &str, connections: usize, first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
+    Attack::new(name, Family::Slow, move |stage| {
+        let crowd = Crowd { connections, first: first(stage), drip: None, hold: HOLD, reads: false };
+        Box::pin(crowd.run(stage))
+    })
+}

@@ -1,0 +1,108 @@
+//! HTTP/2 answers that nobody takes, and heads that nobody ends.
+
+use std::time::Duration;
+
+use crate::http2::{END_HEADERS, END_STREAM, PREFACE, block, frame, kind, pair, settings};
+
+use super::crowd::Crowd;
+use super::{Attack, Family, Stage};
+
+/// How many connections there are.
+const CONNECTIONS: usize = 8;
+/// How many streams each has: hyper allows 200 at once.
+const STREAMS: u32 = 100;
+/// How long they are held.
+const HOLD: Duration = Duration::from_secs(2);
+/// `SETTINGS_INITIAL_WINDOW_SIZE`.
+const WINDOW: u16 = 4;
+
+pub(super) fn attacks() -> Vec<Attack> {
+    vec![
+        held("window of nothing, many streams", None, |stage| {
+            requests(stage, "/v1/large", &[(WINDOW, 0)], STREAMS)
+        }),
+        held("window of one byte", None, |stage| requests(stage, "/v1/large", &[(WINDOW, 1)], STREAMS)),
+        held("window that grows by one byte", Some(grow), |stage| {
+            requests(stage, "/v1/large", &[(WINDOW, 1)], STREAMS)
+        }),
+        held("window as large as can be, nothing read", None, |stage| {
+            requests(stage, "/v1/large", &[(WINDOW, i32::MAX as u32)], STREAMS)
+        }),
+        held("many streams that are not answered", None, |stage| requests(stage, "/v1/hold", &[], STREAMS)),
+        held("8,000 streams that are not answered", None, |stage| requests(stage, "/v1/hold", &[], 1_000)),
+        held("heads of 12 MiB without an end", None, |_| large_head()),
+        held("requests of many fields", None, |_| many_fields()),
+    ]
+}
+
+fn held(name: &str, drip: Option<fn() -> Vec<u8>>, first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
+    Attack::new(format!("h2 {name}"), Family::Denial, move |stage| {
+        let crowd = Crowd {
+            connections: CONNECTIONS,
+            first: first(stage),
+            drip: drip.map(|drip| (drip(), Duration::from_millis(10))),
+            hold: HOLD,
+            reads: false,
+        };
+        Box::pin(crowd.run(stage))
+    })
+}
+
+/// A request on each of so many streams.
+fn requests(stage: Stage<'_>, path: &str, own: &[(u16, u32)], streams: u32) -> Vec<u8> {
+    let fields = [
+        pair(":method", "GET"),
+        pair(":scheme", "http"),
+        pair(":authority", "gw.example"),
+        pair(":path", path),
+        pair("authorization", &format!("Bearer {}", stage.subject.tokens.long)),
+    ];
+    let block = block(&fields);
+    let mut bytes = [PREFACE.to_vec(), settings(own)].concat();
+    for stream in (1..2 * streams).step_by(2) {
+        bytes.extend(frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &block));
+    }
+    bytes
+}
+
+fn grow() -> Vec<u8> {
+    (1..2 * STREAMS)
+        .step_by(2)
+        .flat_map(|stream| frame(kind::WINDOW_UPDATE, 0, stream, &[0, 0, 0, 1]))
+        .collect()
+}
+
+fn large_head() -> Vec<u8> {
+    let first = [pair(":method", "GET"), pair(":scheme", "http"), pair(":path", "/v1/case")];
+    let mut bytes =
+        [PREFACE.to_vec(), settings(&[]), frame(kind::HEADERS, END_STREAM, 1, &block(&first))].concat();
+    let piece: Vec<u8> = (0..3).flat_map(|_| block(&[pair("x", &"y".repeat(5_300))])).collect();
+    for _ in 0..(12 << 20) / piece.len() {
+        bytes.extend(frame(kind::CONTINUATION, 0, 1, &piece));
+    }
+    bytes
+}
+
+/// More than a map of headers can hold, each of them small.
+fn many_fields() -> Vec<u8> {
+    let mut fields = vec![
+        pair(":method", "GET"),
+        pair(":scheme", "http"),
+        pair(":authority", "gw.example"),
+        pair(":path", "/v1/case"),
+    ];
+    fields.extend((0..40_000).map(|number| pair(&format!("x{number:x}"), "")));
+    let block = block(&fields);
+    let mut bytes = [PREFACE.to_vec(), settings(&[])].concat();
+    for stream in (1..20).step_by(2) {
+        let mut pieces = block.chunks(16_000).peekable();
+        let mut next = kind::HEADERS;
+        while let Some(piece) = pieces.next() {
+            let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+            let ends = if next == kind::HEADERS { END_STREAM } else { 0 };
+            bytes.extend(frame(next, flags | ends, stream, piece));
+            next = kind::CONTINUATION;
+        }
+    }
+    bytes
+}

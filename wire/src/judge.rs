@@ -1,0 +1,245 @@
+//! What every request must be that reaches the upstream, whatever was sent: the identity that the gateway set, once, and
+//! nothing that only the client's hop may carry.
+
+use crate::strict::{Field, Request};
+
+/// Whose requests these are.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Who pays.
+    pub account: String,
+    /// The workspace.
+    pub context: String,
+    /// The web config.
+    pub web_config: String,
+}
+
+/// Judges requests one by one.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    /// The upstream's own `host:port`.
+    pub authority: String,
+    /// What the API is below.
+    pub base: String,
+    /// Whose the good client's requests are.
+    pub good: Owner,
+    /// Whose the attacker's requests are.
+    pub attacker: Owner,
+    /// None of these may be in a head or behind a body.
+    pub tokens: Vec<String>,
+}
+
+/// What the paths of the good client begin with, below the base path.
+pub const GOOD: &str = "/good/";
+
+/// What a smuggled request asks for: it carries no token, so it must never arrive.
+pub const SMUGGLED: &str = "smuggled";
+
+/// The fields of one hop, `Connection`, `Upgrade`, `TE` and `Transfer-Encoding` aside, which are looked at closely.
+const ONE_HOP: [&str; 6] =
+    ["expect", "http2-settings", "keep-alive", "proxy-authorization", "proxy-connection", "forwarded"];
+
+impl Judge {
+    /// Whether it is one of the good client's.
+    pub fn is_good(&self, request: &Request) -> bool {
+        let path = request.head.target.strip_prefix(&*self.base);
+        path.is_some_and(|path| path.starts_with(GOOD))
+    }
+
+    /// What is wrong with it.
+    pub fn problems(&self, request: &Request) -> Vec<String> {
+        let mut problems = Vec::new();
+        let head = &request.head;
+        if head.target.contains(SMUGGLED) {
+            problems.push("a request without a token".to_owned());
+        }
+        let path = decoded(head.target.split('?').next().unwrap_or_default().as_bytes());
+        let below = path.strip_prefix(self.base.as_bytes());
+        if !below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")) {
+            problems.push(format!("a target outside {}", self.base));
+        }
+        if matches!(&*head.method, "CONNECT" | "TRACE") {
+            problems.push(format!("the method {}", head.method));
+        }
+        if head.all("host").any(|host| host != self.authority.as_bytes()) {
+            problems.push("a Host that is not the upstream's".to_owned());
+        }
+        for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"] {
+            let count = head.fields.iter().filter(|field| folded(&field.name) == name).count();
+            if count != 1 {
+                problems.push(format!("{name} {count} times"));
+            }
+        }
+        self.identity(request, &mut problems);
+        self.one_hop(request, &mut problems);
+        let trailers = || request.trailers.iter().map(|field| &field.value[..]);
+        if self.tokens.iter().any(|token| {
+            contains(&request.raw_head, token.as_bytes())
+                || trailers().any(|value| contains(value, token.as_bytes()))
+        }) {
+            problems.push("a token".to_owned());
+        }
+        problems
+    }
+
+    fn identity(&self, request: &Request, problems: &mut Vec<String>) {
+        let owner = if self.is_good(request) { &self.good } else { &self.attacker };
+        let values = |name: &'static str| -> Vec<&[u8]> { request.head.all(name).collect() };
+        for (name, expected) in [
+            ("x-voicegain-account-id", &owner.account),
+            ("x-voicegain-context-id", &owner.context),
+            ("x-voicegain-web-config-id", &owner.web_config),
+        ] {
+            if request.head.all(name).ne([expected.as_bytes()]) {
+                problems.push(format!("{name} is not once {expected}"));
+            }
+        }
+        let kind = values("x-voicegain-token-kind");
+        let expires = values("x-voicegain-token-expires");
+        let fits = match (&kind[..], &expires[..]) {
+            ([b"long-lived"], []) => true,
+            ([b"short-lived"], [seconds]) => seconds.iter().all(u8::is_ascii_digit),
+            _ => false,
+        };
+        if !fits {
+            problems.push("the kind of token and its end do not fit".to_owned());
+        }
+        if !matches!(values("x-voicegain-api-path")[..], [] | [b"/data-prep"]) {
+            problems.push("another API path".to_owned());
+        }
+        let known = [
+            "x-voicegain-account-id",
+            "x-voicegain-context-id",
+            "x-voicegain-web-config-id",
+            "x-voicegain-token-kind",
+            "x-voicegain-token-expires",
+            "x-voicegain-api-path",
+        ];
+        let ours = |field: &&Field| folded(&field.name).starts_with("x-voicegain-");
+        let strangers =
+            request.head.fields.iter().filter(ours).filter(|field| !known.contains(&&*field.name));
+        for field in strangers.chain(request.trailers.iter().filter(ours)) {
+            problems.push(format!("{} from a client", field.name));
+        }
+    }
+
+    fn one_hop(&self, request: &Request, problems: &mut Vec<String>) {
+        let head = &request.head;
+        for name in ONE_HOP {
+            if head.all(name).next().is_some() {
+                problems.push(format!("{name}, which is for the client's hop"));
+            }
+        }
+        let options = head.all("connection").flat_map(|value| value.split(|byte| *byte == b','));
+        for option in options.map(|option| option.trim_ascii().to_ascii_lowercase()) {
+            if !matches!(&*option, b"close" | b"keep-alive" | b"te" | b"upgrade") {
+                problems.push(format!("Connection names {}", option.escape_ascii()));
+            }
+        }
+        let upgrades: Vec<&[u8]> = head.all("upgrade").collect();
+        if !matches!(upgrades[..], [] | [b"websocket"]) {
+            problems.push("Upgrade to something else".to_owned());
+        }
+        if upgrades.is_empty() == head.lists("connection", "upgrade") {
+            problems.push("Upgrade without its Connection, or the other way round".to_owned());
+        }
+        if head.all("te").any(|value| value != b"trailers") {
+            problems.push("TE is not trailers".to_owned());
+        }
+    }
+}
+
+/// As servers fold names that make environment variables of them.
+fn folded(name: &str) -> String {
+    name.replace(['_', '.'], "-")
+}
+
+/// Without percent-encoding.
+pub(crate) fn decoded(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = path;
+    while let [first, tail @ ..] = rest {
+        let digits =
+            tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strict;
+
+    fn judge() -> Judge {
+        let owner = |name: &str| Owner {
+            account: format!("acct-{name}"),
+            context: format!("ctx-{name}"),
+            web_config: name.to_owned(),
+        };
+        Judge {
+            authority: "127.0.0.1:9".to_owned(),
+            base: "/v1".to_owned(),
+            good: owner("good"),
+            attacker: owner("bad"),
+            tokens: vec!["a.b.c".to_owned()],
+        }
+    }
+
+    fn problems(from: &str, to: &str) -> Vec<String> {
+        let plain = "GET /v1/x HTTP/1.1\r\nhost: 127.0.0.1:9\r\nx-forwarded-for: 127.0.0.1\r\nx-forwarded-host: gw\r\n\
+                     x-forwarded-proto: http\r\nx-voicegain-account-id: acct-bad\r\nx-voicegain-context-id: ctx-bad\r\n\
+                     x-voicegain-web-config-id: bad\r\nx-voicegain-token-kind: long-lived\r\n\r\n";
+        let text = plain.replacen(from, to, 1);
+        assert!(from.is_empty() || text != plain, "{from}");
+        judge().problems(&strict::request(text.as_bytes()).unwrap().unwrap().0)
+    }
+
+    #[test]
+    fn a_request_as_it_should_be() {
+        assert_eq!(problems("", ""), [""; 0]);
+        let short = "short-lived\r\nx-voicegain-token-expires: 1\r\nx-voicegain-api-path: /data-prep";
+        assert_eq!(problems("long-lived", short), [""; 0]);
+    }
+
+    #[test]
+    fn each_fault_is_seen() {
+        for (from, to) in [
+            ("/v1/x", "/v1/smuggled"),
+            ("/v1/x", "/v10"),
+            ("GET", "TRACE"),
+            ("host: 127.0.0.1:9", "host: gw.example"),
+            ("acct-bad", "acct-good"),
+            ("/v1/x", "/v1/good/1"),
+            ("acct-bad", "acct-bad\r\nx-voicegain-account-id: acct-bad"),
+            ("x-voicegain-account-id: acct-bad\r\n", ""),
+            ("long-lived", "long-lived\r\nx_voicegain_account_id: x"),
+            ("long-lived", "long-lived\r\nx-voicegain-new: x"),
+            ("long-lived", "short-lived"),
+            ("long-lived", "long-lived\r\nx-voicegain-api-path: /x"),
+            ("\r\n\r\n", "\r\nconnection: x-voicegain-account-id\r\n\r\n"),
+            ("\r\n\r\n", "\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"),
+            ("\r\n\r\n", "\r\nupgrade: websocket\r\n\r\n"),
+            ("\r\n\r\n", "\r\nkeep-alive: 5\r\n\r\n"),
+            ("\r\n\r\n", "\r\nte: gzip\r\n\r\n"),
+            ("\r\n\r\n", "\r\nauthorization: Bearer a.b.c\r\n\r\n"),
+            ("\r\n\r\n", "\r\nx_forwarded_for: 1.1.1.1\r\n\r\n"),
+            ("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-voicegain-account-id: x\r\n\r\n"),
+        ] {
+            assert!(!problems(from, to).is_empty(), "{from:?} {to:?}");
+        }
+    }
+}

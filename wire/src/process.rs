@@ -1,0 +1,142 @@
+//! A gateway's process: started, watched, ended.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use conformance::http1::{self, Answer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+/// How long a gateway may take to be ready.
+const START: Duration = Duration::from_secs(30);
+const ADMIN_TOKEN: &str = "admin-token-of-a-test";
+
+/// A gateway that runs until this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    /// Its main port.
+    pub addr: SocketAddr,
+    admin: SocketAddr,
+    child: Child,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+/// Lets this process and those it starts open as many files as the system allows, and says how many that is.
+pub fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+impl Process {
+    /// Starts the gateway in front of an upstream and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it does not start, or is not ready in time.
+    pub async fn start(binary: &Path, upstream: SocketAddr) -> Result<Self, String> {
+        let folder = TempDir::new().map_err(|error| error.to_string())?;
+        let [addr, admin] = free_ports().map_err(|error| error.to_string())?;
+        let log = folder.path().join("log");
+        let out = fs::File::create(&log).map_err(|error| error.to_string())?;
+        let err = out.try_clone().map_err(|error| error.to_string())?;
+        let child = Command::new(binary)
+            .args(["--listen", &addr.to_string(), "--admin-listen", &admin.to_string()])
+            .args(["--store", "memory:", "--token-sources", "header,query,protocol,cookie:vg"])
+            .args(["--upstream", &format!("http://{upstream}")])
+            .env("VOICEGAIN_ADMIN_TOKEN", ADMIN_TOKEN)
+            .env("RUST_LOG", "error")
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", binary.display()))?;
+        let mut process = Self { addr, admin, child, log, _folder: folder };
+        let begun = Instant::now();
+        while process.administer("GET", "/readyz", None).await.is_err() {
+            if begun.elapsed() > START || !process.is_alive() {
+                return Err(format!("the gateway did not start: {}", process.log()));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(process)
+    }
+
+    /// A request to its admin port.
+    ///
+    /// # Errors
+    /// If it is not answered with success.
+    pub async fn administer(&self, method: &str, path: &str, body: Option<Value>) -> Result<(), String> {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.admin,
+            body.len()
+        );
+        match http1::exchange(self.admin, request.as_bytes(), method, b"").await {
+            Ok(Answer::Response(response)) if response.status < 300 => Ok(()),
+            Ok(Answer::Response(response)) => Err(response.describe()),
+            Ok(Answer::Closed(why)) => Err(why),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// What it has written.
+    pub fn log(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(4000)..]).into_owned()
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
+/// What a process holds in memory now, in bytes.
+pub fn resident(pid: u32) -> Option<u64> {
+    status(pid, "VmRSS:")
+}
+
+/// The most it has held since [`forget_peak`].
+pub fn peak(pid: u32) -> Option<u64> {
+    status(pid, "VmHWM:")
+}
+
+/// Begins a new measurement of the peak.
+pub fn forget_peak(pid: u32) {
+    let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+}
+
+/// How many files it has open.
+pub fn open_files(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
+fn status(pid: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn free_ports() -> std::io::Result<[SocketAddr; 2]> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (one, two) = (listen()?, listen()?);
+    Ok([one.local_addr()?, two.local_addr()?])
+}

@@ -1,0 +1,166 @@
+//! The upstream: reads strictly, records what it receives connection by connection, and answers as the path asks.
+//!
+//! | path below the base path | answer |
+//! | --- | --- |
+//! | `/large` | 200 and 8 MiB |
+//! | `/hold` | none |
+//! | `/ws` | 101 as it should be, then gives back every byte |
+//! | `/ws-late` | the same, after a while in which nothing may come |
+//! | `/ws-wrong` | 101 with a wrong `Sec-WebSocket-Accept` |
+//! | `/ws-no` | 200 |
+//! | `/uninvited` | 101 for no handshake |
+//! | all else | 200 with method, target and length of the body |
+
+mod answer;
+mod record;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::judge::Judge;
+use crate::strict;
+use answer::Answer;
+pub use record::{Arrived, Record, Seen};
+
+/// How long nothing may come before a 101 that is late.
+const LATE: Duration = Duration::from_millis(150);
+
+/// A running upstream. It ends when dropped.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What it has seen.
+    pub record: Arc<Record>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Upstream {
+    /// Starts it. `judge` is told the upstream's own authority.
+    ///
+    /// # Errors
+    /// If there is no port for it.
+    pub async fn start(judge: impl FnOnce(String) -> Judge) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let addr = listener.local_addr()?;
+        let record = Arc::new(Record::new(judge(addr.to_string())));
+        let shared = record.clone();
+        let task = tokio::spawn(async move {
+            let connections = AtomicU64::new(0);
+            loop {
+                let Ok((stream, _)) = listener.accept().await else { continue };
+                let number = connections.fetch_add(1, Ordering::Relaxed);
+                let connection = Connection { number, record: shared.clone(), stream };
+                let record = shared.clone();
+                record.opened();
+                tokio::spawn(async move {
+                    let _ = connection.serve().await;
+                    record.closed();
+                });
+            }
+        });
+        Ok(Self { addr, record, task })
+    }
+}
+
+struct Connection {
+    number: u64,
+    record: Arc<Record>,
+    stream: TcpStream,
+}
+
+impl Connection {
+    async fn serve(mut self) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        let mut bytes = Vec::new();
+        loop {
+            let (request, length) = match strict::request(&bytes) {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    if self.stream.read_buf(&mut bytes).await? == 0 {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Err(problem) => {
+                    self.problem(&problem, &bytes);
+                    return Ok(());
+                }
+            };
+            bytes.drain(..length);
+            let answer = Answer::to(&request);
+            self.record.arrived(self.number, request);
+            if matches!(answer, Answer::Late(_)) {
+                let _ = timeout(LATE, self.stream.read_buf(&mut bytes)).await;
+            }
+            // A client that waits for each answer has nothing to say before it.
+            let mut early = [0; 512];
+            if let Ok(count) = self.stream.try_read(&mut early) {
+                bytes.extend_from_slice(&early[..count]);
+            }
+            if !bytes.is_empty() {
+                self.problem("bytes behind a request that has no answer yet", &bytes);
+                return Ok(());
+            }
+            match answer {
+                Answer::Nothing => {
+                    self.record.hold();
+                    let ended = self.wait_for_end().await;
+                    self.record.let_go();
+                    return ended;
+                }
+                Answer::Whole(answer) => self.stream.write_all(&answer).await?,
+                Answer::Large => answer::send_large(&mut self.stream).await?,
+                Answer::Closing(answer) => {
+                    self.stream.write_all(&answer).await?;
+                    return self.wait_for_end().await;
+                }
+                Answer::Tunnel(answer) | Answer::Late(answer) => {
+                    self.stream.write_all(&answer).await?;
+                    return self.tunnel().await;
+                }
+            }
+        }
+    }
+
+    /// Nothing may come any more.
+    async fn wait_for_end(&mut self) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        while self.stream.read_buf(&mut bytes).await? > 0 {}
+        if !bytes.is_empty() {
+            self.problem("bytes after an answer that closes", &bytes);
+        }
+        Ok(())
+    }
+
+    async fn tunnel(&mut self) -> io::Result<()> {
+        let mut chunk = [0; 4096];
+        loop {
+            let count = self.stream.read(&mut chunk).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.record.tunnelled(&chunk[..count]);
+            self.stream.write_all(&chunk[..count]).await?;
+        }
+    }
+
+    fn problem(&self, problem: &str, bytes: &[u8]) {
+        let shown = &bytes[..bytes.len().min(600)];
+        self.record.problem(format!("connection {}: {problem}: `{}`", self.number, shown.escape_ascii()));
+    }
+}

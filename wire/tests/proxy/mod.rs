@@ -1,0 +1,165 @@
+//! A proxy of one request for each connection, with a fault of choice.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use conformance::fixture::FIXTURES;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use voicegain_auth_wire::strict::{self, Head, Request};
+use voicegain_auth_wire::subject::{self, Subject, Tokens};
+use voicegain_auth_wire::upstream::Upstream;
+
+/// What is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// What stands behind the request goes on to the upstream as it is.
+    Splices,
+    /// The body is framed in both ways, as it came.
+    BothFramings,
+    /// Only hyphens are looked at in names.
+    OneSpelling,
+    /// Dots are resolved in the path that is passed on.
+    TidiesPaths,
+    /// Once an attack has come, every fifth connection is closed.
+    DropsSome,
+}
+
+pub async fn start(fault: Fault) -> Subject {
+    let upstream = Upstream::start(subject::judge).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let to = upstream.addr;
+    // How many connections there were since the first attack.
+    let since = Arc::new(AtomicUsize::new(0));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let attacked = since.load(Ordering::Relaxed);
+            if attacked > 0 {
+                since.store(attacked + 1, Ordering::Relaxed);
+            }
+            if fault == Fault::DropsSome && attacked > 0 && attacked.is_multiple_of(5) {
+                continue;
+            }
+            let since = since.clone();
+            tokio::spawn(async move {
+                let _ = serve(stream, to, fault, &since).await;
+            });
+        }
+    });
+    Subject { name: "proxy".to_owned(), addr, tokens: Tokens::new(), upstream, process: None }
+}
+
+async fn serve(mut client: TcpStream, to: SocketAddr, fault: Fault, since: &AtomicUsize) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let (request, length) = loop {
+        match read(&bytes, fault) {
+            Ok(Some(found)) => break found,
+            Ok(None) => {
+                if client.read_buf(&mut bytes).await? == 0 {
+                    return Ok(());
+                }
+            }
+            Err(_) => return refuse(&mut client, 400).await,
+        }
+    };
+    if !request.head.target.contains("/good/") {
+        let _ = since.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+    }
+    let Some(head) = decided(&request, to, fault) else { return refuse(&mut client, 401).await };
+    let mut upstream = TcpStream::connect(to).await?;
+    let mut sent = head;
+    sent.extend_from_slice(&request.body);
+    if fault == Fault::Splices {
+        sent.extend_from_slice(&bytes[length..]);
+    }
+    if request.head.all("x-both").next().is_some() {
+        sent.extend_from_slice(b"\r\n0\r\n\r\n");
+    }
+    upstream.write_all(&sent).await?;
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|window| window == b"\r\n\r\n") || !is_whole(&answer) {
+        if upstream.read_buf(&mut answer).await? == 0 {
+            return Ok(());
+        }
+    }
+    let text = String::from_utf8_lossy(&answer).replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    client.write_all(text.as_bytes()).await
+}
+
+/// Two framings are a matter of taste to a proxy with that fault.
+fn read(bytes: &[u8], fault: Fault) -> Result<Option<(Request, usize)>, String> {
+    let both = "Content-Length: ";
+    let text = String::from_utf8_lossy(bytes);
+    if fault == Fault::BothFramings && text.contains(both) && text.contains("Transfer-Encoding: chunked") {
+        let plain = text.replace("Transfer-Encoding: chunked\r\n", "X-Both: 1\r\n");
+        return strict::request(plain.as_bytes());
+    }
+    strict::request(bytes)
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).and_then(|it| it.parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
+}
+
+async fn refuse(client: &mut TcpStream, status: u16) -> io::Result<()> {
+    let answer = format!("HTTP/1.1 {status} No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    client.write_all(answer.as_bytes()).await
+}
+
+/// The head for the upstream, if there is a good token.
+fn decided(request: &Request, to: SocketAddr, fault: Fault) -> Option<Vec<u8>> {
+    let head: &Head = &request.head;
+    let tokens = Tokens::new();
+    let token =
+        std::str::from_utf8(head.all("authorization").next()?).ok()?.strip_prefix("Bearer ")?.to_owned();
+    let (fixture, kind) = match token {
+        token if token == tokens.good_long => (&FIXTURES[1], "long-lived"),
+        token if token == tokens.good_short => (&FIXTURES[1], "short-lived\r\nx-voicegain-token-expires: 1"),
+        token if token == tokens.long => (&FIXTURES[0], "long-lived"),
+        token if token == tokens.limited => {
+            (&FIXTURES[0], "short-lived\r\nx-voicegain-token-expires: 1\r\nx-voicegain-api-path: /data-prep")
+        }
+        _ => return None,
+    };
+    let target = if fault == Fault::TidiesPaths {
+        head.target.replace("data-prep/../", "")
+    } else {
+        head.target.clone()
+    };
+    let mut text = format!("{} {target} HTTP/1.1\r\nhost: {to}\r\n", head.method);
+    for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"] {
+        text += &format!("{name}: x\r\n");
+    }
+    text += &format!(
+        "x-voicegain-account-id: {}\r\nx-voicegain-context-id: {}\r\n",
+        fixture.owner.0, fixture.owner.1
+    );
+    text += &format!("x-voicegain-web-config-id: {}\r\nx-voicegain-token-kind: {kind}\r\n", fixture.id);
+    for field in &head.fields {
+        let spelt = if fault == Fault::OneSpelling {
+            field.name.clone()
+        } else {
+            field.name.replace(['_', '.'], "-")
+        };
+        let ours = spelt.starts_with("x-voicegain-");
+        let hop = ["authorization", "host", "connection", "content-length", "transfer-encoding", "x-both"];
+        if !ours && !hop.contains(&&*field.name) {
+            text += &format!("{}: {}\r\n", field.name, String::from_utf8_lossy(&field.value));
+        }
+    }
+    if head.all("x-both").next().is_some() {
+        text += "transfer-encoding: chunked\r\n";
+    }
+    if !request.body.is_empty() || head.method == "POST" {
+        text += &format!("content-length: {}\r\n", request.body.len());
+    }
+    Some((text + "\r\n").into_bytes())
+}
