@@ -11,8 +11,8 @@ mod common;
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use axum::http::header::ACCEPT_ENCODING;
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use bytes::Bytes;
-use common::{World, header, reason, text};
+use common::{Log, World, header, reason, text};
 use http::{Method, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt;
@@ -38,7 +38,6 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
-use tracing_subscriber::fmt::MakeWriter;
 use voicegain_auth_core::{Policy, TokenSources};
 use voicegain_auth_tower::{AuthLayer, Identity};
 
@@ -158,35 +157,6 @@ async fn with_compression_inside_a_caller_gets_what_the_handler_said() {
     assert_eq!((answer.status(), header(&answer, "content-encoding")), (StatusCode::OK, Some("gzip")));
 }
 
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn v1_a_trace_layer_inside_logs_no_token_and_one_outside_logs_the_query_as_it_came() {
     let world = World::new().await;
@@ -219,7 +189,7 @@ async fn v1_a_trace_layer_inside_logs_no_token_and_one_outside_logs_the_query_as
     let outside = routes().layer(all_sources(&world));
     send(&outside.clone().layer(TraceLayer::new_for_http()), by_query()).await;
     assert!(log.text().contains(&token), "the README need not warn of this any longer");
-    log.0.lock().unwrap().clear();
+    log.clear();
     let path = |request: &Request<Body>| tracing::info_span!("request", path = request.uri().path());
     let path = outside.layer(TraceLayer::new_for_http().make_span_with(path));
     for request in [by_header(), by_query(), by_cookie()] {

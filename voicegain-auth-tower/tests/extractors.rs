@@ -4,16 +4,12 @@
 
 mod common;
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use axum::Router;
 use axum::body::Body;
 use axum::routing::any;
-use common::{World, header, reason, text};
+use common::{Log, World, header, reason, text};
 use http::{Request, StatusCode};
 use tower::ServiceExt;
-use tracing_subscriber::fmt::MakeWriter;
 use voicegain_auth_core as core;
 use voicegain_auth_core::{Mode, Policy, Reason, Rejection};
 use voicegain_auth_tower::{AuthLayer, Caller, Identity};
@@ -97,29 +93,6 @@ async fn o9_a_preflight_that_reaches_a_handler_has_no_identity() {
     assert_eq!(answer(&app, request("/v1/identity", PREFLIGHT)).await.0, StatusCode::UNAUTHORIZED);
 }
 
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_missing_layer_is_a_500_and_an_error_in_the_log_for_every_extractor() {
     let log = Log::default();
@@ -127,12 +100,12 @@ async fn a_missing_layer_is_a_500_and_an_error_in_the_log_for_every_extractor() 
     let _guard = tracing::subscriber::set_default(subscriber);
     let app = handlers();
     for path in ["/v1/identity", "/v1/option", "/v1/caller"] {
-        log.0.lock().unwrap().clear();
+        log.clear();
         let secret = [("authorization", "Bearer of-a-secret")];
         let response = app.clone().oneshot(request(path, &secret)).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
         assert_eq!(text(response).await, "", "{path}");
-        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let logged = log.text();
         assert!(logged.contains("ERROR") && logged.contains("AuthLayer"), "{path}: {logged:?}");
         assert!(!logged.contains("of-a-secret"));
     }

@@ -204,8 +204,8 @@ fn v6_a_timeout_outside_ends_the_wait_for_a_proof_and_lets_nobody_in() {
     assert_eq!(server.bearer("GET /v1/x", &wrong).status, 504);
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     drop(go_on);
-    while server.bearer("GET /v1/x", &wrong).status == 504 {}
-    server.bearer("GET /v1/x", &wrong).refused(401, "invalid_token");
+    let mut answers = (0..100).map(|_| server.bearer("GET /v1/x", &wrong));
+    answers.find(|answer| answer.status != 504).expect("the feed goes on").refused(401, "invalid_token");
     server.bearer("GET /v1/x", world.token()).accepted();
 }
 
