@@ -2,40 +2,15 @@
 //! public interface. What a right answer is stands in the workspace `fuzz`.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use crate::claims::{Claims, NumericDate};
 use crate::credentials::{self, Found, Strip, TokenSource};
 use crate::head::RequestHead;
 use crate::ids::WebConfigId;
 use crate::jws;
-pub use crate::jws::doors::{Reading, is_known, readings};
+pub use crate::jws::doors::{Reading, Said, readings};
 use crate::long_lived::LongLivedForm;
 use crate::mac::MacKey;
 use crate::policy::{Policy, TokenSources};
-
-/// What a token says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    pub audience: Option<Vec<String>>,
-    pub id: WebConfigId,
-    pub api_path: Option<String>,
-    pub expires_at: Option<Duration>,
-    pub not_before: Option<Duration>,
-}
-
-impl Said {
-    fn of(claims: &Claims<'_>) -> Self {
-        let audience = claims.audience();
-        Self {
-            audience: (!audience.is_absent()).then(|| audience.iter().map(str::to_owned).collect()),
-            id: claims.subject().id(),
-            api_path: claims.subject().api_path().map(|path| path.as_str().to_owned()),
-            expires_at: claims.expires_at().map(NumericDate::since_epoch),
-            not_before: claims.not_before().map(NumericDate::since_epoch),
-        }
-    }
-}
 
 /// A prepared key of any length.
 #[derive(Debug)]
