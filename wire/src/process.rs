@@ -1,14 +1,13 @@
 //! A gateway's process: started, watched, ended.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use conformance::http1::{self, Answer};
+use conformance::stacks::gateway::{HttpAdmin, free_ports, is_ready};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
@@ -62,7 +61,7 @@ impl Process {
             .map_err(|error| format!("{}: {error}", binary.display()))?;
         let mut process = Self { addr, admin, child, log, _folder: folder };
         let begun = Instant::now();
-        while process.administer("GET", "/readyz", None).await.is_err() {
+        while !is_ready(process.admin).await {
             if begun.elapsed() > START || !process.is_alive() {
                 return Err(format!("the gateway did not start: {}", process.log()));
             }
@@ -71,24 +70,10 @@ impl Process {
         Ok(process)
     }
 
-    /// A request to its admin port.
-    ///
-    /// # Errors
-    /// If it is not answered with success.
-    pub async fn administer(&self, method: &str, path: &str, body: Option<Value>) -> Result<(), String> {
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.admin,
-            body.len()
-        );
-        match http1::exchange(self.admin, request.as_bytes(), method, b"").await {
-            Ok(Answer::Response(response)) if response.status < 300 => Ok(()),
-            Ok(Answer::Response(response)) => Err(response.describe()),
-            Ok(Answer::Closed(why)) => Err(why),
-            Err(error) => Err(error.to_string()),
-        }
+    /// Changes of its web configs.
+    #[must_use]
+    pub fn admin(&self) -> HttpAdmin {
+        HttpAdmin::new(self.admin, ADMIN_TOKEN.to_owned())
     }
 
     /// Whether it still runs.
@@ -123,9 +108,18 @@ pub fn forget_peak(pid: u32) {
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
-/// How many files it has open.
-pub fn open_files(pid: u32) -> Option<usize> {
-    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+/// How many connections a listener on this port has not let go of, as the system counts them.
+pub fn connections(port: u16) -> usize {
+    /// Established, and closed by the other side alone.
+    const HELD: [&str; 2] = ["01", "08"];
+    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let own = format!(":{port:04X}");
+    let is_held = |line: &&str| {
+        let mut columns = line.split_ascii_whitespace().skip(1);
+        let (local, _, state) = (columns.next(), columns.next(), columns.next());
+        local.is_some_and(|local| local.ends_with(&own)) && state.is_some_and(|state| HELD.contains(&state))
+    };
+    table.lines().filter(is_held).count()
 }
 
 fn status(pid: u32, name: &str) -> Option<u64> {
@@ -133,10 +127,4 @@ fn status(pid: u32, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kib * 1024)
-}
-
-fn free_ports() -> std::io::Result<[SocketAddr; 2]> {
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let (one, two) = (listen()?, listen()?);
-    Ok([one.local_addr()?, two.local_addr()?])
 }

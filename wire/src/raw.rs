@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const QUIET: Duration = Duration::from_millis(250);
 /// How long a further one is waited for.
 const AFTERWARDS: Duration = Duration::from_millis(30);
-/// How long it is waited after the attacker's side has been closed.
-const CLOSING: Duration = Duration::from_millis(150);
+/// How long the other side may take to close once the attacker's has been closed: until then something may arrive late.
+const CLOSING: Duration = Duration::from_secs(3);
 /// Between two pieces.
 const PAUSE: Duration = Duration::from_millis(20);
 

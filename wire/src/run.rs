@@ -65,7 +65,8 @@ pub async fn run(subject: &mut Subject, attacks: &[Attack], options: Options) ->
         let pid = subject.process.as_ref().and_then(process::Process::pid);
         let start = pid.and_then(process::resident);
         pid.inspect(|pid| process::forget_peak(*pid));
-        let stage = Stage { subject, good: &good, full, open_files };
+        let held = subject.upstream.record.held();
+        let stage = Stage { subject, good: &good, full, open_files, held };
         let mut outcome = timeout(LIMIT, attack.run(stage)).await.unwrap_or_else(|_| Outcome {
             findings: vec![format!("not over after {LIMIT:?}")],
             ..Outcome::default()

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use conformance::fixture::{API_URL, FIXTURES, Fixture};
+use conformance::stack::{Admin, NewWebConfig};
 use conformance::token;
-use serde_json::json;
 
 use crate::judge::{Judge, Owner};
 use crate::process::Process;
@@ -51,15 +51,15 @@ impl Subject {
         let upstream = Upstream::start(judge).await.map_err(|error| error.to_string())?;
         let process = Process::start(binary, upstream.addr).await?;
         for fixture in [good(), attacker()] {
-            let config = json!({
-                "id": fixture.id,
-                "secret": token::encode(&fixture.secret()),
-                "accountId": fixture.owner.0,
-                "contextId": fixture.owner.1,
-                "name": fixture.name,
-                "allowedOrigins": [],
-            });
-            process.administer("POST", "/api/web-configs", Some(config)).await?;
+            let config = NewWebConfig {
+                id: Some(fixture.id.to_owned()),
+                secret: Some(fixture.secret()),
+                account_id: fixture.owner.0.to_owned(),
+                context_id: fixture.owner.1.to_owned(),
+                name: fixture.name.to_owned(),
+                ..NewWebConfig::default()
+            };
+            process.admin().create(config).await.map_err(|error| format!("{error:?}"))?;
         }
         let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name, addr: process.addr, tokens: Tokens::new(), upstream, process: Some(process) })

@@ -75,7 +75,7 @@ impl GatewayProcess {
         process.ready(admin).await?;
         Ok(Running {
             addr: main,
-            admin: Box::new(HttpAdmin { addr: admin, token: token.clone() }),
+            admin: Box::new(HttpAdmin::new(admin, token.clone())),
             admin_port: Some((admin, token)),
             upstream,
             guard: Box::new(process),
@@ -119,10 +119,20 @@ impl Stack for GatewayProcess {
 }
 
 /// Two ports nobody listens on.
-fn free_ports() -> std::io::Result<[SocketAddr; 2]> {
+///
+/// # Errors
+/// If there are none.
+pub fn free_ports() -> std::io::Result<[SocketAddr; 2]> {
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let (one, two) = (listen()?, listen()?);
     Ok([one.local_addr()?, two.local_addr()?])
+}
+
+/// Whether the gateway with this admin port says that it can decide about requests.
+pub async fn is_ready(admin: SocketAddr) -> bool {
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    let answer = http1::exchange(admin, request.as_bytes(), "GET", b"").await;
+    matches!(answer, Ok(Answer::Response(response)) if response.status == 200)
 }
 
 struct Process {
@@ -134,15 +144,11 @@ struct Process {
 impl Process {
     async fn ready(&mut self, admin: SocketAddr) -> Result<(), String> {
         let began = Instant::now();
-        let request = format!("GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("the gateway ended at once, {status}:\n{}", self.tail()));
             }
-            if let Ok(Answer::Response(response)) =
-                http1::exchange(admin, request.as_bytes(), "GET", b"").await
-                && response.status == 200
-            {
+            if is_ready(admin).await {
                 return Ok(());
             }
             if began.elapsed() > START {
@@ -177,12 +183,18 @@ impl Guard for Process {
 /// What a log ends with if the process had ended before it was asked to.
 pub const DIED: &str = "\n(the process ended before the run did)\n";
 
-struct HttpAdmin {
+/// Changes web configs by a gateway's admin API.
+pub struct HttpAdmin {
     addr: SocketAddr,
     token: String,
 }
 
 impl HttpAdmin {
+    /// At this admin port, with its token.
+    pub fn new(addr: SocketAddr, token: String) -> Self {
+        Self { addr, token }
+    }
+
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value, AdminError> {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = format!(

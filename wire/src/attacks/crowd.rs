@@ -22,8 +22,8 @@ const OPENING: usize = 200;
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 /// How long the gateway may take to let go of connections that are closed.
 const LET_GO: Duration = Duration::from_secs(10);
-/// What the good client and the upstream may hold besides.
-const OTHERS: usize = 64;
+/// What the good client may hold besides.
+const OTHERS: usize = 32;
 
 /// What each connection of a crowd does.
 #[derive(Clone, Debug)]
@@ -51,10 +51,7 @@ impl Crowd {
     pub(super) async fn run(self, stage: Stage<'_>) -> Outcome {
         let addr = stage.subject.addr;
         let pid = stage.subject.process.as_ref().and_then(process::Process::pid);
-        let record = &stage.subject.upstream.record;
-        // Connections to the upstream are kept for a while, which is as it should be.
-        let files = || Some(pid.and_then(process::open_files)?.saturating_sub(record.open()));
-        let before = (files(), pid.and_then(process::resident));
+        let before = pid.and_then(process::resident);
         let (end, ended) = watch::channel(false);
         let (opened, mut is_open) = watch::channel(0_usize);
         let opened = Arc::new(opened);
@@ -74,16 +71,15 @@ impl Crowd {
             held.push(one.unwrap_or_default());
         }
         let mut findings = Vec::new();
-        if let Some(before) = before.0 {
-            let begun = Instant::now();
-            while files().is_some_and(|now| now > before + OTHERS) {
-                if begun.elapsed() > LET_GO {
-                    let now = files().unwrap_or_default();
-                    findings.push(format!("{now} clients' connections are still open, {before} were before"));
-                    break;
-                }
-                sleep(Duration::from_millis(50)).await;
+        let begun = Instant::now();
+        while process::connections(addr.port()) > OTHERS {
+            if begun.elapsed() > LET_GO {
+                let held = process::connections(addr.port());
+                findings
+                    .push(format!("{held} connections are held {LET_GO:?} after their clients have gone"));
+                break;
             }
+            sleep(Duration::from_millis(200)).await;
         }
         let seen = stage.seen().await;
         findings.extend(seen.problems.clone());
@@ -94,12 +90,11 @@ impl Crowd {
             self.first.len(),
             self.hold
         );
-        let kept = match record.open() {
+        let kept = match stage.subject.upstream.record.open() {
             kept @ 200.. => format!("; {kept} connections are kept"),
             _ => String::new(),
         };
-        let each =
-            before.1.zip(now).map(|(before, now)| now.saturating_sub(before) / self.connections as u64);
+        let each = before.zip(now).map(|(before, now)| now.saturating_sub(before) / self.connections as u64);
         Outcome { sent, client: summary(&held, each), upstream: describe(&seen) + &kept, findings }
     }
 

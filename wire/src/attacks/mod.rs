@@ -56,6 +56,8 @@ pub struct Stage<'a> {
     pub full: bool,
     /// How many files this process may open.
     pub open_files: u64,
+    /// How many requests the upstream was busy with before.
+    pub held: usize,
 }
 
 impl Stage<'_> {
@@ -73,9 +75,9 @@ const LET_GO: Duration = Duration::from_secs(5);
 async fn left_behind(stage: Stage<'_>) -> Option<String> {
     let record = &stage.subject.upstream.record;
     let limit = Instant::now() + LET_GO;
-    while record.held() > 0 {
+    while record.held() > stage.held {
         if Instant::now() > limit {
-            let held = record.held();
+            let held = record.held() - stage.held;
             return Some(format!("{held} requests are under way {LET_GO:?} after their clients have gone"));
         }
         sleep(Duration::from_millis(50)).await;

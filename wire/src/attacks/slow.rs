@@ -10,7 +10,7 @@ use super::{Attack, Family, Stage};
 /// How many slow clients there are.
 const SLOW: usize = 500;
 /// How long they are watched.
-const HOLD: Duration = Duration::from_secs(2);
+const HOLD: Duration = Duration::from_secs(1);
 
 fn head(stage: Stage<'_>, method: &str, path: &str, with_token: bool, lines: &str) -> Vec<u8> {
     let token = &stage.subject.tokens.long;

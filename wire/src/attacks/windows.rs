@@ -12,7 +12,7 @@ const CONNECTIONS: usize = 8;
 /// How many streams each has: hyper allows 200 at once.
 const STREAMS: u32 = 100;
 /// How long they are held.
-const HOLD: Duration = Duration::from_secs(2);
+const HOLD: Duration = Duration::from_secs(1);
 /// `SETTINGS_INITIAL_WINDOW_SIZE`.
 const WINDOW: u16 = 4;
 
@@ -46,6 +46,8 @@ fn held(name: &str, drip: Option<fn() -> Vec<u8>>, first: fn(Stage<'_>) -> Vec<u
         };
         Box::pin(crowd.run(stage))
     })
+    // A piece of an answer for each of 800 streams, of 64 KiB at most, and what the exchange itself takes.
+    .bound(128)
 }
 
 /// A request on each of so many streams.

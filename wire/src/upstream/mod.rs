@@ -21,15 +21,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::judge::Judge;
 use crate::strict;
 use answer::Answer;
 pub use record::{Arrived, Record, Seen};
 
+/// How many connections may wait to be accepted: a gateway may open thousands at once.
+const BACKLOG: u32 = 16_384;
 /// How long nothing may come before a 101 that is late.
 const LATE: Duration = Duration::from_millis(150);
 
@@ -55,14 +57,19 @@ impl Upstream {
     /// # Errors
     /// If there is no port for it.
     pub async fn start(judge: impl FnOnce(String) -> Judge) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = socket.listen(BACKLOG)?;
         let addr = listener.local_addr()?;
         let record = Arc::new(Record::new(judge(addr.to_string())));
         let shared = record.clone();
         let task = tokio::spawn(async move {
             let connections = AtomicU64::new(0);
             loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
+                let Ok((stream, _)) = listener.accept().await else {
+                    sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
                 let number = connections.fetch_add(1, Ordering::Relaxed);
                 let connection = Connection { number, record: shared.clone(), stream };
                 let record = shared.clone();

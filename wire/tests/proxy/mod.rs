@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use conformance::fixture::FIXTURES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,8 +24,8 @@ pub enum Fault {
     OneSpelling,
     /// Dots are resolved in the path that is passed on.
     TidiesPaths,
-    /// Once an attack has come, every fifth connection is closed.
-    DropsSome,
+    /// Once an attack has come, good requests are not answered.
+    DropsGood,
 }
 
 pub async fn start(fault: Fault) -> Subject {
@@ -33,27 +33,19 @@ pub async fn start(fault: Fault) -> Subject {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let to = upstream.addr;
-    // How many connections there were since the first attack.
-    let since = Arc::new(AtomicUsize::new(0));
+    let attacked = Arc::new(AtomicBool::new(false));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let attacked = since.load(Ordering::Relaxed);
-            if attacked > 0 {
-                since.store(attacked + 1, Ordering::Relaxed);
-            }
-            if fault == Fault::DropsSome && attacked > 0 && attacked.is_multiple_of(5) {
-                continue;
-            }
-            let since = since.clone();
+            let attacked = attacked.clone();
             tokio::spawn(async move {
-                let _ = serve(stream, to, fault, &since).await;
+                let _ = serve(stream, to, fault, &attacked).await;
             });
         }
     });
     Subject { name: "proxy".to_owned(), addr, tokens: Tokens::new(), upstream, process: None }
 }
 
-async fn serve(mut client: TcpStream, to: SocketAddr, fault: Fault, since: &AtomicUsize) -> io::Result<()> {
+async fn serve(mut client: TcpStream, to: SocketAddr, fault: Fault, attacked: &AtomicBool) -> io::Result<()> {
     let mut bytes = Vec::new();
     let (request, length) = loop {
         match read(&bytes, fault) {
@@ -67,7 +59,9 @@ async fn serve(mut client: TcpStream, to: SocketAddr, fault: Fault, since: &Atom
         }
     };
     if !request.head.target.contains("/good/") {
-        let _ = since.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+        attacked.store(true, Ordering::Relaxed);
+    } else if fault == Fault::DropsGood && attacked.load(Ordering::Relaxed) {
+        return Ok(());
     }
     let Some(head) = decided(&request, to, fault) else { return refuse(&mut client, 401).await };
     let mut upstream = TcpStream::connect(to).await?;
