@@ -28,6 +28,8 @@ cargo xtask <chore>
   stacks       the case table on hyper, warp, salvo, tonic, poem, Rocket and Pingora, in a table; installs cmake
   differential  100,000 tokens judged by ours and by five other libraries, which it installs from PyPI and npm; what
                follows is for the program, such as --tokens 20000
+  mutants      the code changed in one place at a time, each of which a test must notice, over many hours; installs
+               cargo-mutants and cargo-nextest; what follows is for cargo-mutants, such as --file '**/subject.rs'
   timing       whether what a refusal takes tells why; what follows is for the program, such as --samples 100000
   bench        what the layers and the verifier cost beside their peers, in tables; what follows is for the bench,
                --help says what there is
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         "faults" => planted_faults(),
         "stacks" => servers::install_cmake().and_then(|()| stacks()),
         "differential" => differential(env::args().skip(2)),
+        "mutants" => mutants(env::args().skip(2)),
         "timing" => timing(env::args().skip(2)),
         "bench" => bench(env::args().skip(2)),
         "bench-gateway" => servers::install_proxies().and_then(|()| bench_gateway(env::args().skip(2))),
@@ -395,7 +398,8 @@ fn lint() -> Outcome {
     deny()
 }
 
-fn deny() -> Outcome {
+/// A program for cargo, installed into a folder of the project's own if it is not there.
+fn tool(name: &str) -> Result<PathBuf, String> {
     let is_there = |program: &Path| {
         Command::new(program)
             .arg("--version")
@@ -404,17 +408,39 @@ fn deny() -> Outcome {
             .status()
             .is_ok_and(|it| it.success())
     };
-    let mut program = PathBuf::from("cargo-deny");
-    if !is_there(&program) {
-        let tools = root().join(".tools");
-        program = tools.join("bin/cargo-deny");
-        if !is_there(&program) {
-            println!("installing cargo-deny into {}", tools.display());
-            // Built in half the time without optimising, and no slower to wait for.
-            run(cargo().args(["install", "--locked", "--debug", "--root"]).arg(&tools).arg("cargo-deny"))?;
-        }
+    let program = PathBuf::from(name);
+    if is_there(&program) {
+        return Ok(program);
     }
+    let tools = root().join(".tools");
+    let program = tools.join("bin").join(name);
+    if !is_there(&program) {
+        println!("installing {name} into {}", tools.display());
+        // Built in half the time without optimising, and no slower to wait for.
+        run(cargo().args(["install", "--locked", "--debug", "--root"]).arg(&tools).arg(name))?;
+    }
+    Ok(program)
+}
+
+fn deny() -> Outcome {
+    let program = tool("cargo-deny")?;
     // It reads the manifests of all dependencies, those of other systems too.
     run(cargo().args(["fetch", "--locked"]))?;
     run(Command::new(program).current_dir(root()).args(["--offline", "check", "bans", "licenses", "sources"]))
+}
+
+/// Changes the code in one place at a time, as `.cargo/mutants.toml` says, and sees whether a test notices.
+fn mutants(arguments: impl Iterator<Item = String>) -> Outcome {
+    tool("cargo-nextest")?;
+    let own = root().join(".tools/bin");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(env::split_paths(&path).chain([own])).map_err(|error| error.to_string())?;
+    run(Command::new(tool("cargo-mutants")?)
+        .current_dir(root())
+        .args(["mutants", "--test-tool", "nextest", "--output"])
+        .arg(target_dir()?)
+        .args(arguments)
+        .env("PATH", path)
+        .env("NEXTEST_PROFILE", "mutants")
+        .env("CARGO_PROFILE_DEV_DEBUG", "0"))
 }
