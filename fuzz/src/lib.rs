@@ -4,9 +4,7 @@
 //! Nothing here looks at a system clock. See `docs/fuzzing.md` for what is remembered between two inputs.
 
 pub mod allocations;
-pub mod head;
 pub mod packed;
-pub mod reference;
 pub mod seeds;
 pub mod targets;
 pub mod world;

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use toml::Value;
 
-use crate::reference::mac;
 use crate::targets::token::{key, of_a_page};
 use crate::world::{API_URL, IDS};
+use reference::mac;
 
 mod database;
 mod lists;
@@ -23,7 +23,8 @@ pub fn of(target: &str) -> BTreeSet<Vec<u8>> {
     let headers = texts(&|name, text| name == "header" && text.starts_with('{'));
     let payloads = texts(&|name, text| name != "header" && text.starts_with('{'));
     let origins = texts(&|name, text| name == "origin" || text.contains("://"));
-    let patterns = texts(&|name, text| ["aud", "pattern"].contains(&name) || (text.contains('*') && text.len() < 60));
+    let patterns =
+        texts(&|name, text| ["aud", "pattern"].contains(&name) || (text.contains('*') && text.len() < 60));
     let paths = texts(&|_, text| text.starts_with('/'));
     let lines = texts(&|name, text| name == "headers" && text.contains(": "));
     let queries = texts(&|_, text| text.contains("aud=") || text.contains("expInSec"));
@@ -34,17 +35,29 @@ pub fn of(target: &str) -> BTreeSet<Vec<u8>> {
             seeds.extend(of_a_page());
             seeds.extend(lists::TOKENS.iter().map(|text| text.to_vec()));
             let tokens = lists::PAYLOADS.iter().copied().chain(payloads).map(|it| (mac::HEADER, it));
-            let others = lists::HEADERS.iter().copied().chain(headers).map(|it| (it.as_bytes(), lists::PAYLOADS[0]));
+            let others =
+                lists::HEADERS.iter().copied().chain(headers).map(|it| (it.as_bytes(), lists::PAYLOADS[0]));
             for (header, payload) in tokens.chain(others) {
                 seeds.push(mac::sign(&key(), header, payload.as_bytes()));
             }
+            // A signature stands 43 characters from the end, behind what must be a dot.
+            let mut undotted = mac::sign(&key(), mac::HEADER, lists::PAYLOADS[0].as_bytes());
+            let dot = undotted.len() - 44;
+            undotted[dot] = b'~';
+            seeds.push(undotted);
         }
         "claims" => {
             for header in lists::HEADERS.iter().copied().chain(headers) {
-                seeds.push(format!("{header}\0{}\0}}\0", &lists::PAYLOADS[0][..lists::PAYLOADS[0].len() - 1]).into());
+                seeds.push(
+                    format!("{header}\0{}\0}}\0", &lists::PAYLOADS[0][..lists::PAYLOADS[0].len() - 1]).into(),
+                );
             }
             for payload in lists::PAYLOADS.iter().copied().chain(payloads) {
-                let cut = payload.char_indices().map(|(at, _)| at).nth(payload.chars().count() * 4 / 5).unwrap_or(0);
+                let cut = payload
+                    .char_indices()
+                    .map(|(at, _)| at)
+                    .nth(payload.chars().count() * 4 / 5)
+                    .unwrap_or(0);
                 let (beginning, end) = payload.split_at(cut);
                 seeds.push(format!("\0{beginning}\0{end}\0{end}").into());
                 seeds.push(format!("\0{beginning}\0{end}\x000}}").into());
@@ -75,7 +88,10 @@ pub fn of(target: &str) -> BTreeSet<Vec<u8>> {
                 seeds.push(format!("?{request}").into());
             }
             for line in lines {
-                seeds.push(format!("?GET /x?a=1&access_token=t\nupgrade: websocket\nconnection: upgrade\n{line}").into());
+                seeds.push(
+                    format!("?GET /x?a=1&access_token=t\nupgrade: websocket\nconnection: upgrade\n{line}")
+                        .into(),
+                );
                 seeds.push(format!("9GET /x\n{line}\ncookie: vg=t").into());
             }
         }
@@ -104,7 +120,8 @@ pub fn of(target: &str) -> BTreeSet<Vec<u8>> {
         "sqlite_file" => seeds.extend(database::damages()),
         "decision" => {
             for request in lists::REQUESTS {
-                let request = request.replace("=t", "=$T").replace(".t", ".$T").replace("Bearer t", "Bearer $T");
+                let request =
+                    request.replace("=t", "=$T").replace(".t", ".$T").replace("Bearer t", "Bearer $T");
                 seeds.push(decision("?1000", "", "", "", &long_lived(0), &request));
                 seeds.push(decision("?1000", "", "", "", &page_token("*", ""), &request));
             }

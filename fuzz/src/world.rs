@@ -3,9 +3,9 @@
 //! The feed has proved at the one time that the boot clock ever shows that it knows all there is, so every decision is made at
 //! once: nothing waits, and no task runs after the beginning.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use voicegain_auth_core::{
     Clock, Issuer, MemoryStore, NewWebConfig, Secret, SecretCache, SecretStore, WebConfigId,
 };
 
-use crate::reference::decision::Config;
+use reference::decision::Config;
 
 pub const API_URL: &str = "https://api.voicegain.ai/v1";
 
-/// The end of the year 9999: the wall clock may stand anywhere before the time at which the proof was asked for.
-const LATEST: Duration = Duration::from_secs(253_402_300_799);
+/// In the year 2262: the wall clock may stand anywhere before the time at which the proof was asked for. Later ones are on the
+/// safe side, which is no decision: what is published of a proof counts nanoseconds in 63 bits.
+const LATEST: Duration = Duration::from_nanos(i64::MAX as u64);
 
 /// The time unless an input says another.
 pub const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -45,23 +46,24 @@ const ALLOWED_ORIGINS: [&[&str]; 6] = [
     &["*"],
 ];
 
-static WALL: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+thread_local! {
+    /// Each thread's own, so that two targets may be replayed side by side: whoever decides reads it itself.
+    static WALL: Cell<Duration> = const { Cell::new(NOW) };
+}
 
 #[derive(Debug)]
 struct Standing;
 
 impl Clock for Standing {
     fn read(&self) -> Reading {
-        let [seconds, nanos] = [&WALL[0], &WALL[1]].map(|part| part.load(Ordering::Relaxed));
-        Reading { boot: Duration::from_secs(1_000), wall: Duration::new(seconds, nanos as u32) }
+        Reading { boot: Duration::from_secs(1_000), wall: WALL.get() }
     }
 }
 
-/// Sets the wall clock, to the end of the year 9999 at most.
+/// Sets the wall clock, to the latest there is at most.
 pub fn set_wall(now: Duration) -> Duration {
     let now = now.min(LATEST);
-    WALL[0].store(now.as_secs(), Ordering::Relaxed);
-    WALL[1].store(u64::from(now.subsec_nanos()), Ordering::Relaxed);
+    WALL.set(now);
     now
 }
 

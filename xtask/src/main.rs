@@ -28,6 +28,8 @@ cargo xtask <chore>
   stacks       the case table on hyper, warp, salvo, tonic, poem, Rocket and Pingora, in a table; installs cmake
   differential  100,000 tokens judged by ours and by five other libraries, which it installs from PyPI and npm; what
                follows is for the program, such as --tokens 20000
+  fuzz         every door that strangers' bytes come through: 600 seconds of processor time among the targets; what
+               follows is for the program, such as --target origin
   mutants      the code changed in one place at a time, each of which a test must notice, over many hours; installs
                cargo-mutants and cargo-nextest; what follows is for cargo-mutants, such as --file '**/subject.rs'
   timing       whether what a refusal takes tells why; what follows is for the program, such as --samples 100000
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         "faults" => planted_faults(),
         "stacks" => servers::install_cmake().and_then(|()| stacks()),
         "differential" => differential(env::args().skip(2)),
+        "fuzz" => fuzz(env::args().skip(2)),
         "mutants" => mutants(env::args().skip(2)),
         "timing" => timing(env::args().skip(2)),
         "bench" => bench(env::args().skip(2)),
@@ -238,6 +241,15 @@ fn differential(arguments: impl Iterator<Item = String>) -> Outcome {
         .args(arguments))
 }
 
+/// In its own folder, where cargo finds what opens the doors it comes by.
+fn fuzz(arguments: impl Iterator<Item = String>) -> Outcome {
+    run(cargo()
+        .current_dir(root().join("fuzz"))
+        .args(["run", "--locked", "--"])
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target_dir()?.join("fuzz")))
+}
+
 /// Reaches into the core by doors that nobody else has, and so is built by itself.
 fn timing(arguments: impl Iterator<Item = String>) -> Outcome {
     run(of_the_bench("run")?
@@ -338,7 +350,7 @@ fn lint() -> Outcome {
     servers::install()?;
     heading("formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    for workspace in ["bench", "examples/stacks"] {
+    for workspace in ["bench", "examples/stacks", "fuzz", "wire"] {
         let manifest = format!("{workspace}/Cargo.toml");
         run(cargo().args(["fmt", "--all", "--manifest-path", &manifest, "--check"]))?;
     }

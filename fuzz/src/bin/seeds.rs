@@ -16,7 +16,8 @@ fn main() {
     }
     for target in TARGETS {
         let file = folder.join("corpus").join(target.name);
-        let mut corpus: BTreeSet<String> = fs::read_to_string(&file).unwrap_or_default().lines().map(str::to_owned).collect();
+        let mut corpus: BTreeSet<String> =
+            fs::read_to_string(&file).unwrap_or_default().lines().map(str::to_owned).collect();
         corpus.extend(seeds::of(target.name).iter().map(|input| packed::pack(input)));
         fs::write(&file, corpus.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("written");
         println!("{}: {}", target.name, corpus.len());

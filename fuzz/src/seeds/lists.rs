@@ -224,7 +224,7 @@ pub const MINT_QUERIES: &[&str] = &[
 
 /// Of secrets that are sealed, and of key files.
 pub fn sealed() -> Vec<Vec<u8>> {
-    let key = |byte: u8| crate::reference::sealing::base64([byte; 32]);
+    let key = |byte: u8| reference::sealing::base64([byte; 32]);
     vec![
         b"o1\0new-key\0id-of-16-bytes--\0account\0context\0\x01\0sealed".to_vec(),
         [b"o0\0\0id-of-16-bytes--\0account\0context\0\x01\0".as_slice(), &[7; 32]].concat(),
@@ -234,6 +234,11 @@ pub fn sealed() -> Vec<Vec<u8>> {
         format!("knew:{}\nnew:{}", key(1), key(2)).into(),
         format!("ka:{}", key(0)).into(),
         b"knew:AAAA\n:\nnew".to_vec(),
+        // Twice, and in the other alphabet.
+        format!("knew:{}\nnew:{}", key(1), key(1)).into(),
+        format!("knew:{}", key(0xff).replace('/', "_")).into(),
+        b"o-1\0new-key\0id-of-16-bytes--\0account\0context\0\x01\0sealed".to_vec(),
+        [b"s".as_slice(), &[0; 48], b"\0account\0\0", &[9; 256]].concat(),
     ]
 }
 
@@ -242,8 +247,7 @@ pub fn rows() -> Vec<Vec<u8>> {
     let row = |columns: [&str; 13]| columns.join("\0").into_bytes();
     let id = "bbd14fd940c3c4c9a82eeccf0dbef6729";
     let entry = "b000102030405060708090a0b0c0d0e0f";
-    let good =
-        [id, "ta", "tc", "tn", "t[\"*\"]", "i1", "i2", "i3", "i4", "i1", "tnew-key", "s", entry];
+    let good = [id, "ta", "tc", "tn", "t[\"*\"]", "i1", "i2", "i3", "i4", "i1", "tnew-key", "s", entry];
     let mut rows = vec![row(good)];
     for at in 0..13 {
         for other in ["n", "i-1", "i70000", "r1.5", "tx", "b00"] {

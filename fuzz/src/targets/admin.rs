@@ -16,10 +16,10 @@ use voicegain_auth_console::{AdminApi, AdminToken};
 use voicegain_auth_core::{Issuer, SecretCache};
 
 use super::refusing_store::{Asked, Refusing, asked};
-use crate::reference::admin::{creation, patch};
-use crate::reference::json::Members;
-use crate::reference::mac::BASE64URL;
 use crate::world::{API_URL, IDS, at_once};
+use reference::admin::{creation, patch};
+use reference::json::Members;
+use reference::mac::BASE64URL;
 
 const TOKEN: &str = "the-admin-token-of-the-fuzz-target";
 
@@ -27,7 +27,8 @@ fn router() -> Router {
     static API: OnceLock<(Router, Runtime)> = OnceLock::new();
     let (router, _) = API.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let cache = SecretCache::builder(Refusing).runtime(runtime.handle().clone()).build().expect("a cache");
+        let cache =
+            SecretCache::builder(Refusing).runtime(runtime.handle().clone()).build().expect("a cache");
         let issuer = Issuer::new(cache, API_URL).expect("an API URL");
         (AdminApi::builder(issuer, AdminToken::new(TOKEN).expect("a token")).build(), runtime)
     });
@@ -77,7 +78,8 @@ pub fn check(input: &[u8]) {
         }
         Some(Asked::List(query)) => assert!((2..=1_001).contains(&query.limit)),
         Some(Asked::Other) => {
-            let is_empty = body.trim_ascii().is_empty() || Members::read(body).is_some_and(|it| it.names().next().is_none());
+            let is_empty = body.trim_ascii().is_empty()
+                || Members::read(body).is_some_and(|it| it.names().next().is_none());
             assert!(is_empty && !has_query, "{line}");
         }
         None => {
@@ -106,7 +108,7 @@ fn check_answer(status: StatusCode, answer: &str, body: &[u8]) {
         assert!(!error["detail"].as_str().unwrap_or_default().chars().any(char::is_control), "{answer}");
     }
     // What is a secret and nothing else in this body.
-    if let Some(crate::reference::json::Kind::Text(secret)) = Members::read(body).and_then(|it| it.get("secret"))
+    if let Some(reference::json::Kind::Text(secret)) = Members::read(body).and_then(|it| it.get("secret"))
         && BASE64URL.decode(&secret).is_ok_and(|bytes| bytes.len() >= 32)
         && String::from_utf8_lossy(body).matches(&secret).count() == 1
     {

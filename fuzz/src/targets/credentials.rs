@@ -3,12 +3,10 @@
 //! The first byte says which sources are enabled, the rest is the request.
 
 use voicegain_auth_core::fuzzing::{find, strip_after};
-use voicegain_auth_core::{
-    Edit, Field, Policy, Strip, TokenSources, is_preflight, is_websocket_upgrade,
-};
+use voicegain_auth_core::{Edit, Field, Policy, Strip, TokenSources, is_preflight, is_websocket_upgrade};
 
-use crate::head::Head;
-use crate::reference::credentials::{self, Found};
+use reference::credentials::{self, Found};
+use reference::head::Head;
 
 /// The sources that a byte stands for.
 pub fn sources(byte: u8) -> TokenSources {
@@ -125,4 +123,3 @@ fn the_rest_stays(head: &Head, passed: &Head, strip: &Strip, sources: &TokenSour
     };
     assert_eq!(other(passed), other(head));
 }
-

@@ -5,16 +5,14 @@
 
 use std::time::Duration;
 
-use voicegain_auth_core::{
-    Caller, Mode, Policy, Progress, TokenKind, TokenSource, TokenSources, Verifier,
-};
+use voicegain_auth_core::{Caller, Mode, Policy, Progress, TokenKind, TokenSource, TokenSources, Verifier};
 
 use super::{credentials, fields};
 use crate::allocations::counted;
-use crate::head::Head;
-use crate::reference::decision::{Admitted, Settings, decide};
-use crate::reference::mac;
 use crate::world::{NOW, id, secret, set_wall, world};
+use reference::decision::{Admitted, Settings, decide};
+use reference::head::Head;
+use reference::mac;
 
 /// What deciding may allocate besides a few times the request: a token in the query or the path of one that is limited is copied,
 /// hosts in Punycode go through IDNA, and moka and the thread's records now and then make room.
@@ -131,4 +129,3 @@ fn with_token(request: &[u8], token: &[u8]) -> Vec<u8> {
     text.extend_from_slice(rest);
     text
 }
-

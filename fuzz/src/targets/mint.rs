@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use voicegain_auth_core::{Admitted, Caller, Identity, Policy, Progress, Reason, TokenKind, Verifier};
 
-use crate::head::Head;
-use crate::reference::mint::wanted;
-use crate::reference::origin::{self, Pattern, Port, Tail};
-use crate::reference::{mac, token};
 use crate::world::{API_URL, NOW, id, set_wall, world};
+use reference::head::Head;
+use reference::mint::wanted;
+use reference::origin::{self, Pattern, Port, Tail};
+use reference::{mac, token};
 
 fn deployment() -> &'static (Verifier, Identity) {
     static DEPLOYMENT: OnceLock<(Verifier, Identity)> = OnceLock::new();
@@ -77,12 +77,11 @@ pub fn check(input: &[u8]) {
 fn candidates(pattern: &Pattern) -> Vec<String> {
     let mut origins = vec!["https://evil.test".to_owned(), "null".to_owned()];
     let Pattern::Some { scheme, host, port, .. } = pattern else { return origins };
+    let scheme = scheme.as_deref().unwrap_or("https");
     let port = if let Port::Is(port) = port { format!(":{port}") } else { String::new() };
-    for scheme in [scheme.as_deref().unwrap_or("https"), "http"] {
-        for (before, behind) in [("", ""), ("a.", ""), ("evil", ""), ("", ".evil.test")] {
-            origins.push(format!("{scheme}://{before}{host}{behind}{port}"));
-        }
-        origins.push(format!("{scheme}://{host}:1"));
+    for (before, behind) in [("", ""), ("a.", ""), ("evil", ""), ("", ".evil.test")] {
+        origins.push(format!("{scheme}://{before}{host}{behind}{port}"));
     }
+    origins.push(format!("http://{host}:1"));
     origins
 }

@@ -4,7 +4,7 @@ use url::Url;
 use voicegain_auth_core::fuzzing::stands_for_itself;
 use voicegain_auth_core::origin::Origin;
 
-use crate::reference::origin;
+use reference::origin;
 
 pub fn check(input: &[u8]) {
     let [value, authority] = super::fields(input);

@@ -3,8 +3,8 @@
 use voicegain_auth_core::fuzzing::{Key, read};
 use voicegain_auth_core::{ApiPath, BasePath, EmptySegments, check_path};
 
-use crate::reference::{mac, path};
 use crate::world::IDS;
+use reference::{mac, path};
 
 pub fn check(input: &[u8]) {
     let [base, api, request] = super::fields(input).map(String::from_utf8_lossy);

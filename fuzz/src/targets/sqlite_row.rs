@@ -11,7 +11,7 @@ use voicegain_auth_store::sealing::Sealing;
 
 use super::fields;
 use super::sealing::sealing;
-use crate::reference::sealing;
+use reference::sealing;
 
 const SELECT: &str = "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13";
 
@@ -42,12 +42,8 @@ pub fn check(input: &[u8]) {
         assert_eq!((config.account_id.as_str(), config.context_id.as_str()), (text(1), text(2)));
         assert_eq!(config.name, text(3));
         assert_eq!(Value::Blob(config.id.as_bytes().to_vec()), values[0]);
-        let numbers = [
-            config.generation.get(),
-            config.revision.get(),
-            config.created_at,
-            config.secret_created_at,
-        ];
+        let numbers =
+            [config.generation.get(), config.revision.get(), config.created_at, config.secret_created_at];
         for (number, value) in numbers.into_iter().zip(&values[5..]) {
             assert_eq!(Value::Integer(i64::try_from(number).expect("SQLite holds it")), *value);
         }
@@ -110,7 +106,11 @@ fn sealed_secret(values: &[Value; 13]) -> Option<Vec<u8>> {
 /// Whether all of it is as a store writes it.
 fn is_sound(values: &[Value; 13]) -> bool {
     let number = |at: usize| matches!(values[at], Value::Integer(number) if number >= 0);
-    let origins = if let Value::Text(text) = &values[4] { serde_json::from_str::<Vec<String>>(text).ok() } else { None };
+    let origins = if let Value::Text(text) = &values[4] {
+        serde_json::from_str::<Vec<String>>(text).ok()
+    } else {
+        None
+    };
     let entry = matches!(&values[12], Value::Blob(bytes) if bytes.len() == 16);
     let secret = sealed(values).zip(bound(values)).and_then(|(sealed, bound)| sealing::open(&sealed, &bound));
     let name = matches!(values[3], Value::Text(_));

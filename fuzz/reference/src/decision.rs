@@ -56,7 +56,9 @@ pub fn decide(
     }
     let (text, source) = match credentials::find(head, &settings.sources) {
         Found::Ambiguous => return Err(Reason::InvalidRequest),
-        Found::Nothing if settings.mode == Mode::Optional => return malformed().map(|()| Admitted::Anonymous),
+        Found::Nothing if settings.mode == Mode::Optional => {
+            return malformed().map(|()| Admitted::Anonymous);
+        }
         Found::Nothing => return Err(Reason::MissingToken),
         Found::Token(text, source) => (text, source),
     };

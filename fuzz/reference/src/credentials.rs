@@ -36,7 +36,8 @@ pub fn find(head: &Head, sources: &TokenSources) -> Found {
     }
     if sources.protocol && is_websocket(head) {
         let entries = head.list(Field::SecWebSocketProtocol);
-        let (ours, others): (Vec<&[u8]>, Vec<&[u8]>) = entries.into_iter().partition(|it| is_bearer_entry(it));
+        let (ours, others): (Vec<&[u8]>, Vec<&[u8]>) =
+            entries.into_iter().partition(|it| is_bearer_entry(it));
         // A companion that no answer could name, since it is no text, does not count.
         let has_companion = others.first().is_some_and(|it| std::str::from_utf8(it).is_ok());
         if ours.len() > 1 || (ours.len() == 1 && !has_companion) {
@@ -48,7 +49,9 @@ pub fn find(head: &Head, sources: &TokenSources) -> Found {
     if found.len() > 1 {
         return Found::Ambiguous;
     }
-    if found.is_empty() && let Some(name) = &sources.cookie {
+    if found.is_empty()
+        && let Some(name) = &sources.cookie
+    {
         let values: Vec<Vec<u8>> = cookies(head).into_iter().filter_map(|it| value_of(it, name)).collect();
         if values.len() > 1 {
             return Found::Ambiguous;

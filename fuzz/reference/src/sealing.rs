@@ -30,7 +30,11 @@ pub fn seal(key: usize, nonce: [u8; 24], secret: &[u8], bound: &Bound) -> Sealed
     let (key_id, key) = KEYS[key];
     let mut text = secret.to_vec();
     let tag = XChaCha20Poly1305::new(&key.into())
-        .encrypt_inout_detached(&XNonce::from(nonce), &associated(key_id, 1, bound), text.as_mut_slice().into())
+        .encrypt_inout_detached(
+            &XNonce::from(nonce),
+            &associated(key_id, 1, bound),
+            text.as_mut_slice().into(),
+        )
         .expect("it is short");
     let bytes = [&nonce[..], &text, &tag].concat();
     Sealed { format: 1, key_id: Some(key_id.to_owned()), bytes }

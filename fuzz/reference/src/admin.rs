@@ -45,8 +45,9 @@ pub fn creation(body: &[u8]) -> Option<Creation> {
         Some(Kind::Flag(flag)) => flag,
         Some(_) => return None,
     };
-    let opaque =
-        |text: &str| (1..=128).contains(&text.len()) && text.bytes().all(|byte| (b'!'..=b'~').contains(&byte));
+    let opaque = |text: &str| {
+        (1..=128).contains(&text.len()) && text.bytes().all(|byte| (b'!'..=b'~').contains(&byte))
+    };
     let fits = opaque(&account_id)
         && opaque(&context_id)
         && is_name(&name)

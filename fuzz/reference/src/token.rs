@@ -104,8 +104,11 @@ fn time(text: &str) -> Option<Duration> {
     }
     // An exponent that does not fit is far beyond what any digits of a token can bring back.
     let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
-    let exponent =
-        exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 });
+    let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') {
+        i64::MIN / 2
+    } else {
+        i64::MAX / 2
+    });
     let before_point = integer.len() as i64 - (digits.len() - significant.len()) as i64 + exponent;
     if negative || before_point > 12 {
         return None;

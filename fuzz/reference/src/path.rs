@@ -46,7 +46,11 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 fn segments(path: &str) -> Vec<Vec<u8>> {
     let path = path.strip_prefix('/').expect("it begins with one");
     let path = path.strip_suffix('/').unwrap_or(path);
-    if path.is_empty() { Vec::new() } else { path.split('/').map(|it| decode(it).expect("checked")).collect() }
+    if path.is_empty() {
+        Vec::new()
+    } else {
+        path.split('/').map(|it| decode(it).expect("checked")).collect()
+    }
 }
 
 /// Whether a token limited to `api` is good for a request with this raw path.

@@ -178,12 +178,16 @@ pub fn matches(pattern: &Pattern, origin: Option<&Origin>, any_counts: bool) -> 
     scheme_fits && port_fits && host_fits
 }
 
+/// Whether a domain is a listed public suffix. The list is half a million branches, which are to stay in this crate.
+#[inline(never)]
+fn is_listed(domain: &str) -> bool {
+    let suffix = psl::List.suffix(domain.as_bytes());
+    suffix.is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
+}
+
 /// Whether a pattern is a wildcard over a public suffix (rule M4).
 pub fn is_over_public_suffix(pattern: &Pattern) -> bool {
     let Pattern::Some { below: true, host: Host::Domain(base), .. } = pattern else { return false };
-    let is_listed = |domain: &str| {
-        psl::List.suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
-    };
     // Under a listed wildcard any label makes a suffix.
     is_listed(base) || is_listed(&format!("--no-such-label.{base}"))
 }
@@ -204,7 +208,10 @@ pub fn is_authority(origin: &Origin, authority: &str) -> bool {
         Some(text) => self::port(text),
         None => default_port(&origin.scheme),
     };
-    authority.is_ascii() && port.is_some() && port == origin.port && host(host_text) == Some(origin.host.clone())
+    authority.is_ascii()
+        && port.is_some()
+        && port == origin.port
+        && host(host_text) == Some(origin.host.clone())
 }
 
 /// An origin as text.
@@ -212,4 +219,3 @@ pub fn written(scheme: &str, host: &Host<String>, port: Option<u16>) -> String {
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     format!("{scheme}://{host}{port}")
 }
-
