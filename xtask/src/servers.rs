@@ -4,16 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, run};
+use crate::run::{Outcome, run};
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("postgres", "postgresql"),
     ("psql", "postgresql-client"),
     ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
     ("protoc", "protobuf-compiler"),
     ("openssl", "openssl"),
+    // libFuzzer is C++.
+    ("c++", "g++"),
 ];
 
 /// What the gateway is measured beside, and by.
@@ -28,7 +30,7 @@ pub fn install() -> Outcome {
         missing.push("libprotobuf-dev");
     }
     if missing.is_empty() {
-        println!("PostgreSQL, etcd and protoc are there");
+        println!("PostgreSQL, etcd, protoc and a C++ compiler are there");
         return Ok(());
     }
     install_packages(&missing)

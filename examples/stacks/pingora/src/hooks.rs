@@ -12,9 +12,8 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use voicegain_auth_core::{Admitted, Reason, Rejection, private_cache_control};
-use voicegain_gateway_core::cors;
+use voicegain_gateway_core::{cors, forward};
 
-use crate::handshake;
 use crate::proxy::{Context, Proxy, TOO_LARGE, answer, ended};
 
 #[async_trait]
@@ -77,7 +76,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         let key = context.accepted.as_ref().and_then(|accepted| accepted.key.as_ref());
         if response.status == StatusCode::SWITCHING_PROTOCOLS
-            && !key.is_some_and(|key| handshake::is_agreed(&response.headers, key))
+            && !key.is_some_and(|key| forward::is_agreed(&response.headers, key))
         {
             return Err(
                 Error::explain(ErrorType::InvalidHTTPHeader, "a handshake that does not fit").into_up()

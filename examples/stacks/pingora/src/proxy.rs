@@ -12,11 +12,12 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr as _, Result};
 use voicegain_auth_core::{Admitted, Caller, Reason, Rejection, Watch, is_reserved_header};
+use voicegain_gateway_core::forward::handshake_key;
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::HttpHead;
 use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, cors, is_grpc};
 
-use crate::{handshake, strip};
+use crate::strip;
 
 /// The gateway, as Pingora's proxy asks it.
 pub struct Proxy {
@@ -91,7 +92,8 @@ impl Proxy {
         if length.is_some_and(|length: u64| length > self.max_body_bytes) {
             return refuse(session, context, Reason::RequestTooLarge, TOO_LARGE).await;
         }
-        let key = handshake::key(&head);
+        // Over HTTP/1.1 a body that is not empty is framed, and then this is no handshake.
+        let key = handshake_key(&head, true);
         if key.is_none() {
             request.remove_header(&UPGRADE);
         }

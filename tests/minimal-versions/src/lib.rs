@@ -1,0 +1,1 @@
+//! Nothing of its own: that this builds is what is tested.

@@ -1,0 +1,162 @@
+//! `cargo xtask test`: what mostly waits, for servers and for time to pass, and beside it what only computes.
+
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use crate::chores::{
+    CHAOS, GATEWAYS_WITH_ETCD, SIMULATION, WIRE, built, chaos, fuzz, gateway_binaries, of_the_bench,
+    simulation,
+};
+use crate::run::{Outcome, cargo, heading, root, run, target_dir};
+use crate::servers;
+
+/// The published SDK that the gateway must serve, unchanged.
+const SDK: &str = "voicegain-speech==1.142.0";
+
+pub fn test() -> Outcome {
+    heading("servers, and what building for them takes");
+    servers::install()?;
+    let aside = Aside::begin()?;
+    let waited = what_waits();
+    heading("what only computes: waiting for its end");
+    // Whether or not the rest has failed, for all of it to be told.
+    let computed = aside.end();
+    what_did_not_run();
+    waited.and(computed)
+}
+
+fn what_waits() -> Outcome {
+    let root = root();
+    heading("the workspace, with the case table on every stack and every store on a real server");
+    // Built along with their tests.
+    let [gateway, gateway_actix] = gateway_binaries()?;
+    run(cargo()
+        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .args(["--features", "voicegain-auth-store/postgres,voicegain-auth-store/etcd"])
+        .args(["--features", GATEWAYS_WITH_ETCD])
+        .env("VOICEGAIN_GATEWAY_BIN", &gateway)
+        .env("VOICEGAIN_GATEWAY_ACTIX_BIN", &gateway_actix))?;
+    simulation(built(SIMULATION)?)?;
+    chaos(|| built(CHAOS), "1")?;
+
+    heading("the published Python SDK");
+    let python = python_with_sdk(&root)?;
+    for binary in [&gateway, &gateway_actix] {
+        run(Command::new(&python).arg(root.join("tests/python/sdk_conversation.py")).arg(binary))?;
+    }
+
+    heading("large bodies and rubbish");
+    for binary in [&gateway, &gateway_actix] {
+        run(Command::new(&python).arg(root.join("tests/python/endurance.py")).arg(binary))?;
+    }
+    heading("attacks on the gateways, byte by byte, by floods and by crowds");
+    run(built(WIRE)?.args([
+        "--gateway".as_ref(),
+        gateway.as_os_str(),
+        "--gateway".as_ref(),
+        gateway_actix.as_os_str(),
+    ]))
+}
+
+fn what_did_not_run() {
+    heading("what did not run");
+    let vectors =
+        env::var_os("VOICEGAIN_AUTH_VECTORS").map_or_else(|| root().join("../shared/vectors"), PathBuf::from);
+    if vectors.join("wycheproof_hs256.json").is_file() {
+        println!("nothing but what a line above names as not run");
+    } else {
+        println!(
+            "Wycheproof's JWS vectors: 40 cases not run, since {} is not there (set VOICEGAIN_AUTH_VECTORS)",
+            vectors.display()
+        );
+    }
+}
+
+/// A Python of the project's own, with the SDK in it.
+fn python_with_sdk(root: &Path) -> Result<PathBuf, String> {
+    let environment = root.join(".test-env");
+    let python = environment.join("bin/python");
+    let marker = environment.join("installed");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == SDK) {
+        return Ok(python);
+    }
+    println!("installing {SDK} into {}", environment.display());
+    run(Command::new("python3").args(["-m", "venv"]).arg(&environment)).map_err(|problem| {
+        format!(
+            "{problem}\nPython 3 with its venv module is needed (on Debian: apt-get install python3-venv)"
+        )
+    })?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]))?;
+    fs::write(&marker, SDK).map_err(|error| format!("{}: {error}", marker.display()))?;
+    Ok(python)
+}
+
+/// What only computes, in a process of its own, which takes the cores where the rest leaves them. What it prints is
+/// kept until it has ended.
+struct Aside {
+    process: Child,
+    printed: PathBuf,
+}
+
+impl Aside {
+    fn begin() -> Result<Self, String> {
+        let printed = target_dir()?.join("aside.log");
+        let problem = |error: io::Error| format!("{}: {error}", printed.display());
+        fs::create_dir_all(target_dir()?).map_err(problem)?;
+        let out = File::create(&printed).map_err(problem)?;
+        let errors = out.try_clone().map_err(problem)?;
+        let xtask = env::current_exe().map_err(|error| error.to_string())?;
+        println!("what only computes runs beside what follows, and prints into {}", printed.display());
+        let process = Command::new("nice")
+            .args(["-n", "19"])
+            .arg(xtask)
+            .arg("aside")
+            .stdout(out)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("nice could not be started: {error}"))?;
+        Ok(Self { process, printed })
+    }
+
+    fn end(mut self) -> Outcome {
+        let status = self.process.wait().map_err(|error| error.to_string())?;
+        let printed = fs::read(&self.printed).map_err(|error| error.to_string())?;
+        println!("{}", String::from_utf8_lossy(&printed));
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("what only computes failed ({status}), see above"))
+        }
+    }
+}
+
+/// `cargo xtask aside`.
+pub fn aside() -> Outcome {
+    // One folder for all three: they share most of what they are built from, and are built one after the other.
+    let target = target_dir()?.join("aside");
+    heading("the core with a second opinion");
+    // By itself: what the feature adds would be counted in the others' tests.
+    run(cargo()
+        .args(["test", "--locked", "-p", "voicegain-auth-core", "--all-features"])
+        .env("CARGO_TARGET_DIR", &target))?;
+    heading("a user's crate, with each choice of jsonwebtoken's crypto features");
+    user_crate(&target)?;
+    heading("the bench: that each contender does what it is measured for");
+    run(of_the_bench("test")?.arg("--quiet").env("CARGO_TARGET_DIR", &target))?;
+    heading("ten minutes of fuzzing");
+    fuzz(["--seconds-in-all", "600"].map(String::from).into_iter())
+}
+
+/// Builds and runs a crate outside of the workspace that uses the core beside a jsonwebtoken of its own.
+fn user_crate(target: &Path) -> Outcome {
+    for features in ["", "rust_crypto", "aws_lc_rs", "rust_crypto,aws_lc_rs"] {
+        run(cargo()
+            .args(["run", "--quiet", "--locked", "--manifest-path", "tests/user-crate/Cargo.toml"])
+            .args(["--no-default-features", "--features", features])
+            .env("CARGO_TARGET_DIR", target))?;
+    }
+    Ok(())
+}
