@@ -9,9 +9,11 @@ use conformance::{report, runner, stacks, table};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The gateways: their names, where their binaries are told, and whether they take HTTP/2 without TLS.
-const GATEWAYS: [(&str, &str, bool); 2] =
-    [("gateway", "VOICEGAIN_GATEWAY_BIN", true), ("gateway-actix", "VOICEGAIN_GATEWAY_ACTIX_BIN", true)];
+/// The gateways: their names, where their binaries are told, and what has them take HTTP/2 without TLS.
+const GATEWAYS: [(&str, &str, &[&str]); 2] = [
+    ("gateway", "VOICEGAIN_GATEWAY_BIN", &[]),
+    ("gateway-actix", "VOICEGAIN_GATEWAY_ACTIX_BIN", &["--http2"]),
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,10 +28,11 @@ async fn main() -> ExitCode {
     stacks::log::keep();
     let mut stacks: Vec<Box<dyn Stack>> = vec![Box::new(stacks::axum()), Box::new(stacks::actix())];
     let mut absent = Vec::new();
-    for (name, variable, http2) in GATEWAYS {
+    for (name, variable, flags) in GATEWAYS {
         match std::env::var_os(variable) {
             Some(binary) => {
-                stacks.push(Box::new(GatewayProcess::new(name, &PathBuf::from(binary), &[], http2)))
+                let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
+                stacks.push(Box::new(GatewayProcess::new(name, &PathBuf::from(binary), &flags, true)))
             }
             None => absent.push(format!("{name}: not run, {variable} does not name its binary")),
         }

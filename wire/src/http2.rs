@@ -126,6 +126,15 @@ pub async fn connect(addr: SocketAddr, own: &[(u16, u32)]) -> io::Result<(Receiv
     Ok((Receiver { stream: read, decoder: Decoder::default(), headers: Vec::new() }, write))
 }
 
+/// Whether HTTP/2 is spoken there, without asking for it first.
+pub async fn is_spoken(addr: SocketAddr) -> bool {
+    let Ok((mut receiver, _write)) = connect(addr, &[]).await else { return false };
+    let mut head = [0; 9];
+    let first = timeout(Duration::from_secs(2), receiver.stream.read_exact(&mut head)).await;
+    // Servers begin with their settings too, on stream 0.
+    matches!(first, Ok(Ok(_))) && head[3] == kind::SETTINGS && head[5..] == [0; 4]
+}
+
 impl Receiver {
     /// The next event, `None` at the end. `reply` takes what must be sent back.
     ///

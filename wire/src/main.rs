@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 use voicegain_auth_wire::run::Options;
 use voicegain_auth_wire::subject::Subject;
-use voicegain_auth_wire::{attacks, process, report, run};
+use voicegain_auth_wire::{attacks, http2, process, report, run};
 
 /// Attacks gateways on the wire, in front of an upstream that reads strictly.
 #[derive(Debug, Parser)]
@@ -49,16 +49,19 @@ async fn attack(args: &Args) -> Result<bool, String> {
     if attacks.is_empty() {
         return Err(format!("no attack is called {}", args.only));
     }
-    let mut text = String::new();
+    let mut text = report::TITLE.to_owned();
     let mut clean = true;
     for binary in &args.gateway {
         let begun = Instant::now();
         let mut subject = Subject::start(&absolute(binary)?).await?;
-        let options = Options { http2: true, full: args.full, open_files, watch: args.only.is_empty() };
+        let http2 = http2::is_spoken(subject.addr).await;
+        let options = Options { http2, full: args.full, open_files, watch: args.only.is_empty() };
         let lines = run::run(&mut subject, &attacks, options).await?;
         print!("{}", report::summary(&subject.name, &lines));
-        println!("{}: {} s", subject.name, begun.elapsed().as_secs());
-        text += &report::markdown(&subject.name, &lines);
+        let spoken = if http2 { "HTTP/1.1 and HTTP/2" } else { "HTTP/1.1 alone" };
+        println!("{}, {spoken}: {} s", subject.name, begun.elapsed().as_secs());
+        println!("{}", report::condensed(&lines));
+        text += &report::markdown(&subject.name, http2, &lines);
         text.push('\n');
         clean &= lines.len() >= attacks.len() && lines.iter().all(|line| line.outcome.findings.is_empty());
     }

@@ -14,6 +14,9 @@ const FAMILIES: [(Family, &str); 6] = [
     (Family::Slow, "Slow, and many"),
 ];
 
+/// What a report begins with.
+pub const TITLE: &str = "# The attacks, one by one\n\nWritten by `cargo xtask wire --report docs/wire-attacks.md`; [wire.md](wire.md) says what they are and what was found.\n\n";
+
 /// How many findings of one attack are told.
 const SHOWN: usize = 2;
 
@@ -42,10 +45,46 @@ pub fn summary(name: &str, lines: &[Line]) -> String {
     text
 }
 
+/// A line for each kind of attack.
+#[must_use]
+pub fn condensed(lines: &[Line]) -> String {
+    let mut text = "| kind | attacks | of them reached the upstream | with findings | most memory, MiB (more than before) | \
+                    good requests: p50 / p99 ms, the worst | failed of |\n\
+                    | --- | --: | --: | --: | --: | --: | --: |\n"
+        .to_owned();
+    for (family, title) in FAMILIES {
+        let of_it = || lines.iter().filter(|line| line.family == family);
+        let count = |what: fn(&&Line) -> bool| of_it().filter(what).count();
+        if of_it().next().is_none() {
+            continue;
+        }
+        let memory = || of_it().filter_map(|line| line.memory);
+        let peak = memory().map(|(peak, _)| peak >> 20).max().unwrap_or_default();
+        let more = memory().map(|(peak, start)| peak.saturating_sub(start) >> 20).max().unwrap_or_default();
+        let worst = |of: fn(&Line) -> f64| of_it().map(of).fold(0.0, f64::max);
+        let _ = writeln!(
+            text,
+            "| {title} | {} | {} | {} | {peak} ({more}) | {:.1} / {:.1} | {} of {} |",
+            of_it().count(),
+            count(|line| !line.outcome.upstream.starts_with("nothing")),
+            count(|line| !line.outcome.findings.is_empty()),
+            worst(|line| line.service.p50),
+            worst(|line| line.service.p99),
+            of_it().map(|line| line.service.failures.len()).sum::<usize>(),
+            of_it().map(|line| line.service.count).sum::<usize>(),
+        );
+    }
+    text
+}
+
 /// All of it, in one table for each kind of attack.
 #[must_use]
-pub fn markdown(name: &str, lines: &[Line]) -> String {
-    let mut text = format!("## {name}\n");
+pub fn markdown(name: &str, http2: bool, lines: &[Line]) -> String {
+    let mut text = format!("## {name}\n\n");
+    if !http2 {
+        text += "It does not speak HTTP/2: nothing sent as such may come to anything.\n\n";
+    }
+    text += &condensed(lines);
     for (family, title) in FAMILIES {
         let of_it: Vec<&Line> = lines.iter().filter(|line| line.family == family).collect();
         if of_it.is_empty() {
@@ -70,7 +109,7 @@ pub fn markdown(name: &str, lines: &[Line]) -> String {
                 "| {} | {} | {} | {} | {:.1} / {:.1}, {} of {} | {memory} | {verdict} |",
                 cell(&line.name, 80),
                 cell(&outcome.sent, 100),
-                cell(&outcome.client, 400),
+                cell(&outcome.client, 800),
                 cell(&outcome.upstream, 120),
                 service.p50,
                 service.p99,

@@ -32,7 +32,7 @@ pub struct Line {
 /// How attacks are done.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Whether the subject takes HTTP/2.
+    /// Whether the subject speaks HTTP/2.
     pub http2: bool,
     /// At the large scale.
     pub full: bool,
@@ -66,7 +66,7 @@ pub async fn run(subject: &mut Subject, attacks: &[Attack], options: Options) ->
         let start = pid.and_then(process::resident);
         pid.inspect(|pid| process::forget_peak(*pid));
         let held = subject.upstream.record.held();
-        let stage = Stage { subject, good: &good, full, open_files, held };
+        let stage = Stage { subject, good: &good, http2, full, open_files, held };
         let mut outcome = timeout(LIMIT, attack.run(stage)).await.unwrap_or_else(|_| Outcome {
             findings: vec![format!("not over after {LIMIT:?}")],
             ..Outcome::default()

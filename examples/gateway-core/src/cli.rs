@@ -119,6 +119,10 @@ pub struct Args {
     pub program: &'static str,
 }
 
+/// No flags besides.
+#[derive(clap::Args)]
+struct NoMore {}
+
 /// Holds the lines of a key file.
 const MASTER_KEYS: &str = "VOICEGAIN_MASTER_KEYS";
 
@@ -126,10 +130,19 @@ impl Args {
     /// Reads the command line of the program with this name. Does not return if it is wrong, or asks for help.
     #[must_use]
     pub fn parse(name: &'static str, version: &'static str) -> Self {
-        let matches = Self::command(name, version).get_matches();
-        let args = Self::from_matches(&matches, std::env::var_os(MASTER_KEYS))
-            .unwrap_or_else(|error| error.format(&mut Self::command(name, version)).exit());
-        Self { program: name, ..args }
+        let (args, NoMore {}) = Self::parse_with(name, version);
+        args
+    }
+
+    /// Likewise, for a program with flags of its own.
+    #[must_use]
+    pub fn parse_with<Own: clap::Args>(name: &'static str, version: &'static str) -> (Self, Own) {
+        let command = || Own::augment_args(Self::command(name, version));
+        let matches = command().get_matches();
+        let parsed = Self::from_matches(&matches, std::env::var_os(MASTER_KEYS))
+            .and_then(|args| Ok((args, Own::from_arg_matches(&matches)?)));
+        let (args, own) = parsed.unwrap_or_else(|error| error.format(&mut command()).exit());
+        (Self { program: name, ..args }, own)
     }
 
     fn from_matches(matches: &ArgMatches, master_keys: Option<OsString>) -> Result<Self, clap::Error> {

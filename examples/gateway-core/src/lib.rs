@@ -8,6 +8,7 @@
 //! 4. [`Gateway::serve`]: the mint route, the upstream by way of [`forward`], or the built-in [`echo`];
 //! 5. [`cors`]: makes the answer readable by the page that asked.
 
+mod authority;
 mod body;
 pub mod cli;
 pub mod cors;

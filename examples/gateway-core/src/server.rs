@@ -1,6 +1,7 @@
 //! A hyper server for HTTP/1.1 and HTTP/2 with prior knowledge.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -9,15 +10,20 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::silence::{Heard, Hears};
 
 use crate::forward::BoxError;
 use crate::signals::GRACE;
 
-/// How long a request's head may take to arrive.
+mod silence;
+
+/// How long a request's head may take to arrive, and how long a connection waits for the next one: over HTTP/2 twice as
+/// long at most.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// What hyper keeps of a request's head before it answers 431 without a body. [`head`](crate::head) sets a lower limit.
 const MAX_HEAD_BUFFER: u32 = 64 * 1024;
@@ -38,7 +44,7 @@ pub async fn serve<S, B>(
     B::Error: Into<BoxError>,
 {
     let server = builder(websockets_over_http2);
-    let connections = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
@@ -49,25 +55,27 @@ pub async fn serve<S, B>(
                 continue;
             }
         };
-        let service = make(client);
-        let (server, watcher, shutdown) = (server.clone(), connections.watcher(), shutdown.clone());
-        tokio::spawn(async move {
-            // hyper's own time limits begin once it knows which protocol it is.
-            match shutdown
-                .run_until_cancelled(tokio::time::timeout(HEAD_TIMEOUT, protocol_known(&stream)))
-                .await
-            {
-                Some(Ok(Ok(()))) => {}
-                _ => return tracing::debug!("a connection said nothing"),
-            }
-            let connection = server.serve_connection_with_upgrades(io(stream), service).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
+        let heard = Heard::default();
+        let service = Hears::new(make(client), heard.clone());
+        let (server, shutdown) = (server.clone(), shutdown.clone());
+        connections.spawn(async move {
+            let mut connection = pin!(server.serve_connection_with_upgrades(io(stream), service));
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                _ = shutdown.run_until_cancelled(heard.silence()) => {
+                    // What is under way goes on, and nothing new begins.
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(?error, "a connection has failed");
             }
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
+    connections.close();
+    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
         tracing::warn!("requests were still under way at the end");
     }
 }
@@ -75,21 +83,6 @@ pub async fn serve<S, B>(
 /// Serves an axum router.
 pub async fn serve_router(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
     serve(listener, |_| TowerToHyperService::new(router.clone()), false, shutdown).await;
-}
-
-/// Waits until a connection's first bytes tell HTTP/2's preface from everything else.
-async fn protocol_known(stream: &TcpStream) -> std::io::Result<()> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let mut first = [0; PREFACE.len()];
-    loop {
-        let count = stream.peek(&mut first).await?;
-        let seen = &first[..count];
-        if count == 0 || count == PREFACE.len() || !PREFACE.starts_with(seen) {
-            return Ok(());
-        }
-        // What has been peeked at stays readable, so there is nothing to be woken by.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 fn io(stream: TcpStream) -> TokioIo<TcpStream> {
@@ -117,4 +110,62 @@ fn builder(websockets_over_http2: bool) -> auto::Builder<TokioExecutor> {
         http2.enable_connect_protocol();
     }
     server
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::ready;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http_body_util::Empty;
+    use hyper::service::service_fn;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_ends_with_its_client_whatever_it_has_said() {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let held = Arc::new(());
+        let part = held.clone();
+        let make = move |_| {
+            let part = part.clone();
+            service_fn(move |_: Request<Incoming>| {
+                let _part = &part;
+                ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+            })
+        };
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, make, false, shutdown.clone()));
+        let becomes = async |count: usize, said: &[u8]| {
+            let change = async {
+                while Arc::strong_count(&held) != count {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let outcome = tokio::time::timeout(Duration::from_secs(5), change).await;
+            assert!(outcome.is_ok(), "{} hold it: {}", Arc::strong_count(&held), said.escape_ascii());
+        };
+        for said in [b"", &PREFACE[..1], &PREFACE[..10], PREFACE, b"GET / HT"] {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(said).await.unwrap();
+            becomes(3, said).await;
+            drop(client);
+            becomes(2, said).await;
+        }
+        // Nor does one that has not said which protocol it speaks keep the server from its end.
+        let mut clients = Vec::new();
+        for said in [b"", &PREFACE[..10]] {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(said).await.unwrap();
+            clients.push(client);
+        }
+        becomes(4, b"").await;
+        shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(5), server).await.expect("the server ends").unwrap();
+    }
 }

@@ -25,7 +25,6 @@ pub(super) fn attacks() -> Vec<Attack> {
                 .into_bytes()
         }),
         many("idle connections, HTTP/2", 1, move |_| http2()),
-        // The last one, since it may go on for a while.
         many("half a preface", 1, |_| PREFACE[..10].to_vec()),
     ]
 }

@@ -70,7 +70,8 @@ impl Case {
         let ended = http2::exchange(stage.subject.addr, &bytes, patience).await;
         let seen = stage.seen().await;
         let mut findings = seen.problems.clone();
-        findings.extend(self.check(&ended, &seen));
+        let expect = if stage.http2 { &self.expect } else { &Expect::Refused };
+        findings.extend(check(expect, &ended, &seen));
         Outcome { sent: self.sent(), client: ended.describe(), upstream: describe(&seen), findings }
     }
 
@@ -90,36 +91,36 @@ impl Case {
         }
         text
     }
+}
 
-    fn check(&self, ended: &Ended, seen: &Seen) -> Vec<String> {
-        let (allowed, must) = match &self.expect {
-            Expect::Refused => (None, false),
-            Expect::Passed(passed) => (Some(passed), true),
-            Expect::Either(passed) => (Some(passed), false),
-        };
-        let mut findings = Vec::new();
-        for arrived in &seen.arrived {
-            let (head, body) = (&arrived.request.head, &arrived.request.body);
-            let same = |it: &Passed| (&it.method, &it.target, &it.body) == (&head.method, &head.target, body);
-            if seen.total > 1 || !allowed.is_some_and(same) {
-                let head = arrived.request.raw_head.escape_ascii();
-                findings.push(format!("a request that was not decided about: `{head}`"));
-            }
+fn check(expect: &Expect, ended: &Ended, seen: &Seen) -> Vec<String> {
+    let (allowed, must) = match expect {
+        Expect::Refused => (None, false),
+        Expect::Passed(passed) => (Some(passed), true),
+        Expect::Either(passed) => (Some(passed), false),
+    };
+    let mut findings = Vec::new();
+    for arrived in &seen.arrived {
+        let (head, body) = (&arrived.request.head, &arrived.request.body);
+        let same = |it: &Passed| (&it.method, &it.target, &it.body) == (&head.method, &head.target, body);
+        if seen.total > 1 || !allowed.is_some_and(same) {
+            let head = arrived.request.raw_head.escape_ascii();
+            findings.push(format!("a request that was not decided about: `{head}`"));
         }
-        let success = matches!(ended, Ended::Answer(200, _));
-        if success && seen.total == 0 || (must && !success) {
-            findings.push(format!("{} with {} requests arrived", ended.describe(), seen.total));
-        }
-        if let (Ended::Answer(200, body), Some(passed)) = (ended, allowed)
-            && *body != format!("{} {} {}", passed.method, passed.target, passed.body.len()).as_bytes()
-        {
-            findings.push("the answer to another request".to_owned());
-        }
-        if *ended == Ended::Silence {
-            findings.push("no answer".to_owned());
-        }
-        findings
     }
+    let success = matches!(ended, Ended::Answer(200, _));
+    if success && seen.total == 0 || (must && !success) {
+        findings.push(format!("{} with {} requests arrived", ended.describe(), seen.total));
+    }
+    if let (Ended::Answer(200, body), Some(passed)) = (ended, allowed)
+        && *body != format!("{} {} {}", passed.method, passed.target, passed.body.len()).as_bytes()
+    {
+        findings.push("the answer to another request".to_owned());
+    }
+    if *ended == Ended::Silence {
+        findings.push("no answer".to_owned());
+    }
+    findings
 }
 
 pub(super) fn attacks() -> Vec<Attack> {

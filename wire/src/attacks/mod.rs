@@ -52,6 +52,8 @@ pub struct Stage<'a> {
     pub subject: &'a Subject,
     /// Who must not notice.
     pub good: &'a Good,
+    /// Whether it speaks HTTP/2. To one that does not, HTTP/2 is nothing that may come to anything.
+    pub http2: bool,
     /// At the large scale.
     pub full: bool,
     /// How many files this process may open.

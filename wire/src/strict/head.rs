@@ -3,6 +3,9 @@ use super::{is_token, line};
 /// The most a head may have: above what either gateway passes on.
 const MAX_HEAD: usize = 256 * 1024;
 
+/// The methods that every server knows (RFC 9110, RFC 5789).
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
 /// A header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -91,19 +94,24 @@ fn request_line(line: &[u8]) -> Result<(String, String), String> {
     let wrong = |what: &str| Err(format!("{what} in the request line: {}", shown(line)));
     let parts: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = parts[..] else { return wrong("not two spaces") };
-    if !is_token(method) || method.iter().any(u8::is_ascii_lowercase) {
+    // A method's letter case counts (RFC 9110, section 9.1), so another spelling of a known one is another method: only a
+    // server that folds the case reads it differently.
+    let misspelt = |known: &&str| method != known.as_bytes() && method.eq_ignore_ascii_case(known.as_bytes());
+    if !is_token(method) || METHODS.iter().any(misspelt) {
         return wrong("an odd method");
     }
     if version != b"HTTP/1.1" {
         return wrong("another version");
     }
-    // What browsers leave unescaped is in no grammar of RFC 3986, but no two readers differ in it: in a query even `\`.
-    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    // What browsers and curl leave unescaped is in no grammar of RFC 3986, but no two readers differ in it: in a query even
+    // `\`. Rules P2 and P4 take UTF-8 above ASCII, escaped or not, and it has to come as it was sent.
+    let plain = |byte: &u8| (byte.is_ascii_graphic() && *byte != b'#') || !byte.is_ascii();
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     if !target.starts_with(b"/") || !target.iter().all(plain) || path.contains(&b'\\') {
         return wrong("an odd target");
     }
-    Ok((text(method), text(target)))
+    let Ok(target) = std::str::from_utf8(target) else { return wrong("a target that is no UTF-8") };
+    Ok((text(method), target.to_owned()))
 }
 
 pub(super) fn field(line: &[u8]) -> Result<Field, String> {

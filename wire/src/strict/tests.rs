@@ -12,6 +12,8 @@ fn what_is_plain_is_read() {
     assert_eq!((&*it.head.method, &*it.head.target, &*it.body), ("POST", "/v1/a?b=%2F", &b"abc"[..]));
     assert_eq!((it.framing, it.head.all("x").next()), (Framing::Length(3), Some(&b"a b"[..])));
     assert_eq!(read(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").framing, Framing::None);
+    assert_eq!(read(b"purge / HTTP/1.1\r\nhost: a\r\n\r\n").head.method, "purge");
+    assert_eq!(read(b"GET /\xc3\xa9?\xc3\xa9 HTTP/1.1\r\nhost: a\r\n\r\n").head.target, "/\u{e9}?\u{e9}");
 
     let chunked = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\nx-sum: 1\r\n\r\n";
     let it = read(chunked);
@@ -41,7 +43,7 @@ fn what_follows_is_left() {
 
 #[test]
 fn what_could_be_read_in_another_way_is_a_problem() {
-    let heads: [&[u8]; 36] = [
+    let heads: [&[u8]; 37] = [
         b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\nHost: a\n\n",
         b"GET / HTTP/1.1\r\nHost: a\n\r\n",
@@ -57,7 +59,8 @@ fn what_could_be_read_in_another_way_is_a_problem() {
         b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /#a HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /\\a HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"Trace / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost:\r\n\r\n",

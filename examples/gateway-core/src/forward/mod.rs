@@ -38,5 +38,5 @@ pub use client::{ForwardContext, Forwarder};
 pub use config::{ForwardConfig, ForwardConfigError};
 pub use error::{ForwardError, ForwardErrorKind};
 pub use exchange::{EndNow, Ending};
-pub use upgrade::ClientUpgrade;
+pub use upgrade::{ClientUpgrade, handshake_key, is_agreed};
 pub(crate) use upgrade::{Purpose, set_handshake};

@@ -78,7 +78,7 @@ impl Purpose {
         if parts.method == Method::TRACE {
             return Err(not_allowed("TRACE is not forwarded; use another method."));
         }
-        Ok(match well_formed_key(parts, body_is_empty) {
+        Ok(match handshake_key(parts, body_is_empty) {
             Some(key) => Self::WebSocket { key },
             None => Self::Exchange,
         })
@@ -103,7 +103,7 @@ fn extended_connect(parts: &Parts) -> Result<Purpose, ForwardError> {
 }
 
 /// The key of a handshake that has all of RFC 6455 section 4.2.1.
-fn well_formed_key(parts: &Parts, body_is_empty: bool) -> Option<HeaderValue> {
+pub fn handshake_key(parts: &Parts, body_is_empty: bool) -> Option<HeaderValue> {
     let headers = &parts.headers;
     let framed_empty = !headers.contains_key(TRANSFER_ENCODING)
         && (!headers.contains_key(CONTENT_LENGTH) || single(headers, &CONTENT_LENGTH) == Some(b"0"));
@@ -150,7 +150,7 @@ pub(crate) fn set_handshake(headers: &mut HeaderMap, key: HeaderValue) {
 }
 
 /// Whether a `101` is the answer to the handshake with this key.
-pub(super) fn is_agreed(headers: &HeaderMap, key: &HeaderValue) -> bool {
+pub fn is_agreed(headers: &HeaderMap, key: &HeaderValue) -> bool {
     let expected = accept_value(key);
     switches_to_websocket(headers) && single(headers, &SEC_WEBSOCKET_ACCEPT) == Some(expected.as_bytes())
 }
