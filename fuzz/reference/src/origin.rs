@@ -1,7 +1,6 @@
 //! Origins and patterns (rules O2 to O7), with hosts read by the `url` crate.
 
 use idna::AsciiDenyList;
-use psl::Psl as _;
 use unicode_normalization::UnicodeNormalization as _;
 use url::Host;
 
@@ -178,10 +177,9 @@ pub fn matches(pattern: &Pattern, origin: Option<&Origin>, any_counts: bool) -> 
     scheme_fits && port_fits && host_fits
 }
 
-/// Whether a domain is a listed public suffix. The list is half a million branches, which are to stay in this crate.
-#[inline(never)]
+/// Whether a domain is a listed public suffix.
 fn is_listed(domain: &str) -> bool {
-    let suffix = psl::List.suffix(domain.as_bytes());
+    let suffix = psl::suffix(domain.as_bytes());
     suffix.is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
 }
 

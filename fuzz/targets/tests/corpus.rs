@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::Path;
 
-use voicegain_auth_fuzz::{TARGETS, packed, seeds};
+use fuzz_run::{TARGETS, packed};
+use voicegain_auth_fuzz::{check, seeds};
 
 fn replay(name: &str) {
-    let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let check = check(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
     let corpus: Vec<_> = packed::inputs(&fs::read_to_string(file).expect("a corpus")).collect();
     assert!(corpus.len() >= 10, "{name} has hardly a corpus");
     // Twice, since the second time more is remembered.
     for input in corpus.iter().chain(&corpus).chain(&seeds::of(name)) {
-        (target.check)(input);
+        check(input);
     }
 }
 

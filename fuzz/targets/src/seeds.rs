@@ -167,7 +167,7 @@ fn page_token(aud: &str, api: &str) -> String {
 
 /// Every text of the case table, and what it is a member of.
 fn case_table() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/cases");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/cases");
     let mut texts = Vec::new();
     let mut files: Vec<_> =
         folder.read_dir().expect("the case table").map(|entry| entry.expect("an entry").path()).collect();

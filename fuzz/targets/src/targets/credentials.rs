@@ -54,13 +54,13 @@ fn found(head: &Head, sources: &TokenSources) -> Found {
 
 /// No enabled source has a token any more, be it looked at alone, for a WebSocket or not.
 fn nothing_is_left(head: &Head, passed: &Head, sources: &TokenSources) {
+    let as_websocket = Head { is_connect: true, ..passed.clone() };
     for bit in [1, 2, 4, 8_u8] {
         let mut alone = self::sources(bit);
         alone.header &= sources.header;
         alone.query &= sources.query;
         alone.protocol &= sources.protocol;
         alone.cookie = alone.cookie.filter(|_| sources.cookie.is_some());
-        let as_websocket = Head { is_connect: true, ..passed.clone() };
         for passed in [passed, &as_websocket] {
             let left = credentials::find(passed, &alone);
             // Several lines of another scheme name no token, and are not ours to take out.

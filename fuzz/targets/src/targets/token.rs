@@ -44,7 +44,7 @@ pub fn check(input: &[u8]) {
     for token in &prepared.page {
         assert!(matches!(read(token, &prepared.key), Some((_, Some(_)))), "a page's own token");
     }
-    let said = token::read(input).map(|token| (token.is_signed(&key()), token.said));
+    let said = token::read(input).map(|token| (token.is_signed(prepared.secret.expose()), token.said));
     check_token(input, said.clone(), &prepared.key, &prepared.secret);
     if let Some((of_form, signature)) = prepared.long_lived.recognise(input, &prepared.key) {
         let has_it = input.ends_with(&signature);

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use voicegain_auth_fuzz::{TARGETS, packed, seeds};
+use fuzz_run::{TARGETS, packed};
+use voicegain_auth_fuzz::seeds;
 
 fn main() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     if std::env::args().any(|argument| argument == "--database") {
         fs::write(folder.join("seeds/store.sqlite"), seeds::database()).expect("written");
         println!("made seeds/store.sqlite; build again before anything else");
