@@ -285,6 +285,7 @@ mod tests {
         for (reason, name, status, challenge) in ALL {
             let rejection = Rejection::new(reason, "d").in_realm("r");
             assert_eq!((reason.as_str(), rejection.status()), (name, status));
+            assert_eq!(rejection.to_string(), format!("{name}: d"));
             assert_eq!(rejection.www_authenticate().as_deref(), challenge, "{reason}");
             assert_eq!(rejection.retry_after().is_some(), status == 503, "{reason}");
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::clock::{Clock, Reading, SystemClock};
 use crate::ids::WebConfigId;
@@ -39,6 +40,23 @@ impl Clock for TestClock {
         let real = SystemClock.read();
         let (boot, wall) = *self.0.lock().unwrap();
         Reading { boot: real.boot + boot, wall: real.wall + wall }
+    }
+}
+
+/// Clocks that stand still with the runtime's, in a test that has paused it.
+#[derive(Debug)]
+pub(crate) struct PausedClock(Instant);
+
+impl PausedClock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for PausedClock {
+    fn read(&self) -> Reading {
+        let now = Duration::from_secs(1_000_000) + self.0.elapsed();
+        Reading { boot: now, wall: now }
     }
 }
 
@@ -79,6 +97,8 @@ pub(crate) struct Controls {
     pub(crate) panic_preload: AtomicBool,
     /// The quick road does not know the last entry.
     pub(crate) quick_road_lags: AtomicBool,
+    /// The quick road leads to a server that is away.
+    pub(crate) quick_road_fails: AtomicBool,
     /// How often it could not be.
     pub(crate) fails: AtomicUsize,
     /// How far apart proofs must be; zero at first.
@@ -123,6 +143,7 @@ impl TestStore {
             pages: AtomicUsize::new(0),
             panic_preload: AtomicBool::new(false),
             quick_road_lags: AtomicBool::new(false),
+            quick_road_fails: AtomicBool::new(false),
             fails: AtomicUsize::new(0),
             proof_interval: Mutex::new(Duration::ZERO),
         };
@@ -172,6 +193,9 @@ impl SecretStore for TestStore {
     ) -> Result<Snapshot<StoredPage>, StoreError> {
         self.controls.loads.fetch_add(1, Ordering::SeqCst);
         assert!(!self.controls.panic_preload.load(Ordering::SeqCst), "as the test wants it");
+        if self.controls.fail_loads.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("broken by the test"));
+        }
         self.inner().load_page(after, limit.min(self.controls.page.load(Ordering::SeqCst))).await
     }
 
@@ -219,6 +243,9 @@ impl ChangeFeed for TestStore {
     async fn read_log(&self, after: LogPosition, limit: usize) -> Result<LogRead, StoreError> {
         if self.controls.quick_road_lags.load(Ordering::SeqCst) {
             return Ok(LogRead::Gone);
+        }
+        if self.controls.quick_road_fails.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("broken by the test"));
         }
         self.log(after, limit).await
     }

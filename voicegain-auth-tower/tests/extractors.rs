@@ -4,15 +4,18 @@
 
 mod common;
 
+use std::error::Error;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::routing::any;
 use common::{Log, World, header, reason, text};
 use http::{Request, StatusCode};
 use tower::ServiceExt;
 use voicegain_auth_core as core;
 use voicegain_auth_core::{Mode, Policy, Reason, Rejection};
-use voicegain_auth_tower::{AuthLayer, Caller, Identity};
+use voicegain_auth_tower::{AuthLayer, Caller, Identity, Rejected};
 
 fn handlers() -> Router {
     Router::new()
@@ -109,4 +112,24 @@ async fn a_missing_layer_is_a_500_and_an_error_in_the_log_for_every_extractor() 
         assert!(logged.contains("ERROR") && logged.contains("AuthLayer"), "{path}: {logged:?}");
         assert!(!logged.contains("of-a-secret"));
     }
+}
+
+/// For applications that make answers of their own of them.
+#[tokio::test]
+async fn errors_say_why() {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    let missing = <Caller as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.unwrap_err();
+    assert!(missing.to_string().contains("AuthLayer"));
+    let refused = <Identity as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.unwrap_err();
+    assert_eq!((refused.to_string(), refused.rejection()), (missing.to_string(), None));
+
+    parts.extensions.insert(core::Caller::Anonymous);
+    let refused = <Identity as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.unwrap_err();
+    let rejection = refused.rejection().unwrap();
+    assert_eq!(rejection.reason(), Reason::MissingToken);
+    assert_eq!(refused.to_string(), rejection.to_string());
+
+    let rejected = Rejected::from(rejection.clone());
+    assert_eq!(rejected.to_string(), rejection.to_string());
+    assert_eq!(rejected.source().unwrap().to_string(), rejection.to_string());
 }

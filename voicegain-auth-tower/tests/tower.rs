@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use common::{World, bearer, get, header, reason, tell, text};
+use common::{Log, World, bearer, get, header, reason, tell, text};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -361,8 +361,14 @@ async fn p1_where_the_clients_path_is_not_known_a_limited_token_is_refused() {
         let service: AuthService<_> = layer.layer(service_fn(tell));
         service.oneshot(bearer(path, token)).await.unwrap().status()
     };
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
     assert_eq!(status(world.layer(), "/v1/data-prep", &limited).await, StatusCode::FORBIDDEN);
+    assert!(log.text().contains("AuthLayer::outermost"), "the operator is told");
+    log.clear();
     assert_eq!(status(world.layer(), "/v1/data-prep", &long_lived).await, StatusCode::OK);
+    assert_eq!(status(world.layer(), "/v1/data-prep", "bad").await, StatusCode::UNAUTHORIZED);
     let outermost = || world.layer().outermost();
     assert_eq!(status(outermost(), "/v1/data-prep", &limited).await, StatusCode::OK);
     assert_eq!(status(outermost(), "/v1/data-prep/x?y=/v1", &limited).await, StatusCode::OK);
@@ -371,6 +377,7 @@ async fn p1_where_the_clients_path_is_not_known_a_limited_token_is_refused() {
     {
         assert_eq!(status(outermost(), other, &limited).await, StatusCode::FORBIDDEN, "{other}");
     }
+    assert!(!log.text().contains("AuthLayer::outermost"), "and not where it is no answer");
 }
 
 #[tokio::test]

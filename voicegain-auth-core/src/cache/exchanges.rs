@@ -228,8 +228,8 @@ mod tests {
 
     use super::*;
     use crate::head::testing::TestHead;
-    use crate::testing::{World, until};
-    use crate::{Identity, Issued, Policy};
+    use crate::testing::{API_URL, PausedClock, TestStore, World, until};
+    use crate::{CreateRequest, Identity, Issued, Issuer, MemoryStore, Policy, SecretCache, Verifier};
 
     async fn identity(world: &World, issued: &Issued) -> Identity {
         let head = TestHead::get("/v1/x").bearer(&issued.jwt);
@@ -289,6 +289,46 @@ mod tests {
         until("it has ended", || ended.load(Ordering::SeqCst) == 1).await;
         let (_late, ended) = counted(&world, &id);
         assert_eq!(ended.load(Ordering::SeqCst), 1, "and so does what comes later");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn c8_those_begun_in_any_thread_end() {
+        let world = World::new().await;
+        let (issued, other) = (world.create().await, world.create().await);
+        let (id, other) = (identity(&world, &issued).await, identity(&world, &other).await);
+        let begun: Vec<_> = std::thread::scope(|scope| {
+            let begin = || (counted(&world, &id), counted(&world, &other));
+            let threads: Vec<_> = (0..2 * SHARDS).map(|_| scope.spawn(begin)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        world.issuer.regenerate(issued.config.id).await.unwrap();
+        let all = || begun.iter().all(|((_, ended), _)| ended.load(Ordering::SeqCst) == 1);
+        until("all have ended", all).await;
+        assert!(begun.iter().all(|(_, (_, ended))| ended.load(Ordering::SeqCst) == 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c8_all_end_at_the_moment_when_the_promise_can_no_longer_be_kept() {
+        // No multiple of how long the task naps at most.
+        let bound = Duration::from_millis(2_500);
+        let store = TestStore::new(MemoryStore::new().unwrap());
+        let controls = Arc::clone(&store.controls);
+        let cache = SecretCache::builder(store)
+            .clock(PausedClock::new())
+            .max_revocation_delay(bound)
+            .build()
+            .unwrap();
+        let issuer = Issuer::new(cache.clone(), API_URL).unwrap();
+        let request = CreateRequest::new("acc".parse().unwrap(), "ctx".parse().unwrap(), "test");
+        let issued = issuer.create(request).await.unwrap();
+        assert!(cache.ready().await);
+        let head = TestHead::get("/v1/x").bearer(&issued.jwt);
+        let admitted = Verifier::new(cache.clone(), Policy::default()).authorize(&head).await.unwrap();
+        let ended = cache.revoked(admitted.caller().identity().unwrap());
+        controls.fail_feed.store(true, Ordering::SeqCst);
+        ended.await;
+        let age = cache.status().proof_age.unwrap();
+        assert!(age > bound && age < bound + Duration::from_millis(50), "{age:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

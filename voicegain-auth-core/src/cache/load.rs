@@ -199,3 +199,24 @@ impl Drop for Running {
         self.sender.send_replace(Some(self.outcome));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c6_failures_that_are_over_do_not_pile_up() {
+        let (over, recent) = (Duration::from_secs(1), Duration::from_secs(2));
+        let mut look_ups = LookUps::default();
+        for number in 0..2 * SWEEP_ABOVE as u128 {
+            let at = if number % 2 == 0 { over } else { recent };
+            look_ups.of.insert(WebConfigId::from_bytes(number.to_ne_bytes()), LookUp::Failed(at));
+        }
+        let (_sender, outcome) = watch::channel(None);
+        let running = WebConfigId::from_bytes([0xff; 16]);
+        look_ups.of.insert(running, LookUp::Running { outcome, changed: false });
+        look_ups.sweep(|at| at == over);
+        assert_eq!(look_ups.len(), SWEEP_ABOVE + 1);
+        assert!(look_ups.of.contains_key(&running));
+    }
+}

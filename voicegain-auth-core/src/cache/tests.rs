@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Held;
 use crate::head::testing::TestHead;
 use crate::store::{Change, EntryId, LogEntry, LogPosition, Revision};
-use crate::testing::{Controls, TestStore, World, until};
+use crate::testing::{Controls, PausedClock, TestStore, World, until};
 use crate::{Policy, Reason, Secret, SecretCache, SecretStore, Verifier, WebConfigPatch};
 
 async fn verdict(verifier: &Verifier, jwt: &str) -> Result<(), Reason> {
@@ -136,6 +136,23 @@ async fn c7_a_change_by_another_process_counts_at_once_even_if_the_feed_is_deaf(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn c3_a_look_up_that_is_ahead_of_the_feed_waits_for_it() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let id = world.create().await.config.id;
+    world.rare_proofs(Duration::from_millis(300)).await;
+    world.controls.deaf.store(true, Ordering::SeqCst);
+    // One more round, so that the feed rests without listening.
+    world.create().await;
+    let secret = Secret::generate().unwrap();
+    let new = jwt(&world, id, &secret);
+    world.store.regenerate(id, secret).await.unwrap();
+    assert_eq!(verdict(&verifier, &new).await, Ok(()));
+    let loads = world.controls.loads.load(Ordering::SeqCst);
+    assert!(loads <= 2, "one that was ahead, and one that was not: {loads}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c7_what_cannot_be_proved_wrong_is_not_called_invalid() {
     let world = World::new().await;
     let verifier = world.verifier(Policy::default());
@@ -163,6 +180,30 @@ async fn c1_a_dead_feed_ends_accepting_within_the_bound() {
     world.controls.fail_feed.store(false, Ordering::SeqCst);
     until("the feed is back", || world.cache.status().ready).await;
     assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::InvalidToken));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_a_cache_that_can_prove_nothing_is_not_ready() {
+    let store = TestStore::new(crate::MemoryStore::new().unwrap());
+    let controls = Arc::clone(&store.controls);
+    controls.fail_feed.store(true, Ordering::SeqCst);
+    let cache = SecretCache::builder(store).build().unwrap();
+    assert!(!cache.ready().await);
+    controls.fail_feed.store(false, Ordering::SeqCst);
+    assert!(cache.ready().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_the_shortest_bound_is_kept_though_nobody_asks() {
+    let bound = Duration::from_secs(2);
+    let builder = SecretCache::builder(crate::MemoryStore::new().unwrap()).clock(PausedClock::new());
+    let cache = builder.max_revocation_delay(bound).build().unwrap();
+    assert!(cache.ready().await);
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let age = cache.status().proof_age.unwrap();
+        assert!(age <= bound / 2, "several attempts fit into the bound: {age:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,7 +290,9 @@ async fn v6_a_store_that_stalls_for_a_moment_is_waited_for_and_one_that_is_away_
 
     world.controls.fail_feed.store(true, Ordering::SeqCst);
     let unknown = jwt(&world, crate::WebConfigId::generate().unwrap(), &Secret::generate().unwrap());
+    let begun = std::time::Instant::now();
     assert_eq!(verdict(&verifier, &unknown).await, Err(Reason::TemporarilyUnavailable));
+    assert!(begun.elapsed() < Duration::from_secs(15), "long before the time is up that a request may wait");
     // From then on nobody waits for more than one attempt.
     let began = world.cache.inner.shared.status.borrow().failing_since;
     world.clock.advance(Duration::from_secs(1));
@@ -375,8 +418,16 @@ async fn c2_a_change_is_heard_of_without_a_proof_of_its_own() {
     world.rare_proofs(Duration::from_secs(3600)).await;
     assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
     let proofs = world.controls.proofs.load(Ordering::SeqCst);
-    world.store.regenerate(issued.config.id, Secret::generate().unwrap()).await.unwrap();
-    until("the old record is forgotten", || world.cache.see(issued.config.id).record.is_none()).await;
+    // And the next one too.
+    for _ in 0..3 {
+        let secret = Secret::generate().unwrap();
+        let new = jwt(&world, issued.config.id, &secret);
+        world.store.regenerate(issued.config.id, secret).await.unwrap();
+        let seen = || world.cache.see(issued.config.id);
+        until("the old record is forgotten", || seen().record.is_none()).await;
+        until("no more is told", || seen().stamp.is_settled()).await;
+        assert_eq!(verdict(&verifier, &new).await, Ok(()));
+    }
     assert_eq!(world.controls.proofs.load(Ordering::SeqCst), proofs);
 }
 
@@ -393,7 +444,9 @@ async fn c4_a_server_that_answers_but_cannot_prove_does_not_keep_the_promise_ali
     until("the log was read", || world.controls.log_reads.load(Ordering::SeqCst) > reads).await;
     assert_eq!(verdict(&verifier, &changed.jwt).await, Ok(()), "while the last proof holds");
     world.clock.advance(Duration::from_secs(31));
+    let begun = std::time::Instant::now();
     assert_eq!(verdict(&verifier, &issued.jwt).await, Err(Reason::TemporarilyUnavailable));
+    assert!(begun.elapsed() < Duration::from_secs(15), "what it answers is no hope of a proof");
     assert!(world.cache.status().not_ready_since.is_some());
     world.controls.no_proofs.store(false, Ordering::SeqCst);
     until("a proof", || world.cache.status().ready).await;
@@ -413,6 +466,26 @@ async fn c4_a_quick_answer_that_lags_is_no_reason_to_distrust_everything() {
     world.store.regenerate(issued.config.id, Secret::generate().unwrap()).await.unwrap();
     until("the old record is forgotten", || world.cache.see(issued.config.id).record.is_none()).await;
     assert_eq!(world.cache.see(issued.config.id).stamp.epoch, epoch);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_a_quick_road_that_is_no_use_makes_proofs_no_more_frequent() {
+    const INTERVAL: Duration = Duration::from_millis(200);
+    for lags in [true, false] {
+        let world = World::new().await;
+        let id = world.create().await.config.id;
+        world.rare_proofs(INTERVAL).await;
+        world.controls.quick_road_lags.store(lags, Ordering::SeqCst);
+        world.controls.quick_road_fails.store(!lags, Ordering::SeqCst);
+        let (before, begun) = (world.controls.proofs.load(Ordering::SeqCst), std::time::Instant::now());
+        for _ in 0..20 {
+            world.store.update(id, WebConfigPatch::default()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let proofs = world.controls.proofs.load(Ordering::SeqCst) - before;
+        let allowed = begun.elapsed().as_millis() / INTERVAL.as_millis() + 2;
+        assert!(proofs as u128 <= allowed, "{proofs} proofs for 20 changes, {allowed} allowed; lags: {lags}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -580,6 +653,18 @@ async fn c7_a_listing_that_leads_in_a_circle_is_not_followed() {
     assert!(cache.status().not_ready_since.is_some());
     let pages = controls.pages.load(Ordering::SeqCst);
     assert!((2..300).contains(&pages), "{pages} pages in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_loading_ahead_is_tried_again_and_given_up_in_the_end() {
+    let fails = |controls: &Controls| controls.fail_loads.store(true, Ordering::SeqCst);
+    let (_world, cache, controls) = three_pages(fails).await;
+    until("given up", || !cache.status().preloading).await;
+    assert_eq!((controls.loads.load(Ordering::SeqCst), cache.status().cached), (5, 0));
+    let (_world, cache, controls) = three_pages(fails).await;
+    until("it was tried", || controls.loads.load(Ordering::SeqCst) > 0).await;
+    controls.fail_loads.store(false, Ordering::SeqCst);
+    until("all are loaded", || cache.status().cached == 3 && !cache.status().preloading).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ async fn v8_the_identity_is_that_of_the_record() {
     let fixture = Fixture::new().await;
     let admitted = fixture.ask_with(Policy::builder(), &get().bearer(&fixture.issued.jwt)).await.unwrap();
     let identity = admitted.caller().identity().unwrap();
-    assert_eq!(identity.token_kind(), TokenKind::LongLived);
+    assert_eq!((identity.token_kind(), identity.token_expires_at()), (TokenKind::LongLived, None));
     let headers: Vec<_> = identity.headers().map(|(name, value)| format!("{name}: {value}")).collect();
     let id = fixture.issued.config.id;
     assert_eq!(
@@ -82,7 +82,10 @@ async fn v8_the_identity_is_that_of_the_record() {
     let limited = sign(&fixture.key, &format!(r#"{{"sub":"api:/x y:{id}","exp":{exp}.5}}"#));
     let head = TestHead::get("/v1/x%20y/z").bearer(&limited);
     let admitted = fixture.ask_with(Policy::builder(), &head).await.unwrap();
-    let headers: Vec<_> = admitted.caller().identity().unwrap().headers().skip(3).collect();
+    let identity = admitted.caller().identity().unwrap();
+    assert_eq!((identity.token_kind(), identity.token_expires_at()), (TokenKind::ShortLived, Some(exp)));
+    assert_eq!(identity.token_kind().to_string(), "short-lived");
+    let headers: Vec<_> = identity.headers().skip(3).collect();
     assert_eq!(headers[0].1, "short-lived");
     assert_eq!(headers[1], ("x-voicegain-token-expires", exp.to_string().into()));
     assert_eq!(headers[2], ("x-voicegain-api-path", "/x%20y".into()));
@@ -155,6 +158,24 @@ async fn v5_what_looks_the_same_is_the_same() {
     }
     assert!(answers.iter().all(|(body, headers, _)| (body, headers) == (&answers[0].0, &answers[0].1)));
     assert_ne!(answers[0].2, answers[1].2, "the operator can tell them apart");
+}
+
+#[tokio::test]
+async fn e_a_challenge_names_the_realm_of_the_policy() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::builder().realm("speech").build().unwrap());
+    assert_eq!(verifier.policy().realm(), "speech");
+    let rejection = verifier.authorize(&get()).await.unwrap_err();
+    assert_eq!(rejection.www_authenticate().as_deref(), Some(r#"Bearer realm="speech""#));
+}
+
+#[tokio::test]
+async fn v2_an_unclear_request_is_told_how_to_be_clear() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let rejection = verifier.authorize(&get().bearer("t").bearer("u")).await.unwrap_err();
+    assert_eq!(rejection.reason(), Reason::InvalidRequest);
+    assert!(rejection.detail().contains("send one Authorization header only"), "{}", rejection.detail());
 }
 
 /// How many MACs the first look at a token takes, and whether it was let in by that.

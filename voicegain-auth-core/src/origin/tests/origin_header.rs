@@ -176,6 +176,11 @@ fn o8_the_requests_own_authority() {
         ("https://api.example", "api.example@evil.test"),
         ("https://api.example", "api.example:"),
         ("https://api.example", "api.example:0443"),
+        ("https://api.example", "api.example:443x"),
+        ("https://api.example", "api.example:+443"),
+        ("https://api.example", "api.example:65979"),
+        ("https://api.example", "api.example:443 "),
+        ("https://api.example", "api.example,api.example"),
         ("https://api.example", "api.example:443:443"),
         ("https://api.example", "api.example/"),
         ("https://api.example", "https://api.example"),
@@ -207,6 +212,10 @@ fn o2_a_name_in_punycode_is_no_longer_than_the_dns_has_names() {
         Origin::parse(format!("https://{host}").as_bytes()).is_ok()
     };
     assert!(of_length("xn--bcher-kva", 253));
+    assert!(of_length("xn--bcher-kva", 254), "with the dot at its end");
+    assert!(!of_length("xn--bcher-kva", 255));
     assert!(!of_length("xn--bcher-kva", 2_000));
-    assert!(of_length("bcher", 2_000), "any other host costs nothing");
+    for other in ["bcher", "b--cher", "b.xn-cher--kva"] {
+        assert!(of_length(other, 2_000), "any other host costs nothing: {other}");
+    }
 }
