@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::web;
+use actix_web::error::PayloadError;
+use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http_body::{Body, Frame, SizeHint};
@@ -16,8 +18,32 @@ use tokio_util::io::ReaderStream;
 use voicegain_gateway_core::GatewayBody;
 use voicegain_gateway_core::forward::BoxError;
 
+use crate::connection::Requests;
+
 /// How many pieces of a body wait between the threads.
 const PIECES: usize = 2;
+
+/// What a client sends behind a head, on the worker's thread.
+pub struct Payload {
+    inner: web::Payload,
+    requests: Option<Rc<Requests>>,
+}
+
+impl Payload {
+    /// That of a request.
+    pub fn new(inner: web::Payload, request: &HttpRequest) -> Self {
+        Self { inner, requests: request.conn_data().cloned() }
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, PayloadError>> {
+        match (self.inner.next().now_or_never(), &self.requests) {
+            (Some(piece), _) => return piece,
+            (None, Some(requests)) => requests.want_more(),
+            (None, None) => {}
+        }
+        self.inner.next().await
+    }
+}
 
 /// A request's body, on its way from an actix worker.
 pub struct RequestBody {
@@ -33,9 +59,9 @@ impl RequestBody {
     }
 
     /// Passes on what a client sends, on the worker's thread, as fast as it is taken.
-    pub fn from_payload(mut payload: web::Payload, length: Option<u64>) -> Self {
+    pub fn from_payload(mut payload: Payload, length: Option<u64>) -> Self {
         // A body that is not announced, as over HTTP/2, has ended by now if there is none.
-        let first = match payload.next().now_or_never() {
+        let first = match payload.inner.next().now_or_never() {
             Some(None) => return Self::empty(),
             Some(first) => first,
             None => None,
@@ -151,7 +177,7 @@ impl MessageBody for AnswerBody {
 }
 
 /// Passes on into a tunnel what a client sends after the head of its handshake.
-pub fn feed_tunnel(mut payload: web::Payload, mut to_upstream: WriteHalf<DuplexStream>) {
+pub fn feed_tunnel(mut payload: Payload, mut to_upstream: WriteHalf<DuplexStream>) {
     actix_web::rt::spawn(async move {
         let fed: io::Result<()> = async {
             while let Some(piece) = payload.next().await {

@@ -1,5 +1,7 @@
 //! What comes before the middleware and after it (rules V8, V9, O10).
 
+use std::rc::Rc;
+
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, VARY};
@@ -9,34 +11,37 @@ use voicegain_auth_core::is_reserved_header;
 use voicegain_gateway_core::{Gateway, cors};
 
 use crate::body::AnswerBody;
+use crate::connection::{LastPart, Requests};
 use crate::convert;
 use crate::serve::Readable;
 
 /// The gateway's own middleware, outside of the one that decides about tokens.
-pub async fn gate<B: MessageBody + 'static>(
+pub async fn gate<B: MessageBody + Unpin + 'static>(
     gateway: web::Data<Gateway>,
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, AnswerBody>>, Error> {
+) -> Result<ServiceResponse<LastPart<EitherBody<B, AnswerBody>>>, Error> {
+    let under_way = request.conn_data::<Rc<Requests>>().map(Requests::begin);
     remove_reserved(request.headers_mut());
     let admitted = match convert::head(request.head()) {
         Ok(mut head) => gateway.admit(&mut head),
         Err(refusal) => Err(Box::new(cors::refused(refusal, false))),
     };
-    match admitted {
+    let response = match admitted {
         Ok(route) => {
             request.extensions_mut().insert(route);
             let mut response = next.call(request).await?;
             if response.response().extensions().get::<Readable>().is_none() {
                 make_readable(response.headers_mut());
             }
-            Ok(response.map_into_left_body())
+            response.map_into_left_body()
         }
         Err(response) => {
             let response = convert::response(*response, request.method());
-            Ok(request.into_response(response).map_into_right_body())
+            request.into_response(response).map_into_right_body()
         }
-    }
+    };
+    Ok(response.map_body(|_, body| LastPart::new(body, under_way)))
 }
 
 fn remove_reserved(headers: &mut HeaderMap) {

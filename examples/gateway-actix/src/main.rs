@@ -4,31 +4,36 @@
 //! the upstream, runs on one tokio runtime beside them.
 
 mod body;
+mod connection;
 mod convert;
 mod gate;
 mod serve;
+mod server;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use actix_web::{App, HttpServer, middleware, web};
 use tokio::runtime::{Builder, Runtime};
-use voicegain_auth_actix::Auth;
 use voicegain_gateway_core::cli::Args;
+use voicegain_gateway_core::server::serve_router;
 use voicegain_gateway_core::setup::{Setup, SetupError};
-use voicegain_gateway_core::{logging, server, signals};
+use voicegain_gateway_core::{logging, signals};
 
-/// How long a request's head may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// What this gateway is started with besides.
+#[derive(clap::Args)]
+struct OwnArgs {
+    /// Take HTTP/2 too, without limits on what it may cost: only behind a proxy that has them
+    #[arg(long)]
+    http2: bool,
+}
 
 fn main() -> ExitCode {
-    let args = Args::parse(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
+    let (args, own): (_, OwnArgs) = Args::parse_with(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
     logging::init();
     let ended = Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())
-        .and_then(|runtime| run(&args, runtime).map_err(|error| error.to_string()));
+        .and_then(|runtime| run(&args, &own, runtime).map_err(|error| error.to_string()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args, runtime: Runtime) -> Result<(), SetupError> {
+fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
     let (setup, shutdown) = runtime.block_on(async {
         let setup = Setup::new(args).await?;
         let shutdown = signals::listen(setup.key_file.clone()).map_err(SetupError::Signals)?;
@@ -48,23 +53,10 @@ fn run(args: &Args, runtime: Runtime) -> Result<(), SetupError> {
     setup.announce().map_err(listen)?;
     let Setup { gateway, admin, listener, admin_listener, store, .. } = setup;
 
-    let admin = runtime.spawn(server::serve_router(admin_listener, admin, shutdown.clone()));
+    let admin = runtime.spawn(serve_router(admin_listener, admin, shutdown.clone()));
     let handle = runtime.handle().clone();
-    let app = move || {
-        App::new()
-            .app_data(web::Data::new(gateway.clone()))
-            .app_data(web::Data::new(handle.clone()))
-            .wrap(Auth::new(gateway.verifier().clone()))
-            .wrap(middleware::from_fn(gate::gate))
-            .default_service(web::route().to(serve::serve))
-    };
     let served = actix_web::rt::System::new().block_on(async {
-        let server = HttpServer::new(app)
-            .client_request_timeout(HEAD_TIMEOUT)
-            .disable_signals()
-            .shutdown_timeout(signals::GRACE.as_secs())
-            .listen_auto_h2c(listener)?
-            .run();
+        let server = server::new(listener, gateway, handle, own.http2)?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             shutdown.cancelled().await;

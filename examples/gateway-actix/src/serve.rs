@@ -18,7 +18,7 @@ use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::HttpHead;
 use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, cors};
 
-use crate::body::{AnswerBody, RequestBody, feed_tunnel};
+use crate::body::{AnswerBody, Payload, RequestBody, feed_tunnel};
 use crate::convert;
 
 /// How much of a tunnel waits between the threads, in each direction.
@@ -36,6 +36,7 @@ pub async fn serve(
     gateway: web::Data<Gateway>,
     runtime: web::Data<Handle>,
 ) -> HttpResponse<AnswerBody> {
+    let payload = Payload::new(payload, &request);
     let mut head = match convert::head(request.head()) {
         Ok(head) => head,
         Err(refusal) => return answer(cors::refused(refusal, false), &request),
@@ -64,7 +65,7 @@ pub async fn serve(
 
 async fn upgrade(
     head: Parts,
-    payload: web::Payload,
+    payload: Payload,
     arrival: Arrival,
     gateway: &Gateway,
     runtime: &Handle,

@@ -1,6 +1,86 @@
-//! The tests that both gateways pass.
+//! The tests that both gateways pass, and those of what actix leaves to this one.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_voicegain-gateway-actix");
 
 #[path = "../../gateway-core/end_to_end/mod.rs"]
 mod shared;
+
+use shared::{Gateway, connect, head, upstream};
+
+/// HTTP/2's preface, and settings without any.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+fn read_to_end(client: &mut TcpStream) -> String {
+    let mut answers = Vec::new();
+    client.read_to_end(&mut answers).unwrap();
+    String::from_utf8(answers).unwrap()
+}
+
+#[test]
+fn http2_is_taken_only_if_that_is_asked_for() {
+    let gateway = Gateway::start(&[]);
+    let mut client = connect(gateway.api);
+    client.write_all(HTTP2).unwrap();
+    let answer = read_to_end(&mut client);
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+
+    let gateway = Gateway::start(&["--http2"]);
+    let mut client = connect(gateway.api);
+    client.write_all(HTTP2).unwrap();
+    let mut frame = [0; 9];
+    client.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[3..], [4, 0, 0, 0, 0, 0], "SETTINGS");
+}
+
+#[test]
+fn an_exchange_ends_with_its_client() {
+    let (url, requests) = upstream();
+    let gateway = Gateway::start(&["--upstream", &url]);
+    let (_, token) = gateway.create();
+    let bearer = format!("Bearer {token}");
+    let mut client = connect(gateway.api);
+    client.write_all(head("GET", "/v1/x", &[("authorization", &bearer)]).as_bytes()).unwrap();
+    let (_, mut upstream) = requests.recv().unwrap();
+    drop(client);
+    assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+}
+
+/// More than is read ahead, with and without bodies.
+#[test]
+fn what_is_sent_ahead_is_answered_in_turn() {
+    const REQUESTS: usize = 500;
+    let gateway = Gateway::start(&[]);
+    let (_, token) = gateway.create();
+    let bearer = format!("Bearer {token}");
+    let authorization = ("authorization", bearer.as_str());
+    let chunk = "1\r\nx\r\n";
+    let kinds = [
+        (head("GET", "/v1/x", &[authorization]), 0),
+        (head("POST", "/v1/x", &[authorization, ("content-length", "5")]) + "12345", 5),
+        (head("POST", "/v1/x", &[authorization, ("transfer-encoding", "chunked")]) + chunk + "0\r\n\r\n", 1),
+    ];
+    for (request, body) in kinds {
+        let mut client = connect(gateway.api);
+        let mut sender = client.try_clone().unwrap();
+        let last = head("GET", "/v1/last", &[authorization, ("connection", "close")]);
+        let sending = std::thread::spawn(move || {
+            sender.write_all((request.repeat(REQUESTS) + &last).as_bytes()).unwrap();
+        });
+        let answers = read_to_end(&mut client);
+        sending.join().unwrap();
+        let counted = answers.matches(&format!("\"bodyBytes\":{body}}}")).count();
+        assert_eq!(counted, REQUESTS + usize::from(body == 0));
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), REQUESTS + 1);
+    }
+
+    // What is read of a body is more than its bytes.
+    let mut client = connect(gateway.api);
+    let more = [authorization, ("transfer-encoding", "chunked"), ("connection", "close")];
+    let request = head("POST", "/v1/x", &more) + &chunk.repeat(20_000) + "0\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let answer = read_to_end(&mut client);
+    assert!(answer.contains("\"bodyBytes\":20000}"), "{answer}");
+}

@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -112,6 +113,8 @@ fn a_handler_can_see_why_extraction_failed() {
         let error = identity.unwrap_err();
         let rejected = error.as_error::<Rejected>().unwrap();
         assert_eq!(rejected.rejection().reason(), Reason::MissingToken);
+        let why = rejected.rejection().to_string();
+        assert_eq!((rejected.to_string(), rejected.source().unwrap().to_string()), (why.clone(), why));
         HttpResponse::NoContent().finish()
     }
     let world = World::new();
@@ -128,6 +131,7 @@ fn v8_a_missing_layer_is_an_error_in_the_log() {
         let caller = Caller::extract(&request).into_inner().unwrap_err();
         let identity = Identity::extract(&request).into_inner().unwrap_err();
         assert!(caller.as_error::<MissingAuth>().is_some() && identity.as_error::<MissingAuth>().is_some());
+        assert!(caller.to_string().contains("`Auth`"), "{caller}");
     });
     let events = log.events.lock().unwrap();
     assert_eq!(events.len(), 2, "{events:?}");
