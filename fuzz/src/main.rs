@@ -17,12 +17,15 @@ use running::Outcome;
 
 #[derive(Parser)]
 struct Options {
-    /// How many seconds of processor time all targets get together.
+    /// How many seconds all targets get together.
     #[arg(long, default_value_t = 600, conflicts_with = "runs")]
     seconds_in_all: u64,
     /// How many executions each target gets. Fewer if there comes to be something in the file `stop` beside the programs.
     #[arg(long)]
     runs: Option<u64>,
+    /// Where libFuzzer's dice begin, for a run like another; any other number than 0.
+    #[arg(long)]
+    seed: Option<u32>,
     /// Only this target; may be given several times.
     #[arg(long)]
     target: Vec<String>,

@@ -48,6 +48,7 @@ impl Place {
                 program.arg(format!("-max_total_time={}", (options.seconds_in_all / targets as u64).max(1)))
             }
         };
+        program.args(options.seed.map(|seed| format!("-seed={seed}")));
         program.arg(format!("-stop_file={}", self.output.join("stop").display()));
         program.arg(format!("-artifact_prefix={}/{name}-", artifacts.display())).arg(&corpus);
         let begun = Instant::now();
@@ -74,6 +75,7 @@ impl Place {
                 "-timeout=10",
                 "-rss_limit_mb=4096",
                 "-detect_leaks=0",
+                "-print_funcs=0",
                 "-reload=0",
             ])
             .arg(format!("-max_len={}", target.max_len))

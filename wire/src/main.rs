@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use voicegain_auth_wire::attacks::{Attack, Family};
 use voicegain_auth_wire::run::Options;
 use voicegain_auth_wire::subject::Subject;
 use voicegain_auth_wire::{attacks, http2, process, report, run};
@@ -23,6 +24,10 @@ struct Args {
     /// Writes all of it as Markdown
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+
+    /// Without floods, crowds and whoever is slow
+    #[arg(long)]
+    quick: bool,
 
     /// At the large scale
     #[arg(long)]
@@ -45,7 +50,8 @@ async fn main() -> ExitCode {
 async fn attack(args: &Args) -> Result<bool, String> {
     let open_files = process::raise_open_files();
     let mut attacks = attacks::all();
-    attacks.retain(|attack| attack.name.contains(&args.only));
+    let is_quick = |attack: &Attack| !matches!(attack.family, Family::Denial | Family::Slow);
+    attacks.retain(|attack| attack.name.contains(&args.only) && (!args.quick || is_quick(attack)));
     if attacks.is_empty() {
         return Err(format!("no attack is called {}", args.only));
     }
@@ -55,7 +61,8 @@ async fn attack(args: &Args) -> Result<bool, String> {
         let begun = Instant::now();
         let mut subject = Subject::start(&absolute(binary)?).await?;
         let http2 = http2::is_spoken(subject.addr).await;
-        let options = Options { http2, full: args.full, open_files, watch: args.only.is_empty() };
+        let options =
+            Options { http2, full: args.full, open_files, watch: args.only.is_empty() && !args.quick };
         let lines = run::run(&mut subject, &attacks, options).await?;
         print!("{}", report::summary(&subject.name, &lines));
         let spoken = if http2 { "HTTP/1.1 and HTTP/2" } else { "HTTP/1.1 alone" };

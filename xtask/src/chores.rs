@@ -168,5 +168,7 @@ pub fn mutants(arguments: impl Iterator<Item = String>) -> Outcome {
         .args(arguments)
         .env("PATH", path)
         .env("NEXTEST_PROFILE", "mutants")
+        // What one of them is caught by would be tried first on the next.
+        .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1")
         .env("CARGO_PROFILE_DEV_DEBUG", "0"))
 }

@@ -24,8 +24,8 @@ const HELP: &str = "\
 cargo xtask <chore>
 
   test         everything that is tested: the workspace, the case table on every stack, every store on a real
-               server, the promise in simulation and under faults, the published Python SDK, a user's crate with
-               its own jsonwebtoken, the bench, and ten minutes of fuzzing
+               server, the promise in simulation and under faults, the published Python SDK, attacks on the
+               gateways, a user's crate with its own jsonwebtoken, the bench, and ten minutes of fuzzing
   aside        the part of it that only computes
   lint         formatting, lints, documentation, each feature alone, licences and sources
   oldest       the library crates with the oldest versions of what they depend on
@@ -40,7 +40,7 @@ cargo xtask <chore>
                follows is for the program, such as --tokens 20000
   wire         both gateways attacked byte by byte, by floods and by crowds, before an upstream that reads strictly;
                what follows is for the program, such as --only framing
-  fuzz         every door that strangers' bytes come through: 600 seconds of processor time among the targets; what
+  fuzz         every door that strangers' bytes come through: 600 seconds shared by the targets, two at a time; what
                follows is for the program, such as --target origin
   mutants      the code changed in one place at a time, each of which a test must notice, over many hours; installs
                cargo-mutants and cargo-nextest; what follows is for cargo-mutants, such as --file '**/subject.rs'

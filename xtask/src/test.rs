@@ -52,8 +52,9 @@ fn what_waits() -> Outcome {
     for binary in [&gateway, &gateway_actix] {
         run(Command::new(&python).arg(root.join("tests/python/endurance.py")).arg(binary))?;
     }
-    heading("attacks on the gateways, byte by byte, by floods and by crowds");
+    heading("attacks on the gateways, byte by byte");
     run(built(WIRE)?.args([
+        "--quick".as_ref(),
         "--gateway".as_ref(),
         gateway.as_os_str(),
         "--gateway".as_ref(),
@@ -147,7 +148,8 @@ pub fn aside() -> Outcome {
     heading("the bench: that each contender does what it is measured for");
     run(of_the_bench("test")?.arg("--quiet").env("CARGO_TARGET_DIR", &target))?;
     heading("ten minutes of fuzzing");
-    fuzz(["--seconds-in-all", "600"].map(String::from).into_iter())
+    // With the same dice, so that what it finds it finds again.
+    fuzz(["--seconds-in-all", "600", "--seed", "1"].map(String::from).into_iter())
 }
 
 /// Builds and runs a crate outside of the workspace that uses the core beside a jsonwebtoken of its own.

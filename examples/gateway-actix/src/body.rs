@@ -37,11 +37,13 @@ impl Payload {
 
     async fn next(&mut self) -> Option<Result<Bytes, PayloadError>> {
         match (self.inner.next().now_or_never(), &self.requests) {
-            (Some(piece), _) => return piece,
-            (None, Some(requests)) => requests.want_more(),
-            (None, None) => {}
+            (Some(piece), _) => piece,
+            (None, Some(requests)) => {
+                let _wanted = requests.want_body();
+                self.inner.next().await
+            }
+            (None, None) => self.inner.next().await,
         }
-        self.inner.next().await
     }
 }
 

@@ -18,13 +18,14 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
+use voicegain_gateway_core::server::unread::{UNREAD_TIMEOUT, WriteLimit};
 
 /// How much is read of what a client sends ahead, over HTTP/1.1.
 const AHEAD: u64 = 16 * 1024;
 
 /// A client's connection as actix reads and writes it.
 pub struct Connection {
-    stream: Take<TcpStream>,
+    stream: Take<WriteLimit<TcpStream>>,
     requests: Rc<Requests>,
     idle_limit: Duration,
     timer: Pin<Box<Sleep>>,
@@ -38,12 +39,17 @@ pub struct Requests {
     ahead: u64,
     /// How much may be read before something is done with what has been.
     credit: Cell<u64>,
+    /// Whether all that has been read of a body is used up, and more of it is waited for.
+    body_wanted: Cell<bool>,
     /// Waits for credit.
     reader: Cell<Option<Waker>>,
 }
 
 /// A request that is under way as long as this is kept.
 pub struct UnderWay(Rc<Requests>);
+
+/// More of a request's body is waited for as long as this is kept.
+pub struct BodyWanted<'a>(&'a Requests);
 
 /// The body of an answer, until whose end a request is under way.
 pub struct LastPart<B> {
@@ -60,9 +66,11 @@ impl Connection {
             idle_since: Cell::new(Instant::now()),
             ahead,
             credit: Cell::new(ahead),
+            body_wanted: Cell::new(false),
             reader: Cell::new(None),
         };
         let timer = Box::pin(sleep(idle_limit));
+        let stream = WriteLimit::new(stream, UNREAD_TIMEOUT);
         Self { stream: stream.take(ahead), requests: Rc::new(requests), idle_limit, timer }
     }
 
@@ -88,14 +96,15 @@ impl Connection {
 
     /// Without credit nothing is read but the end, which is how a client goes away.
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.requests.is_idle() {
-            // Whatever has been read is not a whole request, or one that actix has still to look at.
+        if self.requests.is_idle() || self.requests.body_wanted.get() {
+            // Whatever has been read is not a whole request, or one that actix has still to look at, or nothing of a
+            // body's, such as the extensions of a chunk.
             self.requests.want_more();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.requests.reader.set(Some(cx.waker().clone()));
-        match ready!(self.stream.get_ref().poll_peek(cx, &mut ReadBuf::new(&mut [0])))? {
+        match ready!(self.stream.get_ref().get_ref().poll_peek(cx, &mut ReadBuf::new(&mut [0])))? {
             0 => Poll::Ready(Ok(())),
             _ => Poll::Pending,
         }
@@ -110,7 +119,13 @@ impl Requests {
     }
 
     /// All that has been read of a request's body is used up.
-    pub fn want_more(&self) {
+    pub fn want_body(&self) -> BodyWanted<'_> {
+        self.body_wanted.set(true);
+        self.want_more();
+        BodyWanted(self)
+    }
+
+    fn want_more(&self) {
         self.credit.set(self.ahead);
         self.wake();
     }
@@ -123,6 +138,12 @@ impl Requests {
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
+    }
+}
+
+impl Drop for BodyWanted<'_> {
+    fn drop(&mut self) {
+        self.0.body_wanted.set(false);
     }
 }
 
@@ -262,7 +283,7 @@ mod tests {
         let under_way = connection.requests().begin();
         client.write_all(&[b'x'; SENT]).await.unwrap();
         assert_eq!(available(&mut connection).await, ahead);
-        connection.requests().want_more();
+        drop(connection.requests().want_body());
         assert_eq!(available(&mut connection).await, ahead, "a body goes on");
         let next = connection.requests().begin();
         drop(under_way);
@@ -274,6 +295,17 @@ mod tests {
         let mut part = [0; 1000];
         let (read, ()) = tokio::join!(connection.read(&mut part), waiting);
         assert_eq!(read.unwrap() + available(&mut connection).await, SENT - 2 * ahead);
+    }
+
+    #[tokio::test]
+    async fn whatever_is_no_piece_of_a_body_is_read_while_one_is_waited_for() {
+        const SENT: usize = 100_000;
+        let (mut client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
+        let requests = connection.requests();
+        let _under_way = requests.begin();
+        let _wanted = requests.want_body();
+        client.write_all(&[b'x'; SENT]).await.unwrap();
+        assert_eq!(available(&mut connection).await, SENT);
     }
 
     #[tokio::test]

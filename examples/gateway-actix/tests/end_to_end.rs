@@ -1,7 +1,8 @@
 //! The tests that both gateways pass, and those of what actix leaves to this one.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_voicegain-gateway-actix");
 
@@ -48,6 +49,39 @@ fn an_exchange_ends_with_its_client() {
     assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
 }
 
+/// A connection may be without a request for 30 s, and a request may take longer.
+#[test]
+fn a_connection_ends_without_a_request_and_not_under_one() {
+    const IDLE: Duration = Duration::from_secs(30);
+    let (url, requests) = upstream();
+    let gateway = Gateway::start(&["--upstream", &url]);
+    let (_, token) = gateway.create();
+    let bearer = format!("Bearer {token}");
+    let mut slow = connect(gateway.api);
+    let more = [("authorization", bearer.as_str()), ("connection", "close")];
+    slow.write_all(head("GET", "/v1/slow", &more).as_bytes()).unwrap();
+    let (_, mut upstream) = requests.recv().unwrap();
+
+    // A request that is refused at once, and another that is never whole.
+    let mut idle = connect(gateway.api);
+    idle.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let begun = Instant::now();
+    idle.write_all((head("GET", "/v1/x", &[]) + "G").as_bytes()).unwrap();
+    while idle
+        .read(&mut [0; 1000])
+        .map_or_else(|error| error.kind() == ErrorKind::WouldBlock, |count| count > 0)
+    {
+        assert!(begun.elapsed() < IDLE * 2, "it is still open");
+        // What comes late changes nothing.
+        let _ = idle.write_all(b"E");
+    }
+    assert!(begun.elapsed() >= IDLE, "{:?}", begun.elapsed());
+
+    upstream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+    let answer = read_to_end(&mut slow);
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+}
+
 /// More than is read ahead, with and without bodies.
 #[test]
 fn what_is_sent_ahead_is_answered_in_turn() {
@@ -79,8 +113,8 @@ fn what_is_sent_ahead_is_answered_in_turn() {
     // What is read of a body is more than its bytes.
     let mut client = connect(gateway.api);
     let more = [authorization, ("transfer-encoding", "chunked"), ("connection", "close")];
-    let request = head("POST", "/v1/x", &more) + &chunk.repeat(20_000) + "0\r\n\r\n";
+    let request = head("POST", "/v1/x", &more) + &chunk.repeat(10_000) + "0\r\n\r\n";
     client.write_all(request.as_bytes()).unwrap();
     let answer = read_to_end(&mut client);
-    assert!(answer.contains("\"bodyBytes\":20000}"), "{answer}");
+    assert!(answer.contains("\"bodyBytes\":10000}"), "{answer}");
 }

@@ -60,10 +60,10 @@ pub fn decide<H: RequestHead>(head: &H, base: &BasePath) -> Result<Route, Refusa
 }
 
 /// Whether only the letter case keeps this from being a standard method (rule V10). It is none then, but an upstream may
-/// fold the case, and `trace` would be what is not passed on.
+/// fold the case: `trace` would be what is not passed on, and `head` have an answer of another length than it says.
+/// `patch` is what browsers send if a page asks for that: the Fetch standard capitalises all of the others.
 fn is_misspelt(method: &str) -> bool {
-    const STANDARD: [&str; 9] =
-        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    const STANDARD: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
     STANDARD.iter().any(|standard| *standard != method && standard.eq_ignore_ascii_case(method))
 }
 
@@ -128,6 +128,7 @@ mod tests {
             ("get", "/", Err(Reason::NotFound)),
             ("PURGE", "/v1/data", Ok(Route::Upstream)),
             ("purge", "/v1/data", Ok(Route::Upstream)),
+            ("patch", "/v1/data", Ok(Route::Upstream)),
             ("GETS", "/v1/data", Ok(Route::Upstream)),
             ("GET", "/", Err(Reason::NotFound)),
             ("GET", "/v1x", Err(Reason::NotFound)),

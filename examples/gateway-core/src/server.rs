@@ -15,12 +15,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::silence::{Heard, Hears};
+use self::silence::{Heard, Hears, Silence};
+use self::unread::{UNREAD_TIMEOUT, WriteLimit};
 
 use crate::forward::BoxError;
 use crate::signals::GRACE;
 
 mod silence;
+pub mod unread;
 
 /// How long a request's head may take to arrive, and how long a connection waits for the next one: over HTTP/2 twice as
 /// long at most.
@@ -62,7 +64,10 @@ pub async fn serve<S, B>(
             let mut connection = pin!(server.serve_connection_with_upgrades(io(stream), service));
             let ended = tokio::select! {
                 ended = &mut connection => ended,
-                _ = shutdown.run_until_cancelled(heard.silence()) => {
+                silence = shutdown.run_until_cancelled(heard.silence()) => {
+                    if silence == Some(Silence::Unread) {
+                        return tracing::debug!("a client does not read its answers");
+                    }
                     // What is under way goes on, and nothing new begins.
                     connection.as_mut().graceful_shutdown();
                     connection.await
@@ -85,11 +90,11 @@ pub async fn serve_router(listener: TcpListener, router: axum::Router, shutdown:
     serve(listener, |_| TowerToHyperService::new(router.clone()), false, shutdown).await;
 }
 
-fn io(stream: TcpStream) -> TokioIo<TcpStream> {
+fn io(stream: TcpStream) -> TokioIo<WriteLimit<TcpStream>> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays slow");
     }
-    TokioIo::new(stream)
+    TokioIo::new(WriteLimit::new(stream, UNREAD_TIMEOUT))
 }
 
 fn builder(websockets_over_http2: bool) -> auto::Builder<TokioExecutor> {

@@ -617,6 +617,13 @@ async fn c6_what_was_loaded_ahead_needs_no_look_up() {
 
 /// A cache with the shortest bound over a store of three web configs, a page each, and a token for one of them.
 async fn three_pages(setting: impl FnOnce(&Controls)) -> (World, SecretCache, Arc<Controls>) {
+    three_pages_with_room_for(3, setting).await
+}
+
+async fn three_pages_with_room_for(
+    capacity: u64,
+    setting: impl FnOnce(&Controls),
+) -> (World, SecretCache, Arc<Controls>) {
     let world = World::new().await;
     for _ in 0..3 {
         world.create().await;
@@ -626,7 +633,7 @@ async fn three_pages(setting: impl FnOnce(&Controls)) -> (World, SecretCache, Ar
     controls.page.store(1, Ordering::SeqCst);
     setting(&controls);
     let builder = SecretCache::builder(faulty).max_revocation_delay(Duration::from_secs(2));
-    (world, builder.preload(true).build().unwrap(), controls)
+    (world, builder.capacity(capacity).preload(true).build().unwrap(), controls)
 }
 
 #[tokio::test(start_paused = true)]
@@ -665,6 +672,15 @@ async fn c6_loading_ahead_is_tried_again_and_given_up_in_the_end() {
     until("it was tried", || controls.loads.load(Ordering::SeqCst) > 0).await;
     controls.fail_loads.store(false, Ordering::SeqCst);
     until("all are loaded", || cache.status().cached == 3 && !cache.status().preloading).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_no_more_is_loaded_ahead_than_there_is_room_for() {
+    for (capacity, loaded) in [(1, 1), (2, 2), (3, 3), (4, 3)] {
+        let (_world, cache, controls) = three_pages_with_room_for(capacity, |_| ()).await;
+        until("all are loaded", || !cache.status().preloading).await;
+        assert_eq!(controls.loads.load(Ordering::SeqCst), loaded, "{capacity}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

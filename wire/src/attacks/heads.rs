@@ -150,7 +150,7 @@ fn request_lines() -> Vec<Case> {
         line("mixed case", "Get /v1/case HTTP/1.1", Expect::Refused),
         line("lower case trace", "trace /v1/case HTTP/1.1", Expect::Refused),
         line("lower case connect", "connect /v1/case HTTP/1.1", Expect::Refused),
-        line("lower case patch", "patch /v1/case HTTP/1.1", Expect::Refused),
+        line("lower case patch, as browsers send it", "patch /v1/case HTTP/1.1", other("patch")),
         line("method of its own", "PURGE /v1/case HTTP/1.1", other("PURGE")),
         line("method of its own, lower case", "purge /v1/case HTTP/1.1", other("purge")),
         line("method with a bracket", "GE(T /v1/case HTTP/1.1", Expect::Refused),

@@ -4,7 +4,7 @@ use super::{is_token, line};
 const MAX_HEAD: usize = 256 * 1024;
 
 /// The methods that every server knows (RFC 9110, RFC 5789).
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
 
 /// A header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn request_line(line: &[u8]) -> Result<(String, String), String> {
     let parts: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = parts[..] else { return wrong("not two spaces") };
     // A method's letter case counts (RFC 9110, section 9.1), so another spelling of a known one is another method: only a
-    // server that folds the case reads it differently.
+    // server that folds the case reads it differently. `patch` is what browsers send.
     let misspelt = |known: &&str| method != known.as_bytes() && method.eq_ignore_ascii_case(known.as_bytes());
     if !is_token(method) || METHODS.iter().any(misspelt) {
         return wrong("an odd method");

@@ -2,42 +2,108 @@
 //! on HTTP/2 they end whoever does not answer a ping, but nobody who does.
 
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use http::{Request, Version};
+use http::{Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
 use hyper::service::Service;
+use pin_project_lite::pin_project;
 
-use super::HEAD_TIMEOUT;
+use super::{HEAD_TIMEOUT, UNREAD_TIMEOUT};
 
-/// What has been heard on a connection: how many requests over HTTP/2, or one over HTTP/1.1.
+/// What has been heard on a connection.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<AtomicU64>);
+pub(super) struct Heard(Arc<Requests>);
 
-/// One request over HTTP/1.1, where hyper watches the time until the next one.
-const HTTP1: u64 = u64::MAX;
+#[derive(Debug, Default)]
+struct Requests {
+    /// One over HTTP/1.1, where hyper watches the time until the next one.
+    http1: AtomicBool,
+    /// Those over HTTP/2, ever.
+    begun: AtomicU64,
+    under_way: AtomicU64,
+    /// Those of them whose answer is not there yet, or its next part.
+    waiting: AtomicU64,
+    /// How often that has changed.
+    moves: AtomicU64,
+}
+
+/// A request over HTTP/2 is under way as long as this is kept.
+#[derive(Debug)]
+struct UnderWay {
+    heard: Heard,
+    waits: bool,
+}
+
+/// Why a connection has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nothing is asked.
+    Idle,
+    /// Nothing is read of what was asked for.
+    Unread,
+}
 
 impl Heard {
-    fn request(&self, version: Version) {
-        if version == Version::HTTP_2 {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.0.store(HTTP1, Ordering::Relaxed);
+    fn request(&self, version: Version) -> Option<UnderWay> {
+        let Self(requests) = self;
+        if version != Version::HTTP_2 {
+            requests.http1.store(true, Ordering::Relaxed);
+            return None;
         }
+        requests.begun.fetch_add(1, Ordering::Relaxed);
+        requests.under_way.fetch_add(1, Ordering::Relaxed);
+        let mut under_way = UnderWay { heard: self.clone(), waits: false };
+        under_way.set_waiting(true);
+        Some(under_way)
     }
 
-    /// Comes when nothing has been heard for [`HEAD_TIMEOUT`], and before it has been that twice. Over HTTP/2 requests may
-    /// be under way all the same.
-    pub(super) async fn silence(&self) {
-        let mut before = 0;
+    /// Comes when nothing has been heard for too long.
+    pub(super) async fn silence(&self) -> Silence {
+        let Self(requests) = self;
+        let (mut before, mut quiet) = ((0, 0), Duration::ZERO);
         loop {
             tokio::time::sleep(HEAD_TIMEOUT).await;
-            match self.0.load(Ordering::Relaxed) {
-                HTTP1 => return pending().await,
-                now if now == before => return,
-                now => before = now,
+            if requests.http1.load(Ordering::Relaxed) {
+                return pending().await;
+            }
+            let now = (requests.begun.load(Ordering::Relaxed), requests.moves.load(Ordering::Relaxed));
+            let waiting = requests.waiting.load(Ordering::Relaxed) > 0;
+            quiet = if now == before && !waiting { quiet + HEAD_TIMEOUT } else { Duration::ZERO };
+            before = now;
+            let idle = requests.under_way.load(Ordering::Relaxed) == 0;
+            if idle && quiet >= HEAD_TIMEOUT {
+                return Silence::Idle;
+            }
+            if quiet >= UNREAD_TIMEOUT {
+                return Silence::Unread;
             }
         }
+    }
+}
+
+impl UnderWay {
+    fn set_waiting(&mut self, waits: bool) {
+        let Heard(requests) = &self.heard;
+        requests.moves.fetch_add(1, Ordering::Relaxed);
+        match (self.waits, waits) {
+            (false, true) => requests.waiting.fetch_add(1, Ordering::Relaxed),
+            (true, false) => requests.waiting.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
+        self.waits = waits;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.set_waiting(false);
+        let Heard(requests) = &self.heard;
+        requests.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -54,21 +120,76 @@ impl<S> Hears<S> {
     }
 }
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for Hears<S> {
-    type Response = S::Response;
+impl<S, A, B> Service<Request<A>> for Hears<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+{
+    type Response = Response<LastPart<B>>;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Answering<S::Future>;
 
-    fn call(&self, request: Request<B>) -> S::Future {
-        self.heard.request(request.version());
-        self.service.call(request)
+    fn call(&self, request: Request<A>) -> Self::Future {
+        let under_way = self.heard.request(request.version());
+        Answering { answer: self.service.call(request), under_way }
+    }
+}
+
+pin_project! {
+    /// An answer that is waited for.
+    #[derive(Debug)]
+    pub(super) struct Answering<F> {
+        #[pin]
+        answer: F,
+        under_way: Option<UnderWay>,
+    }
+}
+
+impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for Answering<F> {
+    type Output = Result<Response<LastPart<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx))?;
+        this.under_way.iter_mut().for_each(|under_way| under_way.set_waiting(false));
+        Poll::Ready(Ok(answer.map(|body| LastPart { body, under_way: this.under_way.take() })))
+    }
+}
+
+pin_project! {
+    /// The body of an answer, until whose end a request is under way.
+    #[derive(Debug)]
+    pub(super) struct LastPart<B> {
+        #[pin]
+        body: B,
+        under_way: Option<UnderWay>,
+    }
+}
+
+impl<B: Body> Body for LastPart<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let frame = this.body.poll_frame(cx);
+        this.under_way.iter_mut().for_each(|under_way| under_way.set_waiting(frame.is_pending()));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::{Instant, timeout};
 
     use super::*;
@@ -86,14 +207,46 @@ mod tests {
         let begun = Instant::now();
         let asking = async {
             for _ in 0..10 {
-                heard.request(Version::HTTP_2);
+                drop(heard.request(Version::HTTP_2));
                 tokio::time::sleep(HEAD_TIMEOUT / 2).await;
             }
             pending().await
         };
-        tokio::select! { () = heard.silence() => {}, () = asking => {} }
+        tokio::select! { silence = heard.silence() => assert_eq!(silence, Silence::Idle), () = asking => {} }
         let since = begun.elapsed() - HEAD_TIMEOUT / 2 * 9;
         assert!(since >= HEAD_TIMEOUT && since <= 2 * HEAD_TIMEOUT, "{since:?} behind the last request");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_is_no_silence() {
+        let heard = Heard::default();
+        let under_way = heard.request(Version::HTTP_2);
+        assert!(timeout(HEAD_TIMEOUT * 100, heard.silence()).await.is_err());
+        drop(under_way);
+        assert_eq!(timeout(HEAD_TIMEOUT * 3, heard.silence()).await, Ok(Silence::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_read_ends_its_connection_and_one_that_is_waited_for_does_not() {
+        let heard = Heard::default();
+        let [mut unread, mut waiting] = [(); 2].map(|()| heard.request(Version::HTTP_2).unwrap());
+        unread.set_waiting(false);
+        assert!(timeout(UNREAD_TIMEOUT * 3, heard.silence()).await.is_err());
+        waiting.set_waiting(false);
+        let begun = Instant::now();
+        assert_eq!(heard.silence().await, Silence::Unread);
+        assert_eq!(begun.elapsed(), UNREAD_TIMEOUT + HEAD_TIMEOUT);
+        let reading = async {
+            for _ in 0..10 {
+                tokio::time::sleep(UNREAD_TIMEOUT / 10 * 9).await;
+                unread.set_waiting(true);
+                unread.set_waiting(false);
+            }
+        };
+        let begun = Instant::now();
+        let (silence, ()) = tokio::join!(heard.silence(), reading);
+        assert_eq!(silence, Silence::Unread);
+        assert!(begun.elapsed() > UNREAD_TIMEOUT * 9);
     }
 
     #[tokio::test(start_paused = true)]
