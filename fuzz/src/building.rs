@@ -20,7 +20,7 @@ const SHARED: &str = "-Zshare-generics=yes";
 const LIST: (&str, [&str; 2]) = ("psl", ["-Clink-dead-code", SHARED]);
 
 /// What counts coverage, and where: in what reads strangers' bytes. Not in ciphers, hashes and the reference, which would take most
-/// of the time and have nothing to find. Comparisons of integers are not traced either, as that would take half of the time; those of
+/// of the time and have nothing to find. Comparisons of integers are not traced either, as that would take up to half of the time; those of
 /// texts are, by the sanitizer.
 const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",

@@ -11,7 +11,7 @@ use fuzz_run::{Target, packed};
 use crate::{Options, Place};
 
 /// No stacks of where memory was taken from, little of it kept back, so that what is in use stays in the processor's cache, and no
-/// search for leaks or for uses of a function's variables after its end. Together they would take half of the time.
+/// search for leaks or for uses of a function's variables after its end.
 const ASAN_OPTIONS: &str = "malloc_context_size=1:quarantine_size_mb=16:detect_stack_use_after_return=0:detect_leaks=0:detect_odr_violation=0";
 
 /// What became of one target.
