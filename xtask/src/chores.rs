@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 
+pub const GATEWAYS: [&str; 2] = ["voicegain-gateway", "voicegain-gateway-actix"];
+
 /// Both gateways with the store that needs protoc.
 pub const GATEWAYS_WITH_ETCD: &str = "voicegain-gateway/etcd,voicegain-gateway-actix/etcd";
 
@@ -16,7 +18,8 @@ pub const WIRE: &str = "voicegain-auth-wire";
 /// Builds both gateways, with every store.
 pub fn gateways() -> Outcome {
     run(cargo()
-        .args(["build", "--locked", "-p", "voicegain-gateway", "-p", "voicegain-gateway-actix"])
+        .args(["build", "--locked"])
+        .args(GATEWAYS.iter().flat_map(|gateway| ["-p", gateway]))
         .args(["--features", GATEWAYS_WITH_ETCD]))
 }
 
@@ -26,7 +29,8 @@ pub fn binary(package: &str) -> Result<PathBuf, String> {
 }
 
 pub fn gateway_binaries() -> Result<[PathBuf; 2], String> {
-    Ok([binary("voicegain-gateway")?, binary("voicegain-gateway-actix")?])
+    let folder = target_dir()?.join("debug");
+    Ok(GATEWAYS.map(|gateway| folder.join(gateway)))
 }
 
 /// Runs a program of the workspace, built if need be.
@@ -102,15 +106,19 @@ pub fn differential(arguments: impl Iterator<Item = String>) -> Outcome {
 
 /// The program is built with what it needs alone, and each gateway as a user would.
 pub fn wire(arguments: impl Iterator<Item = String>) -> Outcome {
-    let gateways = ["voicegain-gateway", "voicegain-gateway-actix"];
-    for gateway in gateways {
+    for gateway in GATEWAYS {
         run(cargo().args(["build", "--release", "--locked", "-p", gateway]))?;
     }
     let folder = target_dir()?.join("release");
     run(cargo()
         .args(["run", "--release", "--locked", "-p", WIRE, "--"])
-        .args(gateways.iter().flat_map(|gateway| ["--gateway".into(), folder.join(gateway)]))
+        .args(each_gateway(GATEWAYS.map(|gateway| folder.join(gateway))))
         .args(arguments))
+}
+
+/// What the program is told of the gateways.
+pub fn each_gateway(binaries: [PathBuf; 2]) -> impl Iterator<Item = PathBuf> {
+    binaries.into_iter().flat_map(|binary| ["--gateway".into(), binary])
 }
 
 /// In its own folder, where cargo finds what opens the doors it comes by.

@@ -27,6 +27,12 @@ pub fn target_dir() -> Result<PathBuf, String> {
     Ok(PathBuf::from(path.replace("\\\\", "\\")))
 }
 
+/// Where what is built by itself goes, with other versions or features than the rest: one folder for all of it, since it
+/// shares most of what it is built from, and is built one after the other.
+pub fn aside_dir() -> Result<PathBuf, String> {
+    Ok(target_dir()?.join("aside"))
+}
+
 /// The parts of a chore, and when each began.
 static PARTS: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
 

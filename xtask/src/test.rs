@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use crate::chores::{
-    CHAOS, GATEWAYS_WITH_ETCD, SIMULATION, WIRE, built, chaos, fuzz, gateway_binaries, of_the_bench,
-    simulation,
+    CHAOS, GATEWAYS_WITH_ETCD, SIMULATION, WIRE, built, chaos, each_gateway, fuzz, gateway_binaries,
+    of_the_bench, simulation,
 };
-use crate::run::{Outcome, cargo, heading, root, run, target_dir};
+use crate::run::{Outcome, aside_dir, cargo, heading, root, run, target_dir};
 use crate::servers;
 
 /// The published SDK that the gateway must serve, unchanged.
@@ -53,13 +53,7 @@ fn what_waits() -> Outcome {
         run(Command::new(&python).arg(root.join("tests/python/endurance.py")).arg(binary))?;
     }
     heading("attacks on the gateways, byte by byte");
-    run(built(WIRE)?.args([
-        "--quick".as_ref(),
-        "--gateway".as_ref(),
-        gateway.as_os_str(),
-        "--gateway".as_ref(),
-        gateway_actix.as_os_str(),
-    ]))
+    run(built(WIRE)?.arg("--quick").args(each_gateway([gateway, gateway_actix])))
 }
 
 fn what_did_not_run() {
@@ -136,8 +130,7 @@ impl Aside {
 
 /// `cargo xtask aside`.
 pub fn aside() -> Outcome {
-    // One folder for all three: they share most of what they are built from, and are built one after the other.
-    let target = target_dir()?.join("aside");
+    let target = aside_dir()?;
     heading("the core with a second opinion");
     // By itself: what the feature adds would be counted in the others' tests.
     run(cargo()

@@ -36,14 +36,11 @@ impl Payload {
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, PayloadError>> {
-        match (self.inner.next().now_or_never(), &self.requests) {
-            (Some(piece), _) => piece,
-            (None, Some(requests)) => {
-                let _wanted = requests.want_body();
-                self.inner.next().await
-            }
-            (None, None) => self.inner.next().await,
+        if let Some(piece) = self.inner.next().now_or_never() {
+            return piece;
         }
+        let _wanted = self.requests.as_ref().map(|requests| requests.want_body());
+        self.inner.next().await
     }
 }
 

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
-use voicegain_gateway_core::server::unread::{UNREAD_TIMEOUT, WriteLimit};
+use voicegain_gateway_core::server::{WriteLimit, of_client};
 
 /// How much is read of what a client sends ahead, over HTTP/1.1.
 const AHEAD: u64 = 16 * 1024;
@@ -70,8 +70,7 @@ impl Connection {
             reader: Cell::new(None),
         };
         let timer = Box::pin(sleep(idle_limit));
-        let stream = WriteLimit::new(stream, UNREAD_TIMEOUT);
-        Self { stream: stream.take(ahead), requests: Rc::new(requests), idle_limit, timer }
+        Self { stream: of_client(stream).take(ahead), requests: Rc::new(requests), idle_limit, timer }
     }
 
     /// What tells of its requests.
@@ -240,7 +239,7 @@ mod tests {
         count
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_connection_ends_once_no_request_has_been_under_way_for_long() {
         let (mut client, mut connection) = connection(Protocol::Http1, LIMIT).await;
         let begun = Instant::now();
@@ -262,7 +261,7 @@ mod tests {
         assert!(begun.elapsed() >= LIMIT && begun.elapsed() < LIMIT * 3, "{:?}", begun.elapsed());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_request_under_way_keeps_its_connection() {
         let (_client, mut connection) = connection(Protocol::Http1, LIMIT).await;
         let requests = connection.requests();
@@ -275,7 +274,7 @@ mod tests {
         assert!(ended.elapsed() >= LIMIT && ended.elapsed() < LIMIT * 3, "{:?}", ended.elapsed());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn little_is_read_ahead_of_a_request() {
         const SENT: usize = 100_000;
         let ahead = usize::try_from(AHEAD).unwrap();
@@ -297,7 +296,7 @@ mod tests {
         assert_eq!(read.unwrap() + available(&mut connection).await, SENT - 2 * ahead);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn whatever_is_no_piece_of_a_body_is_read_while_one_is_waited_for() {
         const SENT: usize = 100_000;
         let (mut client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
@@ -308,7 +307,7 @@ mod tests {
         assert_eq!(available(&mut connection).await, SENT);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_goes_away_is_noticed_without_credit() {
         let (mut client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
         let _under_way = connection.requests().begin();
@@ -318,7 +317,7 @@ mod tests {
         assert_eq!(timeout(LIMIT * 10, connection.read(&mut [0; 10])).await.unwrap().unwrap(), 0);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn http2_has_bounds_of_its_own_on_what_is_sent_ahead() {
         const SENT: usize = 100_000;
         let (mut client, mut connection) = connection(Protocol::Http2, LIMIT * 100).await;

@@ -13,13 +13,12 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use voicegain_auth_actix::Auth;
+use voicegain_gateway_core::server::HEAD_TIMEOUT;
 use voicegain_gateway_core::{Gateway, signals};
 
 use crate::connection::Connection;
 use crate::{gate, serve};
 
-/// How long a request's head may take to arrive, and a connection wait for the next one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to close what the gateway has closed.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -59,9 +58,6 @@ async fn arrive(
     stream: TcpStream,
     http2: bool,
 ) -> Result<(Connection, Protocol, Option<SocketAddr>), DispatchError> {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection stays slow");
-    }
     let speaks_http2 =
         http2 && timeout(HEAD_TIMEOUT, speaks_http2(&stream)).await.map_err(io::Error::from)??;
     let protocol = if speaks_http2 { Protocol::Http2 } else { Protocol::Http1 };

@@ -16,17 +16,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::silence::{Heard, Hears, Silence};
-use self::unread::{UNREAD_TIMEOUT, WriteLimit};
+use self::unread::UNREAD_TIMEOUT;
+pub use self::unread::WriteLimit;
 
 use crate::forward::BoxError;
 use crate::signals::GRACE;
 
 mod silence;
-pub mod unread;
+mod unread;
 
 /// How long a request's head may take to arrive, and how long a connection waits for the next one: over HTTP/2 twice as
 /// long at most.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// What hyper keeps of a request's head before it answers 431 without a body. [`head`](crate::head) sets a lower limit.
 const MAX_HEAD_BUFFER: u32 = 64 * 1024;
 
@@ -61,7 +62,8 @@ pub async fn serve<S, B>(
         let service = Hears::new(make(client), heard.clone());
         let (server, shutdown) = (server.clone(), shutdown.clone());
         connections.spawn(async move {
-            let mut connection = pin!(server.serve_connection_with_upgrades(io(stream), service));
+            let io = TokioIo::new(of_client(stream));
+            let mut connection = pin!(server.serve_connection_with_upgrades(io, service));
             let ended = tokio::select! {
                 ended = &mut connection => ended,
                 silence = shutdown.run_until_cancelled(heard.silence()) => {
@@ -90,11 +92,12 @@ pub async fn serve_router(listener: TcpListener, router: axum::Router, shutdown:
     serve(listener, |_| TowerToHyperService::new(router.clone()), false, shutdown).await;
 }
 
-fn io(stream: TcpStream) -> TokioIo<WriteLimit<TcpStream>> {
+/// A client's connection: what is written is sent at once, and has to be read.
+pub fn of_client(stream: TcpStream) -> WriteLimit<TcpStream> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays slow");
     }
-    TokioIo::new(WriteLimit::new(stream, UNREAD_TIMEOUT))
+    WriteLimit::new(stream, UNREAD_TIMEOUT)
 }
 
 fn builder(websockets_over_http2: bool) -> auto::Builder<TokioExecutor> {

@@ -3,7 +3,7 @@ use super::{is_token, line};
 /// The most a head may have: above what either gateway passes on.
 const MAX_HEAD: usize = 256 * 1024;
 
-/// The methods that every server knows (RFC 9110, RFC 5789).
+/// The methods that every server knows (RFC 9110).
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
 
 /// A header field.

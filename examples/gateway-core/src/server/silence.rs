@@ -23,12 +23,11 @@ pub(super) struct Heard(Arc<Requests>);
 struct Requests {
     /// One over HTTP/1.1, where hyper watches the time until the next one.
     http1: AtomicBool,
-    /// Those over HTTP/2, ever.
-    begun: AtomicU64,
+    /// Those over HTTP/2.
     under_way: AtomicU64,
     /// Those of them whose answer is not there yet, or its next part.
     waiting: AtomicU64,
-    /// How often that has changed.
+    /// How often one has begun, been answered further, or ended.
     moves: AtomicU64,
 }
 
@@ -55,7 +54,6 @@ impl Heard {
             requests.http1.store(true, Ordering::Relaxed);
             return None;
         }
-        requests.begun.fetch_add(1, Ordering::Relaxed);
         requests.under_way.fetch_add(1, Ordering::Relaxed);
         let mut under_way = UnderWay { heard: self.clone(), waits: false };
         under_way.set_waiting(true);
@@ -65,13 +63,13 @@ impl Heard {
     /// Comes when nothing has been heard for too long.
     pub(super) async fn silence(&self) -> Silence {
         let Self(requests) = self;
-        let (mut before, mut quiet) = ((0, 0), Duration::ZERO);
+        let (mut before, mut quiet) = (0, Duration::ZERO);
         loop {
             tokio::time::sleep(HEAD_TIMEOUT).await;
             if requests.http1.load(Ordering::Relaxed) {
                 return pending().await;
             }
-            let now = (requests.begun.load(Ordering::Relaxed), requests.moves.load(Ordering::Relaxed));
+            let now = requests.moves.load(Ordering::Relaxed);
             let waiting = requests.waiting.load(Ordering::Relaxed) > 0;
             quiet = if now == before && !waiting { quiet + HEAD_TIMEOUT } else { Duration::ZERO };
             before = now;

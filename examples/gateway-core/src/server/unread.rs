@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// How long a client may read nothing of what is there for it. A video that is paused is not read either.
-pub const UNREAD_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const UNREAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 pin_project! {
     /// A connection that fails once its other end has read nothing for too long.
