@@ -55,11 +55,11 @@ fn main() -> ExitCode {
     let chore = env::args().nth(1).unwrap_or_default();
     let minutes = env::args().nth(2).unwrap_or_else(|| "1".to_owned());
     let outcome = match chore.as_str() {
-        "test" => test().inspect(|()| tell_times()),
+        "test" => test(),
         "aside" => aside(),
         "oldest" => lint::oldest_versions(),
-        "lint" => lint().inspect(|()| tell_times()),
-        "ci" => test().and_then(|()| lint()).inspect(|()| tell_times()),
+        "lint" => lint(),
+        "ci" => test().and_then(|()| lint()),
         "servers" => servers::install(),
         "simulation" => simulation(program(SIMULATION)),
         "faults" => planted_faults(),
@@ -79,6 +79,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    tell_times();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

@@ -33,22 +33,43 @@ pub fn aside_dir() -> Result<PathBuf, String> {
     Ok(target_dir()?.join("aside"))
 }
 
-/// The parts of a chore, and when each began.
-static PARTS: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+/// The parts of a chore: when each began, and what processor time had been taken by then.
+static PARTS: Mutex<Vec<(String, Instant, Option<f64>)>> = Mutex::new(Vec::new());
 
 pub fn heading(text: &str) {
     println!("\n=== {text}");
-    PARTS.lock().expect("nobody panics with it").push((text.to_owned(), Instant::now()));
+    PARTS.lock().expect("nobody panics with it").push((text.to_owned(), Instant::now(), processor_seconds()));
 }
 
-/// What took how long.
+/// What took how long, if there was more than one part.
 pub fn tell_times() {
     let parts = PARTS.lock().expect("nobody panics with it");
-    let ends = parts.iter().skip(1).map(|(_, began)| *began).chain([Instant::now()]);
-    println!("\n=== what took how long, in seconds");
-    for ((text, began), end) in parts.iter().zip(ends) {
-        println!("{:5}  {text}", end.duration_since(*began).as_secs());
+    if parts.len() < 2 {
+        return;
     }
+    let ends = parts.iter().skip(1).map(|(_, began, spent)| (*began, *spent));
+    println!("\n=== what took how long, in seconds, and how much processor time, where that is told");
+    for ((text, began, before), (end, after)) in
+        parts.iter().zip(ends.chain([(Instant::now(), processor_seconds())]))
+    {
+        let spent =
+            before.zip(after).map(|(before, after)| format!("{:.0}", after - before)).unwrap_or_default();
+        println!("{:5} {spent:>5}  {text}", end.duration_since(*began).as_secs());
+    }
+}
+
+/// Of all programs that have been started and waited for, theirs included. Linux alone tells it, in hundredths.
+fn processor_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program, which may hold anything, ends with the last parenthesis.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .map(|field| field.parse::<f64>().ok())
+        .sum::<Option<f64>>()?;
+    Some(ticks / 100.0)
 }
 
 pub fn shown(command: &Command) -> String {
