@@ -24,7 +24,7 @@ impl Key {
 
 /// Reads a token: whose it says it is, and what it says if its signature holds under this key. `None` if it is malformed.
 pub fn read(token: &[u8], key: &Key) -> Option<(WebConfigId, Option<Said>)> {
-    jws::read(token, |token| (token.id(), token.verify(&key.0).as_ref().map(Said::of))).ok()
+    jws::read(token, |token| (token.id(), token.verify(Some(&key.0)).as_ref().map(Said::of))).ok()
 }
 
 /// How a deployment writes its long-lived tokens.

@@ -332,22 +332,20 @@ impl Verifier {
         let Some(proof) = seen.proof else {
             return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot));
         };
-        let doubt = match seen.record {
-            Some(record) => match token.verify(&record.key) {
-                Some(claims) => {
-                    let checked = check(&claims, &record, head, source, policy, seen.now.wall);
-                    return Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, &claims)));
-                }
-                None => Doubt { id, record: Some(record) },
-            },
-            None => match cache.life(id, seen.stamp.epoch) {
+        if seen.record.is_none() {
+            match cache.life(id, seen.stamp.epoch) {
                 Life::Lives => return self.wait(round, |cache| cache.wait_for_record(id)),
                 Life::Unknown => return self.wait(round, |cache| cache.wait_for_proof(seen.now.boot)),
-                Life::NotThere => {
-                    token.verify_unknown();
-                    Doubt { id, record: None }
-                }
-            },
+                Life::NotThere => {}
+            }
+        }
+        let claims = token.verify(seen.record.as_ref().map(|record| &record.key));
+        let doubt = match (seen.record, claims) {
+            (Some(record), Some(claims)) => {
+                let checked = check(&claims, &record, head, source, policy, seen.now.wall);
+                return Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, &claims)));
+            }
+            (record, _) => Doubt { id, record },
         };
         // The token may be newer than what is cached: refusing it takes a proof asked for since it came (rule C7).
         if proof.asked.boot < round.arrived {
