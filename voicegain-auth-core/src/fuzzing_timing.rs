@@ -44,6 +44,11 @@ impl InHand {
         verified.unwrap_or(false)
     }
 
+    /// Whether this thread remembers how the token begins.
+    pub fn is_remembered(token: &[u8]) -> bool {
+        jws::doors::is_remembered(token)
+    }
+
     /// Both, in the verifier's order.
     #[inline(never)]
     pub fn check(&self, is_known: bool, token: &[u8]) -> bool {

@@ -64,8 +64,10 @@ impl RequestHead for Head<'_> {
 
     #[cfg(feature = "http2")]
     fn is_websocket_connect(&self) -> bool {
+        // In any letter case, as the value of `Upgrade` that it stands for (RFC 8441 section 4, RFC 9110 section 7.8).
         let protocol = self.extensions.get::<hyper::ext::Protocol>();
-        *self.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+        *self.method == Method::CONNECT
+            && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
     }
 
     fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
@@ -160,6 +162,7 @@ mod tests {
             Head::of(&request, true).is_websocket_connect()
         };
         assert!(connects(Method::CONNECT, Some("websocket")));
+        assert!(connects(Method::CONNECT, Some("WebSocket")));
         assert!(!connects(Method::CONNECT, Some("connect-udp")));
         assert!(!connects(Method::CONNECT, None));
         assert!(!connects(Method::GET, Some("websocket")));

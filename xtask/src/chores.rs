@@ -116,9 +116,9 @@ pub fn wire(arguments: impl Iterator<Item = String>) -> Outcome {
         .args(arguments))
 }
 
-/// What the program is told of the gateways.
-pub fn each_gateway(binaries: [PathBuf; 2]) -> impl Iterator<Item = PathBuf> {
-    binaries.into_iter().flat_map(|binary| ["--gateway".into(), binary])
+/// What the program is told of the gateways: the second speaks HTTP/1.1 alone unless it is asked for more.
+pub fn each_gateway([gateway, gateway_actix]: [PathBuf; 2]) -> [PathBuf; 4] {
+    ["--gateway".into(), gateway, "--gateway-http1".into(), gateway_actix]
 }
 
 /// In its own folder, where cargo finds what opens the doors it comes by.

@@ -48,6 +48,11 @@ pub fn readings(token: &[u8], secret: &Secret) -> [Reading; 3] {
     [read(token, tell).ok(), read_whole(token, tell).ok(), read_strictly(token, tell).ok()]
 }
 
+/// Whether this thread remembers how the token begins.
+pub(crate) fn is_remembered(token: &[u8]) -> bool {
+    read(token, |token| matches!(token.beginning, Beginning::Known(..))).unwrap_or(false)
+}
+
 fn read_strictly<R>(token: &[u8], act: impl FnOnce(UnverifiedToken<'_>) -> R) -> Result<R, MalformedToken> {
     let nobody_asks = Cell::new(false);
     with_scratch(token, |text| {

@@ -26,6 +26,8 @@ pub(crate) struct Ground {
     pub(crate) secret: Secret,
     /// Level A.
     pub(crate) in_hand: InHand,
+    /// The same of another web config.
+    pub(crate) another: InHand,
     /// Level B.
     pub(crate) verifier: Verifier,
     /// What time it is, and stays, in seconds.
@@ -70,6 +72,8 @@ impl Ground {
         }
         let stored = runtime.block_on(store.load(id))?.value.ok_or("the web config is gone")?;
         assert_eq!(stored.secret, secret);
+        let mut another = stored.clone();
+        another.secret = Secret::generate()?;
 
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let still = Still(Reading { boot: Duration::from_secs(1_000), wall: Duration::from_secs(now) });
@@ -88,6 +92,7 @@ impl Ground {
             superseded,
             secret,
             in_hand: InHand::new(API_URL, stored),
+            another: InHand::new(API_URL, another),
             verifier: Verifier::new(cache, Policy::default()),
             now,
             _runtime: runtime,

@@ -1,7 +1,7 @@
 //! What is measured against what, and what is to be expected of it.
 
 use voicegain_auth_core::WebConfigId;
-use voicegain_auth_core::fuzzing::is_known;
+use voicegain_auth_core::fuzzing_timing::InHand;
 
 use crate::ground::Ground;
 use crate::measure::{Pair, SCHEME};
@@ -14,8 +14,8 @@ pub(crate) enum Expected {
     Difference,
     /// Not told apart: a secret would show.
     None,
-    /// The same work, give or take a few instructions: whether a web config exists is no secret, but a MAC left out would be
-    /// more than that (rule V5).
+    /// The same work by the same code, give or take what it makes where in memory a record lies: whether a web config exists is no
+    /// secret, but anything left out would be more than that (rule V5).
     SameWork,
     /// Either.
     Either,
@@ -105,6 +105,14 @@ fn controls(ground: &Ground) -> Vec<Entry<'_>> {
             checked(ground, kind, [Signature::Wrong; 2], [true; 2])
         })
     }));
+    // What one may expect of two records that lie in two places.
+    controls.extend([Kind::LongLived, Kind::ShortLived].map(|kind| {
+        entry(CONTROLS, "one web config / another", kind, Expected::Either, move || {
+            let is_right =
+                |class: usize, token: &[u8]| [&ground.in_hand, &ground.another][class].check(true, token);
+            of_signatures(ground, kind, [Signature::Wrong; 2], || (), is_right)
+        })
+    }));
     controls
 }
 
@@ -181,7 +189,7 @@ fn checked<'a>(ground: &'a Ground, kind: Kind, signatures: [Signature; 2], known
                 assert!(ground.in_hand.check(true, right.as_bytes()), "a right token was refused")
             });
         }
-        assert_eq!(is_known(right.as_bytes()), kind == Kind::KnownPage);
+        assert_eq!(InHand::is_remembered(right.as_bytes()), kind == Kind::KnownPage);
     };
     let is_right = move |class: usize, token: &[u8]| ground.in_hand.check(known[class], token);
     of_signatures(ground, kind, signatures, prepare, is_right)
@@ -198,7 +206,7 @@ fn decided(ground: &Ground, kind: Kind, ids: [WebConfigId; 2], signatures: [Sign
         if kind == Kind::KnownPage {
             admit(kind);
         }
-        assert_eq!(is_known(right(Kind::ShortLived).as_bytes()), kind == Kind::KnownPage);
+        assert_eq!(InHand::is_remembered(right(Kind::ShortLived).as_bytes()), kind == Kind::KnownPage);
     };
     Pair::new(tokens, prepare, move |_, header| ground.refuses(header))
 }
