@@ -8,7 +8,8 @@
 mod steps;
 
 use std::collections::{HashSet, VecDeque};
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -163,7 +164,8 @@ struct Explored {
 fn explore(limits: Limits) -> Explored {
     let root = Small::new(limits);
     let pristine = root.machine.clone();
-    let mut seen = HashSet::from([root.key()]);
+    let mut room = Vec::new();
+    let mut seen = HashSet::from([root.key(&mut room)]);
     // How each state was come by, so that a finding can be told from its beginning.
     let mut ways: Vec<(usize, String)> = vec![(0, "the beginning".into())];
     let mut queue = VecDeque::from([(0, root)]);
@@ -185,7 +187,7 @@ fn explore(limits: Limits) -> Explored {
                     return Explored { states: seen.len(), transitions, finding };
                 }
             };
-            if next.machine.epoch() <= limits.epochs && seen.insert(next.key()) {
+            if next.machine.epoch() <= limits.epochs && seen.insert(next.key(&mut room)) {
                 ways.push((at, step));
                 queue.push_back((ways.len() - 1, next));
             }
@@ -221,12 +223,12 @@ impl Small {
         small
     }
 
-    /// What tells states apart: all of it, the log's entries by their ids alone.
-    fn key(&self) -> u128 {
+    /// What tells states apart: all of it, the log's entries by their ids alone. `all` is room that is used again and again.
+    fn key(&self, all: &mut Vec<u8>) -> u128 {
         let Self { machine, records, proof, epoch, feed, look_up, reader, branches, old, truth, left } = self;
-        let mut all =
-            format!("{machine:?}{records:?}{proof:?}{epoch}{feed:?}{look_up:?}{reader:?}{old}{left:?}")
-                .into_bytes();
+        all.clear();
+        write!(all, "{machine:?}{records:?}{proof:?}{epoch}{feed:?}{look_up:?}{reader:?}{old}{left:?}")
+            .expect("memory takes all of it");
         let mut add = |revision: u64, entry: &[u8; 16]| {
             all.extend_from_slice(&revision.to_ne_bytes());
             all.extend_from_slice(entry);
@@ -239,7 +241,7 @@ impl Small {
         for position in truth.iter().flatten().flatten() {
             add(position.revision.get(), position.entry.as_bytes());
         }
-        XxHash3_128::oneshot(&all)
+        XxHash3_128::oneshot(all)
     }
 
     fn primary(&self) -> &Branch {

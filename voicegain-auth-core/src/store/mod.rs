@@ -54,8 +54,14 @@ impl fmt::Display for Revision {
 
 /// The random id of a log entry. A store that was restored to an older state and then went on has other ids at the same
 /// revisions, which is how it is found out (rule C4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntryId([u8; 16]);
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EntryId({:032x})", u128::from_be_bytes(self.0))
+    }
+}
 
 impl EntryId {
     /// The id with these bytes.
