@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running gateway.
 pub struct Gateway {
-    process: Child,
+    pub process: Child,
     pub api: SocketAddr,
     pub admin: SocketAddr,
     pub admin_token: String,
@@ -37,7 +37,7 @@ impl Gateway {
         Self::launch(Command::new(BINARY), url, args, Stdio::null())
     }
 
-    fn launch(mut command: Command, url: &str, args: &[&str], log: Stdio) -> Self {
+    pub fn launch(mut command: Command, url: &str, args: &[&str], log: Stdio) -> Self {
         let mut process = without_variables(&mut command)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", url])
             .args(args)
@@ -58,7 +58,7 @@ impl Gateway {
         gateway
     }
 
-    fn admin(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub fn admin(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         for _ in 0..500 {
             let body = body.as_ref().map(Value::to_string).unwrap_or_default();
             let token = format!("Bearer {}", self.admin_token);
@@ -91,7 +91,7 @@ impl Gateway {
         call(self.api, "GET", target, &headers, b"")
     }
 
-    fn terminate(&self) {
+    pub fn terminate(&self) {
         self.signal("-TERM");
     }
 
@@ -429,6 +429,42 @@ fn e_limits_have_answers() {
     let long = "a".repeat(40_000);
     let answer = gateway.get("/v1/x", &token, &[("x-long", &long)]);
     assert_eq!((answer.status, answer.reason().as_str()), (431, "headers_too_large"));
+}
+
+/// A gateway in whose shell this was said first.
+#[cfg(unix)]
+fn limited(limit: &str) -> Gateway {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\""), BINARY]);
+    Gateway::launch(command, "memory:", &[], Stdio::null())
+}
+
+#[cfg(unix)]
+#[test]
+fn as_many_files_may_be_open_as_the_system_allows() {
+    let gateway = limited("ulimit -Sn 64");
+    let (_, token) = gateway.create();
+    let _silent: Vec<_> = (0..200).map(|_| connect(gateway.api)).collect();
+    assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200);
+}
+
+#[cfg(unix)]
+#[test]
+fn silent_connections_leave_files_for_everything_else() {
+    let gateway = limited("ulimit -n 256");
+    let (_, token) = gateway.create();
+    let silent: Vec<_> = (0..300).map(|_| connect(gateway.api)).collect();
+    // Whatever can be accepted has been.
+    std::thread::sleep(Duration::from_millis(500));
+    let begun = Instant::now();
+    assert_eq!(gateway.admin("GET", "/readyz", None).0, 200);
+    let (_, other) = gateway.create();
+    // And not only because the silent ones have been given up on.
+    assert!(begun.elapsed() < PATIENCE / 3, "{:?}", begun.elapsed());
+    drop(silent);
+    for token in [token, other] {
+        assert_eq!(gateway.get("/v1/x", &token, &[]).status, 200);
+    }
 }
 
 #[test]

@@ -93,6 +93,10 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub upstream: Option<Uri>,
 
+    /// The upstream speaks HTTP/2 without TLS, from the first byte, as gRPC servers do
+    #[arg(long, requires = "upstream")]
+    pub upstream_http2: bool,
+
     /// The path that the API is below
     #[arg(long, value_name = "PATH", default_value = "/v1")]
     pub base_path: String,
@@ -278,7 +282,7 @@ mod tests {
         assert_eq!(args.store, "sqlite://voicegain-gateway.db");
         assert_eq!((args.base_path.as_str(), args.api_url.as_str()), ("/v1", "https://api.voicegain.ai/v1"));
         assert_eq!((args.max_revocation_delay, args.leeway), (Duration::from_secs(30), Duration::ZERO));
-        assert!(args.upstream.is_none() && args.admin_token_file.is_none());
+        assert!(args.upstream.is_none() && !args.upstream_http2 && args.admin_token_file.is_none());
         assert!(args.master_key_file.is_none() && args.master_keys.is_none());
         assert!(!args.plain_secrets && !args.seal_existing && !args.preload);
         assert_eq!(args.max_cached, 100_000);
@@ -313,6 +317,13 @@ mod tests {
         for bad in ["", "s", "-1s", "1.5s", "1d", "1 s", "99999999999999999999s", "18446744073709551615h"] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn only_an_upstream_speaks_http2() {
+        let upstream = ["--upstream", "http://127.0.0.1:9000", "--upstream-http2"];
+        assert!(parse(&upstream).unwrap().upstream_http2);
+        assert!(parse(&upstream[2..]).is_err());
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod gateway;
 pub mod head;
 pub mod logging;
 pub mod master_keys;
+pub mod open_files;
 mod refusal;
 pub mod server;
 pub mod setup;

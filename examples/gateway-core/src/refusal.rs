@@ -84,7 +84,7 @@ impl From<ForwardError> for Refusal {
             ForwardErrorKind::RequestTooLarge => Reason::RequestTooLarge,
             ForwardErrorKind::UpstreamUnavailable => Reason::UpstreamUnavailable,
             ForwardErrorKind::UpstreamTimeout => Reason::UpstreamTimeout,
-            ForwardErrorKind::Ended => Reason::TemporarilyUnavailable,
+            ForwardErrorKind::Ended | ForwardErrorKind::Busy => Reason::TemporarilyUnavailable,
         };
         if reason.status() >= 500 {
             tracing::warn!(cause = ?std::error::Error::source(&error), "{error}");

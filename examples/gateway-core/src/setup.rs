@@ -17,6 +17,7 @@ use crate::cli::Args;
 use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
+use crate::open_files;
 use crate::store::{self, Opened, StoreProblem};
 
 /// The fewest characters of an admin token.
@@ -83,12 +84,13 @@ pub enum SetupError {
 }
 
 impl Setup {
-    /// Opens the store, binds both ports, and puts the rest together. The store and the cache work on the current runtime
+    /// Raises the limit on open files, opens the store, binds both ports, and puts the rest together. The store and the cache work on the current runtime
     /// from then on, which has to outlive all who use them.
     ///
     /// # Errors
     /// Whatever keeps the gateway from starting.
     pub async fn new(args: &Args) -> Result<Self, SetupError> {
+        open_files::raise_limit();
         let policy = Policy::builder()
             .token_sources(args.token_sources.clone())
             .leeway(args.leeway)
@@ -98,6 +100,9 @@ impl Setup {
             let mut config = ForwardConfig::new(upstream);
             config.max_body_bytes = Some(args.max_body_bytes);
             config.via = Some("voicegain-gateway".to_owned());
+            config.http2 = args.upstream_http2;
+            // Each may take a connection, and those of one client over HTTP/2 are many.
+            config.max_exchanges = Some(open_files::max_connections());
             Forwarder::new(config)
         });
         let forwarder = forwarder.transpose()?;

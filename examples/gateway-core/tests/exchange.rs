@@ -440,6 +440,31 @@ async fn a_connection_is_used_again() {
 }
 
 #[tokio::test]
+async fn no_more_exchanges_than_may_be_are_under_way() {
+    let (listener, upstream) = listen().await;
+    let mut one = config(upstream);
+    one.max_exchanges = Some(1);
+    let gateway = gateway(one).await;
+    let ask = async |path: &str| {
+        let mut client = Raw::connect(gateway.address).await;
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        client
+    };
+    let mut first = ask("/first").await;
+    let mut upstream_side = Raw::accept(&listener).await;
+    upstream_side.read_head().await;
+    upstream_side.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhi").await;
+    first.read_to("hi").await;
+    let refused = ask("/second").await.read_to("temporarily_unavailable").await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    upstream_side.send("hi").await;
+    first.read_to("hi").await;
+    settle().await;
+    let _third = ask("/third").await;
+    assert!(upstream_side.read_head().await.starts_with("GET /third "));
+}
+
+#[tokio::test]
 async fn cookies_split_by_http2_are_joined() {
     let (listener, upstream) = listen().await;
     let gateway = gateway(config(upstream)).await;

@@ -213,6 +213,38 @@ async fn v10_a_tunnel_through_a_pipe_holds_early_bytes_too_and_lets_go() {
     within(over.cancelled()).await;
 }
 
+/// So that a server can tell how long a WebSocket is there.
+#[tokio::test]
+async fn what_is_attached_to_a_request_is_kept_until_the_end_of_its_tunnel() {
+    let (listener, upstream) = listen().await;
+    let forwarder = Forwarder::new(config(upstream)).unwrap();
+    let attached = std::sync::Arc::new(());
+    let kept = attached.clone();
+    let address = serve(move |mut request| {
+        request.extensions_mut().insert(kept.clone());
+        let context = ForwardContext::new([127, 0, 0, 1].into(), Scheme::HTTP);
+        let response = forwarder.forward(request, context);
+        async move { response.await.unwrap().map(http_body_util::BodyExt::boxed_unsync) }
+    })
+    .await;
+    let mut client = Raw::connect(address).await;
+    client.send(HANDSHAKE).await;
+    let mut upstream_side = Raw::accept(&listener).await;
+    upstream_side.read_head().await;
+    upstream_side.send(AGREEMENT).await;
+    client.read_head().await;
+    settle().await;
+    let others = 2;
+    assert_eq!(std::sync::Arc::strong_count(&attached), others + 1, "the tunnel's");
+    drop((client, upstream_side));
+    within(async {
+        while std::sync::Arc::strong_count(&attached) > others {
+            settle().await;
+        }
+    })
+    .await;
+}
+
 async fn connect_h2(gateway: &Gateway) -> http2::SendRequest<Empty<Bytes>> {
     let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut sender, connection) =

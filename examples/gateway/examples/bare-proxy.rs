@@ -21,7 +21,7 @@ use voicegain_auth_core::BasePath;
 use voicegain_gateway_core::forward::{ForwardConfig, ForwardContext, Forwarder};
 use voicegain_gateway_core::gate::{self, Route};
 use voicegain_gateway_core::head::{HttpHead, check_size, remove_reserved};
-use voicegain_gateway_core::{GatewayBody, Refusal, cors, is_grpc, logging, server, signals};
+use voicegain_gateway_core::{GatewayBody, Refusal, cors, is_grpc, logging, open_files, server, signals};
 
 /// As the gateway has it.
 #[global_allocator]
@@ -42,6 +42,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut config = ForwardConfig::new(upstream.parse()?);
     config.max_body_bytes = Some(1 << 30);
     config.via = Some("voicegain-gateway".to_owned());
+    open_files::raise_limit();
+    config.max_exchanges = Some(open_files::max_connections());
     let forwarder = Forwarder::new(config)?;
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -59,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         })
     };
-    server::serve(listener, make, true, signals::listen(None)?).await;
+    server::serve(listener, make, true, open_files::max_connections(), signals::listen(None)?).await;
     Ok(())
 }
 

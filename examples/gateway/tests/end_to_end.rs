@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_voicegain-gateway");
 
+#[path = "end_to_end/grpc.rs"]
+mod grpc;
 #[path = "../../gateway-core/end_to_end/mod.rs"]
 mod shared;
 

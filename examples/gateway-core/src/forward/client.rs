@@ -18,6 +18,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 
 use super::body::{BoxError, ForwardBody, RequestBody};
 use super::config::{ForwardConfig, ForwardConfigError};
@@ -40,6 +41,8 @@ struct Inner {
     host: HeaderValue,
     via: Option<HeaderValue>,
     client: Client<HttpConnector, RequestBody>,
+    /// For exchanges, if they are limited.
+    places: Option<Arc<Semaphore>>,
 }
 
 /// A request on its way.
@@ -94,14 +97,19 @@ impl Forwarder {
             .http1_max_buf_size(config.max_header_bytes)
             .http2_max_header_list_size(u32::try_from(config.max_header_bytes).unwrap_or(u32::MAX))
             .http2_only(config.http2)
+            // One connection carries everything: if it has silently broken, nothing else would find out.
+            .http2_keep_alive_interval(Some(config.connect_timeout))
+            .http2_keep_alive_timeout(config.connect_timeout)
             .build(connector);
-        Ok(Self(Arc::new(Inner { config, authority, host, via, client })))
+        let places =
+            config.max_exchanges.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+        Ok(Self(Arc::new(Inner { config, authority, host, via, client, places })))
     }
 
     /// Forwards one request and gives the upstream's response, its body still streaming.
     ///
     /// A response `101 Switching Protocols` (for HTTP/2, `200` to an extended `CONNECT`) means that a tunnel
-    /// waits for the client's side of the upgrade.
+    /// waits for the client's side of the upgrade. The request's extensions are kept until its end.
     ///
     /// # Errors
     ///
@@ -139,7 +147,9 @@ impl Forwarder {
             Some(ClientUpgrade::Hyper(upgrade))
         });
         let purpose = Purpose::of(&parts, body.is_end_stream())?;
-        let exchange = Exchange::start(context.ending.take());
+        let place = self.0.places.clone().map(Semaphore::try_acquire_owned).transpose();
+        let place = place.map_err(|_full| ForwardError::busy())?;
+        let exchange = Exchange::start(context.ending.take(), place);
         match (purpose, client) {
             (Purpose::Exchange, _) | (Purpose::WebSocket { .. }, None) => {
                 let sent = self.send(&mut parts, body, context, &exchange)?;
@@ -229,6 +239,8 @@ impl Forwarder {
             _ => upgrade::fresh_key()?,
         };
         let mut head = self.head(&mut parts, &context)?;
+        // The server's, about its connection.
+        let attached = parts.extensions;
         hop::set_own(&mut head.headers, context.headers);
         head.method = Method::GET;
         upgrade::set_handshake(&mut head.headers, key.clone());
@@ -253,7 +265,7 @@ impl Forwarder {
         let (mut parts, _) = response.into_parts();
         clean_head(&mut parts);
         upgrade::set_agreement(&mut parts, &purpose);
-        upgrade::spawn_tunnel(client, upstream, exchange);
+        upgrade::spawn_tunnel(client, upstream, exchange, attached);
         Ok(Response::from_parts(parts, ForwardBody::empty()))
     }
 

@@ -24,6 +24,9 @@ pub struct ForwardConfig {
     pub idle_timeout: Option<Duration>,
     /// How long an unused connection to the upstream is kept (60 s).
     pub pool_idle_timeout: Duration,
+    /// How many exchanges may be under way at a time (unlimited). Over HTTP/1.1 each has a connection to the
+    /// upstream; so has a WebSocket.
+    pub max_exchanges: Option<usize>,
     /// The largest request body in bytes (unlimited).
     pub max_body_bytes: Option<u64>,
     /// The largest header section of a response in bytes, at least 8 KiB (64 KiB).
@@ -43,6 +46,7 @@ impl ForwardConfig {
             response_timeout: Duration::from_secs(60),
             idle_timeout: Some(Duration::from_secs(300)),
             pool_idle_timeout: Duration::from_secs(60),
+            max_exchanges: None,
             max_body_bytes: None,
             max_header_bytes: 64 * 1024,
             via: None,

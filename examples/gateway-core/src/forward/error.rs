@@ -30,6 +30,8 @@ pub enum ForwardErrorKind {
     /// The exchange was ended from outside before there was a response (rule C8): `temporarily_unavailable`,
     /// 503. Whoever ended it may know a better reason.
     Ended,
+    /// As many exchanges are under way as may be: `temporarily_unavailable`, 503.
+    Busy,
 }
 
 impl ForwardError {
@@ -71,6 +73,13 @@ impl ForwardError {
         )
     }
 
+    pub(super) fn busy() -> Self {
+        Self::new(
+            ForwardErrorKind::Busy,
+            "This gateway has as many requests under way as it may have; send it again later.",
+        )
+    }
+
     /// The reason, for a program to match on.
     #[must_use]
     pub fn kind(&self) -> ForwardErrorKind {
@@ -86,7 +95,7 @@ impl ForwardError {
             ForwardErrorKind::RequestTooLarge => "request_too_large",
             ForwardErrorKind::UpstreamUnavailable => "upstream_unavailable",
             ForwardErrorKind::UpstreamTimeout => "upstream_timeout",
-            ForwardErrorKind::Ended => "temporarily_unavailable",
+            ForwardErrorKind::Ended | ForwardErrorKind::Busy => "temporarily_unavailable",
         }
     }
 
@@ -99,7 +108,7 @@ impl ForwardError {
             ForwardErrorKind::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ForwardErrorKind::UpstreamUnavailable => StatusCode::BAD_GATEWAY,
             ForwardErrorKind::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            ForwardErrorKind::Ended => StatusCode::SERVICE_UNAVAILABLE,
+            ForwardErrorKind::Ended | ForwardErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,8 @@ pub(super) struct Exchange {
     ended: CancellationToken,
     /// For as long as a part of the exchange is there.
     hold: OnceLock<Hold>,
+    /// Among those that may be under way.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 struct State {
@@ -115,7 +117,7 @@ struct State {
 impl Exchange {
     /// Starts an exchange that is ended when `ending` has come, polled or not: a body that waits for a
     /// peer that has stopped reading is not polled.
-    pub(super) fn start(ending: Option<Ending>) -> Arc<Self> {
+    pub(super) fn start(ending: Option<Ending>, place: Option<OwnedSemaphorePermit>) -> Arc<Self> {
         let exchange = Arc::new(Self {
             state: Mutex::new(State {
                 ended: false,
@@ -126,6 +128,7 @@ impl Exchange {
             }),
             ended: CancellationToken::new(),
             hold: OnceLock::new(),
+            _place: place,
         });
         if let Some(Ending(arrange)) = ending {
             let hold = arrange(EndNow(Ended::Exchange(Arc::downgrade(&exchange))));

@@ -14,7 +14,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -208,8 +208,13 @@ pub(super) async fn send_alone(
 }
 
 /// Copies both ways until both sides have ended, one has failed, or the exchange is ended, and then closes
-/// both.
-pub(super) fn spawn_tunnel(client: ClientUpgrade, upstream: OnUpgrade, exchange: Arc<Exchange>) {
+/// both. What is `attached` to the request is kept until then.
+pub(super) fn spawn_tunnel(
+    client: ClientUpgrade,
+    upstream: OnUpgrade,
+    exchange: Arc<Exchange>,
+    attached: Extensions,
+) {
     tokio::spawn(async move {
         let tunnel = async {
             let upstream = TokioIo::new(upstream.await?);
@@ -224,7 +229,7 @@ pub(super) fn spawn_tunnel(client: ClientUpgrade, upstream: OnUpgrade, exchange:
             Some(Err(error)) => debug!(%error, "a WebSocket has failed"),
             None => debug!("a WebSocket was ended"),
         }
-        drop(exchange);
+        drop((exchange, attached));
     });
 }
 

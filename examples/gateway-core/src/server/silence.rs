@@ -2,18 +2,18 @@
 //! on HTTP/2 they end whoever does not answer a ping, but nobody who does.
 
 use std::future::pending;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response, Version};
-use http_body::{Body, Frame, SizeHint};
-use hyper::service::Service;
-use pin_project_lite::pin_project;
+use http::Version;
+use tokio::time::sleep;
 
+use super::streams::Turn;
 use super::{HEAD_TIMEOUT, UNREAD_TIMEOUT};
+
+/// How long a connection that is to end is kept if nothing was ever asked on it.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What has been heard on a connection.
 #[derive(Debug, Clone, Default)]
@@ -27,15 +27,18 @@ struct Requests {
     under_way: AtomicU64,
     /// Those of them whose answer is not there yet, or its next part.
     waiting: AtomicU64,
-    /// How often one has begun, been answered further, or ended.
+    /// How often one has begun, been answered further, been read further, or ended.
     moves: AtomicU64,
+    /// Whatever begins now comes too late.
+    closed: AtomicBool,
 }
 
-/// A request over HTTP/2 is under way as long as this is kept.
+/// A request over HTTP/2 is under way as long as this is kept: with its answer's body and with every part of it that is
+/// not written, or with a tunnel.
 #[derive(Debug)]
-struct UnderWay {
+pub(super) struct UnderWay {
     heard: Heard,
-    waits: bool,
+    waits: AtomicBool,
 }
 
 /// Why a connection has to end.
@@ -48,16 +51,19 @@ pub(super) enum Silence {
 }
 
 impl Heard {
-    fn request(&self, version: Version) -> Option<UnderWay> {
+    pub(super) fn request(&self, version: Version) -> Option<Arc<UnderWay>> {
         let Self(requests) = self;
         if version != Version::HTTP_2 {
             requests.http1.store(true, Ordering::Relaxed);
             return None;
         }
+        if requests.closed.load(Ordering::Relaxed) {
+            return None;
+        }
         requests.under_way.fetch_add(1, Ordering::Relaxed);
-        let mut under_way = UnderWay { heard: self.clone(), waits: false };
-        under_way.set_waiting(true);
-        Some(under_way)
+        let under_way = UnderWay { heard: self.clone(), waits: AtomicBool::new(false) };
+        under_way.count(true);
+        Some(Arc::new(under_way))
     }
 
     /// Comes when nothing has been heard for too long.
@@ -65,7 +71,7 @@ impl Heard {
         let Self(requests) = self;
         let (mut before, mut quiet) = (0, Duration::ZERO);
         loop {
-            tokio::time::sleep(HEAD_TIMEOUT).await;
+            sleep(HEAD_TIMEOUT).await;
             if requests.http1.load(Ordering::Relaxed) {
                 return pending().await;
             }
@@ -73,8 +79,7 @@ impl Heard {
             let waiting = requests.waiting.load(Ordering::Relaxed) > 0;
             quiet = if now == before && !waiting { quiet + HEAD_TIMEOUT } else { Duration::ZERO };
             before = now;
-            let idle = requests.under_way.load(Ordering::Relaxed) == 0;
-            if idle && quiet >= HEAD_TIMEOUT {
+            if self.is_idle() && quiet >= HEAD_TIMEOUT {
                 return Silence::Idle;
             }
             if quiet >= UNREAD_TIMEOUT {
@@ -82,107 +87,57 @@ impl Heard {
             }
         }
     }
+
+    /// Comes when a connection that was told to end has had its time: for requests that its client sent before it knew, for
+    /// those under way, and for its own part.
+    pub(super) async fn rest(&self) {
+        let Self(requests) = self;
+        let is_new = || {
+            let asked = requests.http1.load(Ordering::Relaxed) || requests.moves.load(Ordering::Relaxed) > 0;
+            !asked
+        };
+        sleep(if is_new() { FAREWELL } else { HEAD_TIMEOUT }).await;
+        requests.closed.store(true, Ordering::Relaxed);
+        if is_new() {
+            // An unfinished head is no request.
+            return;
+        }
+        if requests.http1.load(Ordering::Relaxed) || !self.is_idle() {
+            self.silence().await;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.0.under_way.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl UnderWay {
-    fn set_waiting(&mut self, waits: bool) {
-        let Heard(requests) = &self.heard;
-        requests.moves.fetch_add(1, Ordering::Relaxed);
-        match (self.waits, waits) {
-            (false, true) => requests.waiting.fetch_add(1, Ordering::Relaxed),
-            (true, false) => requests.waiting.fetch_sub(1, Ordering::Relaxed),
+    /// Notes whose turn it is.
+    pub(super) fn set(&self, turn: Turn) {
+        self.count(turn == Turn::Ours);
+    }
+
+    /// Something has been heard.
+    pub(super) fn moves(&self) {
+        self.heard.0.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self, waits: bool) {
+        self.moves();
+        let waiting = &self.heard.0.waiting;
+        match (self.waits.swap(waits, Ordering::Relaxed), waits) {
+            (false, true) => waiting.fetch_add(1, Ordering::Relaxed),
+            (true, false) => waiting.fetch_sub(1, Ordering::Relaxed),
             _ => return,
         };
-        self.waits = waits;
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.set_waiting(false);
-        let Heard(requests) = &self.heard;
-        requests.under_way.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A connection's service, and what is heard by it.
-#[derive(Debug)]
-pub(super) struct Hears<S> {
-    service: S,
-    heard: Heard,
-}
-
-impl<S> Hears<S> {
-    pub(super) fn new(service: S, heard: Heard) -> Self {
-        Self { service, heard }
-    }
-}
-
-impl<S, A, B> Service<Request<A>> for Hears<S>
-where
-    S: Service<Request<A>, Response = Response<B>>,
-{
-    type Response = Response<LastPart<B>>;
-    type Error = S::Error;
-    type Future = Answering<S::Future>;
-
-    fn call(&self, request: Request<A>) -> Self::Future {
-        let under_way = self.heard.request(request.version());
-        Answering { answer: self.service.call(request), under_way }
-    }
-}
-
-pin_project! {
-    /// An answer that is waited for.
-    #[derive(Debug)]
-    pub(super) struct Answering<F> {
-        #[pin]
-        answer: F,
-        under_way: Option<UnderWay>,
-    }
-}
-
-impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for Answering<F> {
-    type Output = Result<Response<LastPart<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answer = ready!(this.answer.poll(cx))?;
-        this.under_way.iter_mut().for_each(|under_way| under_way.set_waiting(false));
-        Poll::Ready(Ok(answer.map(|body| LastPart { body, under_way: this.under_way.take() })))
-    }
-}
-
-pin_project! {
-    /// The body of an answer, until whose end a request is under way.
-    #[derive(Debug)]
-    pub(super) struct LastPart<B> {
-        #[pin]
-        body: B,
-        under_way: Option<UnderWay>,
-    }
-}
-
-impl<B: Body> Body for LastPart<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        let frame = this.body.poll_frame(cx);
-        this.under_way.iter_mut().for_each(|under_way| under_way.set_waiting(frame.is_pending()));
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.count(false);
+        self.heard.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -227,24 +182,42 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_not_read_ends_its_connection_and_one_that_is_waited_for_does_not() {
         let heard = Heard::default();
-        let [mut unread, mut waiting] = [(); 2].map(|()| heard.request(Version::HTTP_2).unwrap());
-        unread.set_waiting(false);
+        let [unread, waiting] = [(); 2].map(|()| heard.request(Version::HTTP_2).unwrap());
+        unread.set(Turn::Clients);
         assert!(timeout(UNREAD_TIMEOUT * 3, heard.silence()).await.is_err());
-        waiting.set_waiting(false);
+        waiting.set(Turn::Clients);
         let begun = Instant::now();
         assert_eq!(heard.silence().await, Silence::Unread);
         assert_eq!(begun.elapsed(), UNREAD_TIMEOUT + HEAD_TIMEOUT);
         let reading = async {
             for _ in 0..10 {
                 tokio::time::sleep(UNREAD_TIMEOUT / 10 * 9).await;
-                unread.set_waiting(true);
-                unread.set_waiting(false);
+                unread.set(Turn::Ours);
+                unread.set(Turn::Clients);
             }
         };
         let begun = Instant::now();
         let (silence, ()) = tokio::join!(heard.silence(), reading);
         assert_eq!(silence, Silence::Unread);
         assert!(begun.elapsed() > UNREAD_TIMEOUT * 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_to_end_is_kept_for_what_is_under_way_and_no_longer() {
+        let ends = async |heard: &Heard| {
+            let begun = Instant::now();
+            timeout(HEAD_TIMEOUT * 100, heard.rest()).await.is_ok().then(|| begun.elapsed())
+        };
+        assert_eq!(ends(&Heard::default()).await, Some(FAREWELL));
+        let heard = Heard::default();
+        drop(heard.request(Version::HTTP_2));
+        assert_eq!(ends(&heard).await, Some(HEAD_TIMEOUT));
+        let heard = Heard::default();
+        let under_way = heard.request(Version::HTTP_2);
+        assert_eq!(ends(&heard).await, None, "it goes on");
+        assert!(heard.request(Version::HTTP_2).is_none(), "no other counts any longer");
+        under_way.unwrap().set(Turn::Clients);
+        assert!(ends(&heard).await.is_some_and(|time| time <= UNREAD_TIMEOUT + 2 * HEAD_TIMEOUT));
     }
 
     #[tokio::test(start_paused = true)]

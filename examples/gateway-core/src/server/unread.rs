@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
 /// How long a client may read nothing of what is there for it. A video that is paused is not read either.
-pub(super) const UNREAD_TIMEOUT: Duration = Duration::from_secs(300);
+pub const UNREAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 pin_project! {
     /// A connection that fails once its other end has read nothing for too long.
@@ -21,18 +22,31 @@ pin_project! {
         limit: Duration,
         // Runs while there is something that cannot be written.
         timer: Option<Pin<Box<Sleep>>>,
+        // Among the connections that may be open: a WebSocket takes it along.
+        place: Option<OwnedSemaphorePermit>,
     }
 }
 
 impl<S> WriteLimit<S> {
     /// It fails where nothing can be written for as long as `limit`.
     pub fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, timer: None }
+        Self { stream, limit, timer: None, place: None }
+    }
+
+    /// Keeps this place until its end.
+    #[must_use]
+    pub(super) fn in_place(self, place: OwnedSemaphorePermit) -> Self {
+        Self { place: Some(place), ..self }
     }
 
     /// The connection itself.
     pub fn get_ref(&self) -> &S {
         &self.stream
+    }
+
+    /// Whether something is there that could not be written.
+    pub fn is_blocked(&self) -> bool {
+        self.timer.is_some()
     }
 
     fn limited<T>(
