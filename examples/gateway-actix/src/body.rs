@@ -10,11 +10,13 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::{HttpRequest, web};
 use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
+use futures_util::stream::{StreamExt as _, TakeUntil};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use voicegain_gateway_core::GatewayBody;
 use voicegain_gateway_core::forward::BoxError;
 
@@ -36,11 +38,26 @@ impl Payload {
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, PayloadError>> {
-        if let Some(piece) = self.inner.next().now_or_never() {
+        if let Some(piece) = self.next_at_once() {
             return piece;
         }
-        let _wanted = self.requests.as_ref().map(|requests| requests.want_body());
-        self.inner.next().await
+        let wanted = self.requests.as_ref().map(|requests| requests.want_body());
+        let piece = self.inner.next().await;
+        drop(wanted);
+        self.seen(piece)
+    }
+
+    /// If it is there already.
+    fn next_at_once(&mut self) -> Option<Option<Result<Bytes, PayloadError>>> {
+        let piece = self.inner.next().now_or_never()?;
+        Some(self.seen(piece))
+    }
+
+    fn seen(&self, piece: Option<Result<Bytes, PayloadError>>) -> Option<Result<Bytes, PayloadError>> {
+        if let (None, Some(requests)) = (&piece, &self.requests) {
+            requests.end_body();
+        }
+        piece
     }
 }
 
@@ -60,7 +77,7 @@ impl RequestBody {
     /// Passes on what a client sends, on the worker's thread, as fast as it is taken.
     pub fn from_payload(mut payload: Payload, length: Option<u64>) -> Self {
         // A body that is not announced, as over HTTP/2, has ended by now if there is none.
-        let first = match payload.inner.next().now_or_never() {
+        let first = match payload.next_at_once() {
             Some(None) => return Self::empty(),
             Some(first) => first,
             None => None,
@@ -131,7 +148,7 @@ pub struct AnswerBody {
 
 enum Kind {
     Body(GatewayBody),
-    Tunnel(ReaderStream<ReadHalf<DuplexStream>>),
+    Tunnel(TakeUntil<ReaderStream<ReadHalf<DuplexStream>>, Pin<Box<WaitForCancellationFutureOwned>>>),
 }
 
 impl AnswerBody {
@@ -140,9 +157,11 @@ impl AnswerBody {
         Self { kind: Kind::Body(body), size }
     }
 
-    /// What comes out of a tunnel, behind the head of a 101.
-    pub fn tunnel(from_upstream: ReadHalf<DuplexStream>) -> Self {
-        Self { kind: Kind::Tunnel(ReaderStream::new(from_upstream)), size: BodySize::Stream }
+    /// What comes out of a tunnel, behind the head of a 101, until the gateway shuts down.
+    pub fn tunnel(from_upstream: ReadHalf<DuplexStream>, shutdown: CancellationToken) -> Self {
+        let ended = Box::pin(shutdown.cancelled_owned());
+        let pieces = ReaderStream::new(from_upstream).take_until(ended);
+        Self { kind: Kind::Tunnel(pieces), size: BodySize::Stream }
     }
 
     pub fn set_size(&mut self, size: BodySize) {

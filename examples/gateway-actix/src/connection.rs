@@ -1,27 +1,30 @@
 //! A client's connection, as far as actix leaves it without bounds.
 //!
 //! actix limits the time of a connection's first head and of the silence behind an answer, but not that of a further head:
-//! with one byte of it the connection would stay open for ever. And it makes requests of all bytes that it has, up to
-//! 128 KiB at once, although it answers one after the other.
+//! with one byte of it the connection would stay open for ever; and it takes an answer that waits in its own buffer for
+//! silence. It makes requests of all bytes that it has, up to 128 KiB at once, although it answers one after the other, and
+//! keeps as much of a head that is never whole.
 
-use std::cell::Cell;
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::Protocol;
-use actix_web::body::{BodySize, MessageBody};
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use voicegain_gateway_core::server::{WriteLimit, of_client};
 
-/// How much is read of what a client sends ahead, over HTTP/1.1.
-const AHEAD: u64 = 16 * 1024;
+pub use self::requests::{LastPart, Requests};
+
+mod requests;
+
+/// What is said to a head that is too large, as actix says it beyond its own limit.
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// A client's connection as actix reads and writes it.
 pub struct Connection {
@@ -29,48 +32,20 @@ pub struct Connection {
     requests: Rc<Requests>,
     idle_limit: Duration,
     timer: Pin<Box<Sleep>>,
-}
-
-/// The requests of one connection, which all are on one thread.
-pub struct Requests {
-    under_way: Cell<usize>,
-    /// When the last one ended.
-    idle_since: Cell<Instant>,
-    ahead: u64,
-    /// How much may be read before something is done with what has been.
-    credit: Cell<u64>,
-    /// Whether all that has been read of a body is used up, and more of it is waited for.
-    body_wanted: Cell<bool>,
-    /// Waits for credit.
-    reader: Cell<Option<Waker>>,
-}
-
-/// A request that is under way as long as this is kept.
-pub struct UnderWay(Rc<Requests>);
-
-/// More of a request's body is waited for as long as this is kept.
-pub struct BodyWanted<'a>(&'a Requests);
-
-/// The body of an answer, until whose end a request is under way.
-pub struct LastPart<B> {
-    body: B,
-    _under_way: Option<UnderWay>,
+    /// Once no more is read, what is still to be said.
+    last_words: Option<&'static [u8]>,
 }
 
 impl Connection {
     /// It ends once no request has been under way for as long as `idle_limit`.
     pub fn new(stream: TcpStream, protocol: Protocol, idle_limit: Duration) -> Self {
-        let ahead = if protocol == Protocol::Http1 { AHEAD } else { u64::MAX };
-        let requests = Requests {
-            under_way: Cell::new(0),
-            idle_since: Cell::new(Instant::now()),
-            ahead,
-            credit: Cell::new(ahead),
-            body_wanted: Cell::new(false),
-            reader: Cell::new(None),
-        };
-        let timer = Box::pin(sleep(idle_limit));
-        Self { stream: of_client(stream).take(ahead), requests: Rc::new(requests), idle_limit, timer }
+        Self {
+            stream: of_client(stream).take(0),
+            requests: Rc::new(Requests::new(protocol)),
+            idle_limit,
+            timer: Box::pin(sleep(idle_limit)),
+            last_words: None,
+        }
     }
 
     /// What tells of its requests.
@@ -78,8 +53,16 @@ impl Connection {
         Rc::clone(&self.requests)
     }
 
+    /// An answer waits in actix's buffer until the client reads, for which it has more time.
+    fn is_blocked(&self) -> bool {
+        self.stream.get_ref().is_blocked()
+    }
+
     /// Comes once no request has been under way for too long.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_blocked() {
+            self.requests.idle_since.set(Instant::now());
+        }
         // Always armed, so that nobody has to tell it when a request ends.
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
@@ -94,13 +77,15 @@ impl Connection {
     }
 
     /// Without credit nothing is read but the end, which is how a client goes away.
-    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.requests.is_idle() || self.requests.body_wanted.get() {
-            // Whatever has been read is not a whole request, or one that actix has still to look at, or nothing of a
-            // body's, such as the extensions of a chunk.
-            self.requests.want_more();
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.requests.want_more() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if self.requests.is_idle() && !self.is_blocked() {
+            // Behind a body there has been an answer already, and nobody knows where a next head would begin.
+            let last_words = if self.requests.has_rest.get() { b"" } else { TOO_LARGE };
+            return self.poll_last(last_words, cx);
         }
         self.requests.reader.set(Some(cx.waker().clone()));
         match ready!(self.stream.get_ref().get_ref().poll_peek(cx, &mut ReadBuf::new(&mut [0])))? {
@@ -108,50 +93,26 @@ impl Connection {
             _ => Poll::Pending,
         }
     }
-}
 
-impl Requests {
-    /// A request begins.
-    pub fn begin(self: &Rc<Self>) -> UnderWay {
-        self.under_way.set(self.under_way.get() + 1);
-        UnderWay(Rc::clone(self))
-    }
-
-    /// All that has been read of a request's body is used up.
-    pub fn want_body(&self) -> BodyWanted<'_> {
-        self.body_wanted.set(true);
-        self.want_more();
-        BodyWanted(self)
-    }
-
-    fn want_more(&self) {
-        self.credit.set(self.ahead);
-        self.wake();
-    }
-
-    fn is_idle(&self) -> bool {
-        self.under_way.get() == 0
-    }
-
-    fn wake(&self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
+    /// Says the last words, and comes once the client has ended its side. What it still sends is thrown away: if it were
+    /// left unread, the client would lose the answers that it has not read.
+    fn poll_last(&mut self, mut words: &'static [u8], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(self.stream.get_mut());
+        self.last_words = Some(words);
+        while !words.is_empty() {
+            let written = ready!(stream.as_mut().poll_write(cx, words))?;
+            words = &words[written..];
+            self.last_words = Some(words);
         }
-    }
-}
-
-impl Drop for BodyWanted<'_> {
-    fn drop(&mut self) {
-        self.0.body_wanted.set(false);
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let Self(requests) = self;
-        requests.under_way.set(requests.under_way.get() - 1);
-        requests.idle_since.set(Instant::now());
-        requests.wake();
+        ready!(stream.as_mut().poll_shutdown(cx))?;
+        loop {
+            let mut thrown_away = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut thrown_away);
+            ready!(stream.as_mut().poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -164,6 +125,9 @@ impl AsyncRead for Connection {
         let this = self.get_mut();
         if this.poll_idle(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if let Some(words) = this.last_words {
+            return this.poll_last(words, cx);
         }
         let credit = this.requests.credit.get();
         if credit == 0 {
@@ -190,25 +154,6 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl<B> LastPart<B> {
-    /// This body of this request's answer.
-    pub fn new(body: B, under_way: Option<UnderWay>) -> Self {
-        Self { body, _under_way: under_way }
-    }
-}
-
-impl<B: MessageBody + Unpin> MessageBody for LastPart<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_next(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -217,6 +162,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::timeout;
 
+    use super::requests::{AHEAD, ROOM};
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(200);
@@ -265,7 +211,7 @@ mod tests {
     async fn a_request_under_way_keeps_its_connection() {
         let (_client, mut connection) = connection(Protocol::Http1, LIMIT).await;
         let requests = connection.requests();
-        let under_way = [requests.begin(), requests.begin()];
+        let under_way = [requests.begin(false), requests.begin(false)];
         assert!(timeout(LIMIT * 3, connection.read(&mut [0; 10])).await.is_err());
         let ended = Instant::now();
         drop(under_way);
@@ -275,16 +221,83 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_that_waits_for_its_reader_keeps_its_connection() {
+        let (mut client, mut connection) = connection(Protocol::Http1, LIMIT).await;
+        while timeout(SOON, connection.write_all(&[b'x'; 100_000])).await.is_ok() {}
+        assert!(timeout(LIMIT * 3, connection.read(&mut [0; 10])).await.is_err(), "it waits");
+        let blocked = Instant::now();
+        let mut part = [0; 100_000];
+        while timeout(SOON, client.read(&mut part)).await.is_ok() {}
+        connection.write_all(b"x").await.unwrap();
+        let error = connection.read(&mut [0; 10]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(blocked.elapsed() < LIMIT * 3, "{:?}", blocked.elapsed());
+    }
+
+    /// What is read at all, and what the client is told.
+    async fn end_of_a_flood(connection: &mut Connection, mut client: TcpStream) -> (usize, String) {
+        let (mut count, mut part) = (0, [0; 1000]);
+        let reading = async {
+            loop {
+                match connection.read(&mut part).await.unwrap() {
+                    0 => return count,
+                    read => count += read,
+                }
+            }
+        };
+        let flood = async {
+            client.write_all(&[b'x'; 1_000_000]).await.unwrap();
+            let mut told = String::new();
+            client.read_to_string(&mut told).await.unwrap();
+            drop(client);
+            told
+        };
+        tokio::join!(reading, flood)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_without_an_end_is_refused() {
+        let (client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
+        let (read, told) = end_of_a_flood(&mut connection, client).await;
+        assert_eq!(read as u64, AHEAD + ROOM);
+        assert_eq!(told.as_bytes(), TOO_LARGE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_head_has_the_same_room() {
+        let (mut client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
+        let room = usize::try_from(ROOM).unwrap();
+        for _ in 0..3 {
+            drop(connection.requests().begin(false));
+            client.write_all(&vec![b'x'; room]).await.unwrap();
+            assert_eq!(available(&mut connection).await, room);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_body_that_nobody_took_nothing_is_said() {
+        let (client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
+        drop(connection.requests().begin(true));
+        let (_, told) = end_of_a_flood(&mut connection, client).await;
+        assert_eq!(told, "");
+        let (client, mut connection) = self::connection(Protocol::Http1, LIMIT * 100).await;
+        drop(connection.requests().begin(true));
+        connection.requests().end_body();
+        let (_, told) = end_of_a_flood(&mut connection, client).await;
+        assert_eq!(told.as_bytes(), TOO_LARGE, "it has been taken");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn little_is_read_ahead_of_a_request() {
-        const SENT: usize = 100_000;
+        const SENT: usize = 60_000;
         let ahead = usize::try_from(AHEAD).unwrap();
         let (mut client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
-        let under_way = connection.requests().begin();
+        let under_way = connection.requests().begin(false);
         client.write_all(&[b'x'; SENT]).await.unwrap();
         assert_eq!(available(&mut connection).await, ahead);
         drop(connection.requests().want_body());
         assert_eq!(available(&mut connection).await, ahead, "a body goes on");
-        let next = connection.requests().begin();
+        let next = connection.requests().begin(false);
         drop(under_way);
         assert_eq!(available(&mut connection).await, 0, "the next one is under way");
         let waiting = async {
@@ -301,7 +314,7 @@ mod tests {
         const SENT: usize = 100_000;
         let (mut client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
         let requests = connection.requests();
-        let _under_way = requests.begin();
+        let _under_way = requests.begin(false);
         let _wanted = requests.want_body();
         client.write_all(&[b'x'; SENT]).await.unwrap();
         assert_eq!(available(&mut connection).await, SENT);
@@ -310,7 +323,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_goes_away_is_noticed_without_credit() {
         let (mut client, mut connection) = connection(Protocol::Http1, LIMIT * 100).await;
-        let _under_way = connection.requests().begin();
+        let _under_way = connection.requests().begin(false);
         client.write_all(&vec![b'x'; usize::try_from(AHEAD).unwrap()]).await.unwrap();
         available(&mut connection).await;
         drop(client);
@@ -321,7 +334,7 @@ mod tests {
     async fn http2_has_bounds_of_its_own_on_what_is_sent_ahead() {
         const SENT: usize = 100_000;
         let (mut client, mut connection) = connection(Protocol::Http2, LIMIT * 100).await;
-        let _under_way = connection.requests().begin();
+        let _under_way = connection.requests().begin(false);
         client.write_all(&[b'x'; SENT]).await.unwrap();
         assert_eq!(available(&mut connection).await, SENT);
     }

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, VARY};
+use actix_web::http::header::{
+    CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE, VARY,
+};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
 use voicegain_auth_core::is_reserved_header;
@@ -21,7 +23,9 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<LastPart<EitherBody<B, AnswerBody>>>, Error> {
-    let under_way = request.conn_data::<Rc<Requests>>().map(Requests::begin);
+    let has_rest =
+        [CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE].iter().any(|name| request.headers().contains_key(name));
+    let under_way = request.conn_data::<Rc<Requests>>().map(|requests| requests.begin(has_rest));
     remove_reserved(request.headers_mut());
     let admitted = match convert::head(request.head()) {
         Ok(mut head) => gateway.admit(&mut head),

@@ -56,7 +56,7 @@ fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
     let admin = runtime.spawn(serve_router(admin_listener, admin, shutdown.clone()));
     let handle = runtime.handle().clone();
     let served = actix_web::rt::System::new().block_on(async {
-        let server = server::new(listener, gateway, handle, own.http2)?;
+        let server = server::new(listener, gateway, handle, own.http2, shutdown.clone())?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             shutdown.cancelled().await;

@@ -10,6 +10,7 @@ use http::header::{CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use voicegain_auth_actix::Caller;
 use voicegain_auth_core::{Reason, Rejection, is_websocket_upgrade};
@@ -35,6 +36,7 @@ pub async fn serve(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
     runtime: web::Data<Handle>,
+    shutdown: web::Data<CancellationToken>,
 ) -> HttpResponse<AnswerBody> {
     let payload = Payload::new(payload, &request);
     let mut head = match convert::head(request.head()) {
@@ -52,7 +54,8 @@ pub async fn serve(
         upgrade: None,
     };
     if may_become_tunnel(&head) {
-        return upgrade(head, payload, arrival, &gateway, &runtime, &request).await;
+        let shutdown = shutdown.get_ref().clone();
+        return upgrade(head, payload, arrival, &gateway, &runtime, &request, shutdown).await;
     }
     let body = if has_no_body(&head) {
         RequestBody::empty()
@@ -70,6 +73,7 @@ async fn upgrade(
     gateway: &Gateway,
     runtime: &Handle,
     request: &HttpRequest,
+    shutdown: CancellationToken,
 ) -> HttpResponse<AnswerBody> {
     let (near, far) = tokio::io::duplex(TUNNEL_BUFFER);
     let arrival = Arrival { upgrade: Some(ClientUpgrade::Duplex(far)), ..arrival };
@@ -80,7 +84,7 @@ async fn upgrade(
     // Only now is anything read of what the client sends after its handshake (rule V10).
     let (from_upstream, to_upstream) = tokio::io::split(near);
     feed_tunnel(payload, to_upstream);
-    answer(response, request).map_body(|_, _| AnswerBody::tunnel(from_upstream))
+    answer(response, request).map_body(|_, _| AnswerBody::tunnel(from_upstream, shutdown))
 }
 
 /// The exchange ends with its client: if the worker drops this future, it drops the task.

@@ -9,7 +9,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_voicegain-gateway-actix");
 #[path = "../../gateway-core/end_to_end/mod.rs"]
 mod shared;
 
-use shared::{Gateway, connect, head, upstream};
+use shared::{Gateway, connect, head, read_head, upstream};
 
 /// HTTP/2's preface, and settings without any.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -117,4 +117,77 @@ fn what_is_sent_ahead_is_answered_in_turn() {
     client.write_all(request.as_bytes()).unwrap();
     let answer = read_to_end(&mut client);
     assert!(answer.contains("\"bodyBytes\":10000}"), "{answer}");
+}
+
+/// More than a head may have is not waited for, nor kept.
+#[test]
+fn a_head_has_room_and_no_more() {
+    const KIB: usize = 1024;
+    let gateway = Gateway::start(&[]);
+    let (_, token) = gateway.create();
+    let bearer = format!("Bearer {token}");
+    let large = "x".repeat(30 * KIB);
+    let mut client = connect(gateway.api);
+    // Behind one another, and so that none begins where there is still credit of another.
+    let request = head("GET", "/v1/x", &[("authorization", &bearer), ("x-large", &large)]);
+    let mut sender = client.try_clone().unwrap();
+    let sending = std::thread::spawn(move || sender.write_all(request.repeat(10).as_bytes()).unwrap());
+    for _ in 0..10 {
+        let head = read_head(&mut client);
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        client.read_exact(&mut vec![0; length.parse().unwrap()]).unwrap();
+    }
+    sending.join().unwrap();
+    let begun = Instant::now();
+    let endless = "GET /v1/x HTTP/1.1\r\nhost: localhost\r\nx-endless: ".to_owned() + &"x".repeat(60 * KIB);
+    client.write_all(endless.as_bytes()).unwrap();
+    let answer = read_to_end(&mut client);
+    assert!(answer.starts_with("HTTP/1.1 431 ") && answer.matches("HTTP/1.1").count() == 1, "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+/// The rest of an upload is read, so that its client sees why it was refused, and it is no head that is too large.
+#[test]
+fn a_refused_upload_has_one_answer() {
+    let gateway = Gateway::start(&[]);
+    let mut client = connect(gateway.api);
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    client.write_all(head("POST", "/v1/x", &[("transfer-encoding", "chunked")]).as_bytes()).unwrap();
+    let answer = read_head(&mut client);
+    assert!(answer.starts_with("http/1.1 401 "), "{answer}");
+    for _ in 0..100 {
+        client.write_all(chunk.as_bytes()).unwrap();
+    }
+    let rest = read_to_end(&mut client);
+    assert!(rest.contains("missing_token") && !rest.contains("HTTP/1.1"), "{rest}");
+}
+
+#[test]
+fn sigterm_ends_websockets_at_once() {
+    let (url, requests) = upstream();
+    let mut gateway = Gateway::start(&["--upstream", &url]);
+    let (_, token) = gateway.create();
+    let bearer = format!("Bearer {token}");
+    let handshake = [
+        ("authorization", bearer.as_str()),
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let mut client = connect(gateway.api);
+    client.write_all(head("GET", "/v1/ws", &handshake).as_bytes()).unwrap();
+    let (_, mut upstream) = requests.recv().unwrap();
+    let agreed = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                  sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    upstream.write_all(agreed.as_bytes()).unwrap();
+    assert!(read_head(&mut client).starts_with("http/1.1 101 "));
+
+    let begun = Instant::now();
+    gateway.terminate();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+    assert!(gateway.process.wait().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
