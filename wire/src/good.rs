@@ -1,5 +1,7 @@
 //! The client that must not notice: its requests go on while an attack runs, and every one of them must succeed.
 
+mod service;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::judge::GOOD;
 use crate::subject::{Subject, Tokens};
+pub use service::Service;
 
 /// How long a good request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,28 +34,9 @@ pub struct Good {
 
 #[derive(Debug, Default)]
 struct Shared {
-    samples: Mutex<Samples>,
+    samples: Mutex<Service>,
     /// How many requests each lane has begun and ended.
     rounds: [AtomicU64; LANES.len()],
-}
-
-#[derive(Debug, Default)]
-struct Samples {
-    took: Vec<Duration>,
-    failures: Vec<String>,
-}
-
-/// What came of the good client's requests.
-#[derive(Clone, Debug, Default)]
-pub struct Service {
-    /// How many there were.
-    pub count: usize,
-    /// The median, in milliseconds.
-    pub p50: f64,
-    /// All but one of a hundred were as quick as this, in milliseconds.
-    pub p99: f64,
-    /// What failed.
-    pub failures: Vec<String>,
 }
 
 struct Lane {
@@ -103,13 +87,9 @@ impl Good {
     /// What came of the requests since the last time.
     pub fn take(&self) -> Service {
         let mut samples = self.shared.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let Samples { mut took, failures } = std::mem::take(&mut *samples);
-        took.sort();
-        let at = |share: usize| {
-            let sample = took.get(((took.len() * share).div_ceil(100)).saturating_sub(1));
-            sample.map_or(0.0, |took| took.as_secs_f64() * 1000.0)
-        };
-        Service { count: took.len() + failures.len(), p50: at(50), p99: at(99), failures }
+        let mut service = std::mem::take(&mut *samples);
+        service.took.sort();
+        service
     }
 }
 

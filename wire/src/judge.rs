@@ -48,6 +48,13 @@ impl Judge {
 
     /// What is wrong with it.
     pub fn problems(&self, request: &Request) -> Vec<String> {
+        let mut problems = self.of_head(request);
+        problems.extend(self.of_trailers(request));
+        problems
+    }
+
+    /// What is wrong with its head, which counts before any of its body has come.
+    pub fn of_head(&self, request: &Request) -> Vec<String> {
         let mut problems = Vec::new();
         let head = &request.head;
         if head.target.contains(SMUGGLED) {
@@ -72,14 +79,25 @@ impl Judge {
         }
         self.identity(request, &mut problems);
         self.one_hop(request, &mut problems);
-        let trailers = || request.trailers.iter().map(|field| &field.value[..]);
-        if self.tokens.iter().any(|token| {
-            contains(&request.raw_head, token.as_bytes())
-                || trailers().any(|value| contains(value, token.as_bytes()))
-        }) {
+        if self.has_token(&request.raw_head) {
             problems.push("a token".to_owned());
         }
         problems
+    }
+
+    /// What is wrong with what stands behind its body.
+    pub fn of_trailers(&self, request: &Request) -> Vec<String> {
+        let ours = request.trailers.iter().filter(|field| is_ours(field));
+        let mut problems: Vec<String> =
+            ours.map(|field| format!("{} from a client, in the trailers", field.name)).collect();
+        if request.trailers.iter().any(|field| self.has_token(&field.value)) {
+            problems.push("a token in the trailers".to_owned());
+        }
+        problems
+    }
+
+    fn has_token(&self, text: &[u8]) -> bool {
+        self.tokens.iter().any(|token| contains(text, token.as_bytes()))
     }
 
     fn identity(&self, request: &Request, problems: &mut Vec<String>) {
@@ -115,10 +133,8 @@ impl Judge {
             "x-voicegain-token-expires",
             "x-voicegain-api-path",
         ];
-        let ours = |field: &&Field| folded(&field.name).starts_with("x-voicegain-");
-        let strangers =
-            request.head.fields.iter().filter(ours).filter(|field| !known.contains(&&*field.name));
-        for field in strangers.chain(request.trailers.iter().filter(ours)) {
+        let ours = request.head.fields.iter().filter(|field| is_ours(field));
+        for field in ours.filter(|field| !known.contains(&&*field.name)) {
             problems.push(format!("{} from a client", field.name));
         }
     }
@@ -147,6 +163,11 @@ impl Judge {
             problems.push("TE is not trailers".to_owned());
         }
     }
+}
+
+/// Whether only the gateway may set it.
+fn is_ours(field: &Field) -> bool {
+    folded(&field.name).starts_with("x-voicegain-")
 }
 
 /// As servers fold names that make environment variables of them.

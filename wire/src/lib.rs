@@ -8,16 +8,18 @@
 //! | [`strict`] | the strictest reading of RFC 9112 |
 //! | [`judge`] | what every request must be that reaches the upstream: rule V8 from the far side |
 //! | [`upstream`] | records what it receives, and answers |
-//! | [`subject`], [`process`] | what is attacked: its port, its tokens, its memory |
+//! | [`subject`], [`process`] | what is attacked: its port, its tokens, its process |
 //! | [`good`] | the client that must not notice |
 //! | [`raw`], [`http2`] | what attackers send, nothing tidied up |
 //! | [`attacks`] | the cases |
+//! | [`memory`] | what a gateway may hold |
 //! | [`run`], [`report`] | one after the other, and what came of it |
 
 pub mod attacks;
 pub mod good;
 pub mod http2;
 pub mod judge;
+pub mod memory;
 pub mod process;
 pub mod raw;
 pub mod report;

@@ -40,7 +40,7 @@ impl Process {
     ///
     /// # Errors
     /// If it does not start, or is not ready in time.
-    pub async fn start(binary: &Path, upstream: SocketAddr) -> Result<Self, String> {
+    pub async fn start(binary: &Path, arguments: &[&str], upstream: SocketAddr) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|error| error.to_string())?;
         let [addr, admin] = free_ports().map_err(|error| error.to_string())?;
         let log = folder.path().join("log");
@@ -50,6 +50,7 @@ impl Process {
             .args(["--listen", &addr.to_string(), "--admin-listen", &admin.to_string()])
             .args(["--store", "memory:", "--token-sources", "header,query,protocol,cookie:vg"])
             .args(["--upstream", &format!("http://{upstream}")])
+            .args(arguments)
             .env("VOICEGAIN_ADMIN_TOKEN", ADMIN_TOKEN)
             .env("RUST_LOG", "error")
             .current_dir(folder.path())
@@ -108,16 +109,35 @@ pub fn forget_peak(pid: u32) {
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
+/// How many files a process has open, connections among them.
+pub fn open_files(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
 /// How many connections a listener on this port has not let go of, as the system counts them.
 pub fn connections(port: u16) -> usize {
+    held(port, |_| true)
+}
+
+/// Whether that listener has not let go of the connection whose other end has this port. What the system still sends of it
+/// is no matter of the listener's.
+pub fn holds(port: u16, other_end: u16) -> bool {
+    let other_end = format!(":{other_end:04X}");
+    held(port, |remote| remote.ends_with(&other_end)) > 0
+}
+
+fn held(port: u16, remote_end: impl Fn(&str) -> bool) -> usize {
     /// Established, and closed by the other side alone.
     const HELD: [&str; 2] = ["01", "08"];
     let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let own = format!(":{port:04X}");
     let is_held = |line: &&str| {
         let mut columns = line.split_ascii_whitespace().skip(1);
-        let (local, _, state) = (columns.next(), columns.next(), columns.next());
-        local.is_some_and(|local| local.ends_with(&own)) && state.is_some_and(|state| HELD.contains(&state))
+        let [Some(local), Some(remote), Some(state)] = [columns.next(), columns.next(), columns.next()]
+        else {
+            return false;
+        };
+        local.ends_with(&own) && remote_end(remote) && HELD.contains(&state)
     };
     table.lines().filter(is_held).count()
 }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::attacks::Family;
+use crate::good::Service;
+use crate::memory::Memory;
 use crate::run::Line;
 
 const FAMILIES: [(Family, &str); 6] = [
@@ -14,8 +16,16 @@ const FAMILIES: [(Family, &str); 6] = [
     (Family::Slow, "Slow, and many"),
 ];
 
-/// What a report begins with.
-pub const TITLE: &str = "# The attacks, one by one\n\nWritten by `cargo xtask wire --report docs/wire-attacks.md`; [wire.md](wire.md) says what they are and what was found.\n\n";
+/// What a report begins with. `built` says of each binary how it was built.
+#[must_use]
+pub fn title(built: &[String]) -> String {
+    format!(
+        "# The attacks, one by one\n\nWritten by `cargo xtask wire --report docs/wire-attacks.md`; [wire.md](wire.md) says what they \
+         are and what was found. Built as: {}. A column of good requests says p99 where there were a hundred, and the slowest \
+         where there were fewer.\n\n",
+        built.join(", ")
+    )
+}
 
 /// How many findings of one attack are told.
 const SHOWN: usize = 2;
@@ -35,11 +45,12 @@ pub fn summary(name: &str, lines: &[Line]) -> String {
         }
     }
     let found = lines.iter().filter(|line| !line.outcome.findings.is_empty()).count();
-    let good: usize = lines.iter().map(|line| line.service.count).sum();
+    let skipped = lines.iter().filter(|line| line.outcome.not_applicable.is_some()).count();
+    let good: usize = lines.iter().map(|line| line.service.count()).sum();
     let failed: usize = lines.iter().map(|line| line.service.failures.len()).sum();
     let _ = writeln!(
         text,
-        "{name}: {} attacks, {found} with findings; {good} good requests, {failed} failed",
+        "{name}: {} attacks, {skipped} not applicable, {found} with findings; {good} good requests, {failed} failed",
         lines.len()
     );
     text
@@ -48,9 +59,9 @@ pub fn summary(name: &str, lines: &[Line]) -> String {
 /// A line for each kind of attack.
 #[must_use]
 pub fn condensed(lines: &[Line]) -> String {
-    let mut text = "| kind | attacks | of them reached the upstream | with findings | most memory, MiB (more than before) | \
-                    good requests: p50 / p99 ms, the worst | failed of |\n\
-                    | --- | --: | --: | --: | --: | --: | --: |\n"
+    let mut text = "| kind | attacks | not applicable | reached the upstream | with findings | most memory, MiB (most more \
+                    than before) | good requests: worst p50 / worst p99 / slowest, ms | failed of |\n\
+                    | --- | --: | --: | --: | --: | --: | --: | --: |\n"
         .to_owned();
     for (family, title) in FAMILIES {
         let of_it = || lines.iter().filter(|line| line.family == family);
@@ -59,19 +70,22 @@ pub fn condensed(lines: &[Line]) -> String {
             continue;
         }
         let memory = || of_it().filter_map(|line| line.memory);
-        let peak = memory().map(|(peak, _)| peak >> 20).max().unwrap_or_default();
-        let more = memory().map(|(peak, start)| peak.saturating_sub(start) >> 20).max().unwrap_or_default();
-        let worst = |of: fn(&Line) -> f64| of_it().map(of).fold(0.0, f64::max);
+        let peak = memory().map(|it| it.peak >> 20).max().unwrap_or_default();
+        let more = memory().map(Memory::more).max().unwrap_or_default();
+        let worst = |of: fn(&Service) -> f64| of_it().map(|line| of(&line.service)).fold(0.0, f64::max);
+        let p99 = of_it().filter_map(|line| line.service.p99()).reduce(f64::max);
         let _ = writeln!(
             text,
-            "| {title} | {} | {} | {} | {peak} ({more}) | {:.1} / {:.1} | {} of {} |",
+            "| {title} | {} | {} | {} | {} | {peak} ({more}) | {:.1} / {} / {:.1} | {} of {} |",
             of_it().count(),
+            count(|line| line.outcome.not_applicable.is_some()),
             count(|line| !line.outcome.upstream.starts_with("nothing")),
             count(|line| !line.outcome.findings.is_empty()),
-            worst(|line| line.service.p50),
-            worst(|line| line.service.p99),
+            worst(Service::p50),
+            p99.map_or_else(|| "too few".to_owned(), |p99| format!("{p99:.1}")),
+            worst(Service::slowest),
             of_it().map(|line| line.service.failures.len()).sum::<usize>(),
-            of_it().map(|line| line.service.count).sum::<usize>(),
+            of_it().map(|line| line.service.count()).sum::<usize>(),
         );
     }
     text
@@ -92,33 +106,40 @@ pub fn markdown(name: &str, http2: bool, lines: &[Line]) -> String {
         }
         let _ = writeln!(
             text,
-            "\n### {title}\n\n| attack | sent | client saw | upstream saw | good p50 / p99 ms, failed of | \
+            "\n### {title}\n\n| attack | sent | client saw | upstream saw | good p50 / p99 or slowest ms, failed of | \
              memory peak MiB (before) | verdict |\n| --- | --- | --- | --- | --- | --- | --- |"
         );
         for line in of_it {
             let (outcome, service) = (&line.outcome, &line.service);
             let memory = line
                 .memory
-                .map_or_else(|| "?".to_owned(), |(peak, start)| format!("{} ({})", peak >> 20, start >> 20));
-            let verdict = match outcome.findings.first() {
-                None => "ok".to_owned(),
-                Some(finding) => format!("**finding**: {}", cell(finding, 200)),
+                .map_or_else(|| "?".to_owned(), |it| format!("{} ({})", it.peak >> 20, it.before >> 20));
+            let verdict = match (outcome.findings.first(), outcome.not_applicable) {
+                (Some(finding), _) => format!("**finding**: {}", cell(finding, 200)),
+                (None, Some(why)) => format!("not applicable: {why}"),
+                (None, None) => "ok".to_owned(),
             };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {:.1} / {:.1}, {} of {} | {memory} | {verdict} |",
+                "| {} | {} | {} | {} | {}, {} of {} | {memory} | {verdict} |",
                 cell(&line.name, 80),
-                cell(&outcome.sent, 100),
-                cell(&outcome.client, 800),
+                cell(&outcome.sent, 120),
+                cell(&outcome.client, 1_500),
                 cell(&outcome.upstream, 120),
-                service.p50,
-                service.p99,
+                times(service),
                 service.failures.len(),
-                service.count,
+                service.count(),
             );
         }
     }
     text
+}
+
+fn times(service: &Service) -> String {
+    match service.p99() {
+        Some(p99) => format!("{:.1} / p99 {p99:.1}", service.p50()),
+        None => format!("{:.1} / slowest {:.1}", service.p50(), service.slowest()),
+    }
 }
 
 /// A text that fits into a cell, and cannot be taken for anything else.

@@ -6,11 +6,14 @@ use tokio::time::timeout;
 
 use crate::attacks::{Attack, Family, Outcome, Stage, Watch};
 use crate::good::{Good, Service};
-use crate::process;
+use crate::memory::{self, Memory};
 use crate::subject::Subject;
 
 /// How long an attack may take: longer, and the gateway hangs.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// What the watch over clients that are given up on is called.
+pub const TIME_LIMITS: &str = "time limits";
 
 /// What came of one attack.
 #[derive(Clone, Debug)]
@@ -23,8 +26,8 @@ pub struct Line {
     pub outcome: Outcome,
     /// How the good client fared.
     pub service: Service,
-    /// The most memory the gateway held, and what it held before, in bytes.
-    pub memory: Option<(u64, u64)>,
+    /// What the gateway held.
+    pub memory: Option<Memory>,
     /// How long it took.
     pub took: Duration,
 }
@@ -40,6 +43,14 @@ pub struct Options {
     pub open_files: u64,
     /// Whether slow clients are watched beside the attacks until they are given up on.
     pub watch: bool,
+    /// How long a flood and a crowd go on at least: for a shorter time the good client says little.
+    pub lasts: Duration,
+    /// How long a good request may take, all but one of a hundred; `None` judges them by failures alone.
+    pub slow: Option<Duration>,
+    /// The most memory the gateway may hold in the whole run, in bytes.
+    pub memory: Option<u64>,
+    /// How often each attack is done besides, to see what is left behind.
+    pub again: usize,
 }
 
 /// Does the attacks.
@@ -47,58 +58,69 @@ pub struct Options {
 /// # Errors
 /// If the subject does not serve its good client even before the first.
 pub async fn run(subject: &mut Subject, attacks: &[Attack], options: Options) -> Result<Vec<Line>, String> {
-    let Options { http2, full, open_files, watch } = options;
-    let good = Good::start(subject, http2);
-    let watch = watch.then(|| Watch::start(subject.addr));
+    let good = Good::start(subject, options.http2);
     // So that all that is made once is made.
     for _ in 0..20 {
         good.settle().await;
     }
     let before = good.take();
-    if before.count == 0 || !before.failures.is_empty() {
+    if before.count() == 0 || !before.failures.is_empty() {
         return Err(format!("the good client is not served: {:?}", before.failures));
     }
+    let watch = options.watch.then(|| Watch::start(subject, options.full));
     subject.upstream.record.take();
     let mut lines = Vec::new();
-    for attack in attacks {
-        let begun = Instant::now();
-        let pid = subject.process.as_ref().and_then(process::Process::pid);
-        let start = pid.and_then(process::resident);
-        pid.inspect(|pid| process::forget_peak(*pid));
-        let held = subject.upstream.record.held();
-        let stage = Stage { subject, good: &good, http2, full, open_files, held };
-        let mut outcome = timeout(LIMIT, attack.run(stage)).await.unwrap_or_else(|_| Outcome {
-            findings: vec![format!("not over after {LIMIT:?}")],
-            ..Outcome::default()
-        });
-        let service = good.take();
-        let failed = service.failures.len();
-        if let Some(first) = service.failures.first() {
-            outcome.findings.push(format!("{failed} good requests failed, {first}"));
+    'all: for attack in attacks {
+        let first = lines.len();
+        for _ in 0..=options.again {
+            lines.push(once(subject, attack, &good, options).await);
+            if !is_alive(subject) {
+                break 'all;
+            }
         }
-        let memory = pid.and_then(process::peak).zip(start);
-        if let Some((peak, start)) = memory
-            && peak > start + attack.bound
-        {
-            let more = (peak - start) >> 20;
-            outcome.findings.push(format!("{more} MiB of memory, {} are allowed", attack.bound >> 20));
-        }
-        if let Some(process) = &mut subject.process
-            && !process.is_alive()
-        {
-            outcome.findings.push(format!("the gateway has ended: {}", process.log()));
-        }
-        let (name, family) = (attack.name.clone(), attack.family);
-        lines.push(Line { name, family, outcome, service, memory, took: begun.elapsed() });
-        if subject.process.as_mut().is_some_and(|process| !process.is_alive()) {
-            break;
+        let peaks: Vec<u64> =
+            lines[first..].iter().filter_map(|line: &Line| line.memory).map(|it| it.peak).collect();
+        if let Some(line) = lines.last_mut() {
+            line.outcome.findings.extend(memory::growth(&peaks));
         }
     }
     if let Some(watch) = watch {
         let begun = Instant::now();
-        let outcome = watch.end().await;
-        let (name, family) = ("time limits".to_owned(), Family::Slow);
-        lines.push(Line { name, family, outcome, service: good.take(), memory: None, took: begun.elapsed() });
+        let mut outcome = watch.end().await;
+        let service = good.take();
+        if service.count() > 0 {
+            outcome.findings.extend(service.findings(options.slow));
+        }
+        let (name, family) = (TIME_LIMITS.to_owned(), Family::Slow);
+        lines.push(Line { name, family, outcome, service, memory: None, took: begun.elapsed() });
     }
     Ok(lines)
+}
+
+async fn once(subject: &mut Subject, attack: &Attack, good: &Good, options: Options) -> Line {
+    let Options { http2, full, open_files, lasts, .. } = options;
+    let begun = Instant::now();
+    let pid = subject.pid();
+    let memory = pid.and_then(Memory::begin);
+    let held = subject.upstream.record.held();
+    let stage = Stage { subject, good, http2, full, open_files, lasts, held };
+    let mut outcome = timeout(LIMIT, attack.run(stage)).await.unwrap_or_else(|_| Outcome {
+        findings: vec![format!("not over after {LIMIT:?}")],
+        ..Outcome::default()
+    });
+    let service = good.take();
+    outcome.findings.extend(service.findings(options.slow));
+    let memory = memory.zip(pid).map(|(memory, pid)| memory.now(pid));
+    outcome.findings.extend(memory.into_iter().flat_map(|it| it.findings(attack.bound, options.memory)));
+    if !is_alive(subject) {
+        let log = subject.process.as_ref().map(|process| process.log()).unwrap_or_default();
+        outcome.findings.push(format!("the gateway has ended: {log}"));
+    }
+    let (name, family) = (attack.name.clone(), attack.family);
+    Line { name, family, outcome, service, memory, took: begun.elapsed() }
+}
+
+/// Whoever has no process lives as long as this one.
+fn is_alive(subject: &mut Subject) -> bool {
+    subject.process.as_mut().is_none_or(|process| process.is_alive())
 }

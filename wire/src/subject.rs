@@ -43,13 +43,13 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts a gateway with the two web configs in it.
+    /// Starts a gateway, with arguments of its own, and with the two web configs in it.
     ///
     /// # Errors
     /// If it does not start, or refuses them.
-    pub async fn start(binary: &Path) -> Result<Self, String> {
+    pub async fn start(binary: &Path, arguments: &[&str]) -> Result<Self, String> {
         let upstream = Upstream::start(judge).await.map_err(|error| error.to_string())?;
-        let process = Process::start(binary, upstream.addr).await?;
+        let process = Process::start(binary, arguments, upstream.addr).await?;
         for fixture in [good(), attacker()] {
             let config = NewWebConfig {
                 id: Some(fixture.id.to_owned()),
@@ -61,8 +61,15 @@ impl Subject {
             };
             process.admin().create(config).await.map_err(|error| format!("{error:?}"))?;
         }
-        let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = binary.file_name().unwrap_or_default().to_string_lossy();
+        let name = [&[&*name], arguments].concat().join(" ");
         Ok(Self { name, addr: process.addr, tokens: Tokens::new(), upstream, process: Some(process) })
+    }
+
+    /// Its process id, while it has a process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
     }
 }
 

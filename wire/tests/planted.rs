@@ -2,17 +2,23 @@
 
 mod proxy;
 
+use std::time::Duration;
+
 use proxy::Fault;
 use voicegain_auth_wire::attacks::{self, Attack};
 use voicegain_auth_wire::run::{self, Line, Options};
 
 /// Runs the attacks whose names are these on a proxy with this fault.
 async fn attacked(fault: Fault, names: &[&str]) -> Vec<Line> {
+    attacked_with(fault, names, Options::default()).await
+}
+
+async fn attacked_with(fault: Fault, names: &[&str], options: Options) -> Vec<Line> {
     let mut subject = proxy::start(fault).await;
     let chosen: Vec<Attack> =
-        attacks::over_http1().into_iter().filter(|attack| names.contains(&&*attack.name)).collect();
+        attacks::all().into_iter().filter(|attack| names.contains(&&*attack.name)).collect();
     assert_eq!(chosen.len(), names.len(), "an attack of that name is missing");
-    run::run(&mut subject, &chosen, Options::default()).await.unwrap()
+    run::run(&mut subject, &chosen, options).await.unwrap()
 }
 
 fn found(lines: &[Line], part: &str) -> Vec<String> {
@@ -27,7 +33,7 @@ const PLAIN: [&str; 5] =
 async fn a_proxy_without_a_fault_is_clean() {
     for line in attacked(Fault::None, &PLAIN).await {
         assert!(line.outcome.findings.is_empty(), "{}: {:?}", line.name, line.outcome.findings);
-        assert!(line.service.count > 0);
+        assert!(line.service.count() > 0);
     }
 }
 
@@ -65,4 +71,51 @@ async fn a_proxy_that_passes_paths_on_undecided_is_found() {
 async fn a_proxy_that_leaves_good_requests_unanswered_is_found() {
     let lines = attacked(Fault::DropsGood, &PLAIN).await;
     assert_eq!(found(&lines, "good requests failed").len(), PLAIN.len(), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_slows_good_requests_is_found() {
+    let slow = |slow| Options { slow, ..Options::default() };
+    let half = Some(proxy::SLOW / 2);
+    let lines = attacked_with(Fault::SlowsGood, &PLAIN, slow(half)).await;
+    // The first attack may be over before the first request is slow.
+    assert!(found(&lines, "took longer than").len() >= PLAIN.len() - 1, "{lines:?}");
+    for line in attacked_with(Fault::SlowsGood, &PLAIN, slow(Some(Duration::from_secs(8)))).await {
+        assert!(line.outcome.findings.is_empty(), "{}: {:?}", line.name, line.outcome.findings);
+    }
+}
+
+const CUT_OFF: [&str; 2] = ["CL short, cut off", "chunk cut off"];
+
+#[tokio::test]
+async fn a_beginning_that_was_not_decided_about_is_found() {
+    let lines = attacked(Fault::None, &CUT_OFF).await;
+    assert!(lines.iter().all(|line| line.outcome.findings.is_empty()), "{lines:?}");
+    let lines = attacked(Fault::PassesBeginnings, &CUT_OFF).await;
+    assert_eq!(found(&lines, "x-voicegain-account-id is not once"), CUT_OFF);
+    let lines = attacked(Fault::PassesOtherBeginnings, &CUT_OFF[..1]).await;
+    assert_eq!(found(&lines, "the beginning of a request that was not decided about"), CUT_OFF[..1]);
+}
+
+#[tokio::test]
+async fn a_crowd_of_which_some_are_not_answered_is_found() {
+    let crowd = ["CL 5", "idle connections, one request answered"];
+    // A thousand of these files are kept for other things.
+    let options = Options { open_files: 1_300, ..Options::default() };
+    for (fault, expected) in [(Fault::None, &[][..]), (Fault::LeavesOut, &crowd[1..])] {
+        let lines = attacked_with(fault, &crowd, options).await;
+        assert_eq!(found(&lines, "connections were answered 200"), expected, "{lines:?}");
+        assert!(lines[1].outcome.sent.contains("not 10000: a process may open 1300 files"), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_what_is_not_spoken_does_not_count() {
+    let flood = ["flood: PING"];
+    let lines = attacked(Fault::None, &flood).await;
+    assert_eq!(lines[0].outcome.not_applicable, Some("HTTP/2 is not spoken"));
+    assert!(lines[0].outcome.sent.starts_with("0 of 100000 frames"), "{lines:?}");
+    assert!(
+        voicegain_auth_wire::report::markdown("proxy", false, &lines).contains("| not applicable: HTTP/2")
+    );
 }

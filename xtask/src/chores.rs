@@ -113,6 +113,8 @@ pub fn wire(arguments: impl Iterator<Item = String>) -> Outcome {
     run(cargo()
         .args(["run", "--release", "--locked", "-p", WIRE, "--"])
         .args(each_gateway(GATEWAYS.map(|gateway| folder.join(gateway))))
+        .arg("--gateway-asked-for-http2")
+        .arg(folder.join(GATEWAYS[1]))
         .args(arguments))
 }
 
@@ -130,13 +132,15 @@ pub fn fuzz(arguments: impl Iterator<Item = String>) -> Outcome {
         .env("CARGO_TARGET_DIR", target_dir()?.join("fuzz")))
 }
 
-/// Reaches into the core by doors that nobody else has, and so is built by itself.
+/// The bench with what reaches into the core by doors that nobody else has, and so is built by itself.
+pub fn timing_of(subcommand: &str) -> Result<Command, String> {
+    let mut command = of_the_bench(subcommand)?;
+    command.env("RUSTFLAGS", "--cfg fuzzing").env("CARGO_TARGET_DIR", target_dir()?.join("timing"));
+    Ok(command)
+}
+
 pub fn timing(arguments: impl Iterator<Item = String>) -> Outcome {
-    run(of_the_bench("run")?
-        .args(["--release", "--bin", "voicegain-auth-timing", "--"])
-        .args(arguments)
-        .env("RUSTFLAGS", "--cfg fuzzing")
-        .env("CARGO_TARGET_DIR", target_dir()?.join("timing")))
+    run(timing_of("run")?.args(["--release", "--bin", "voicegain-auth-timing", "--"]).args(arguments))
 }
 
 /// A program for cargo, installed into a folder of the project's own if it is not there.

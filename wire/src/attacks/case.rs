@@ -1,8 +1,9 @@
 //! Cases that are a few bytes on one connection over HTTP/1.1.
 
 use crate::raw::{self, Talk};
+use crate::strict::Request;
 use crate::subject::Tokens;
-use crate::upstream::Seen;
+use crate::upstream::{Arrived, Seen};
 
 use super::{Attack, Family, Outcome, Stage};
 
@@ -11,6 +12,8 @@ use super::{Attack, Family, Outcome, Stage};
 pub(super) enum Expect {
     /// Nothing reaches the upstream.
     Refused,
+    /// The head of this may reach it, and a beginning of its body, but no end.
+    Begun(Passed),
     /// These requests reach it, and nothing else.
     Passed(Vec<Passed>),
     /// It is refused, or these reach it in this order, or the first of them.
@@ -30,6 +33,12 @@ pub(super) struct Passed {
 impl Passed {
     pub(super) fn new(method: &str, target: &str, body: impl AsRef<[u8]>) -> Self {
         Self { method: method.to_owned(), target: target.to_owned(), body: body.as_ref().to_vec() }
+    }
+
+    /// Whether what has come may still become it.
+    pub(super) fn is_begun_by(&self, request: &Request) -> bool {
+        (&*request.head.method, &*request.head.target) == (&*self.method, &*self.target)
+            && self.body.starts_with(&request.body)
     }
 }
 
@@ -108,7 +117,13 @@ impl Case {
         let seen = stage.seen().await;
         let mut findings = seen.problems.clone();
         findings.extend(self.check(&talk, &seen));
-        Outcome { sent: self.sent(tokens), client: talk.describe(), upstream: describe(&seen), findings }
+        Outcome {
+            sent: self.sent(tokens),
+            client: talk.describe(),
+            upstream: describe(&seen),
+            findings,
+            ..Outcome::default()
+        }
     }
 
     /// For people: without the start that most have.
@@ -129,7 +144,7 @@ impl Case {
     fn check(&self, talk: &Talk, seen: &Seen) -> Vec<String> {
         let mut findings = Vec::new();
         let (allowed, all) = match &self.expect {
-            Expect::Refused => (&[][..], false),
+            Expect::Refused | Expect::Begun(_) => (&[][..], false),
             Expect::Passed(passed) => (&passed[..], true),
             Expect::Either(passed) | Expect::Failed(passed) => (&passed[..], false),
         };
@@ -141,13 +156,18 @@ impl Case {
                     == (&passed.method, &passed.target, &passed.body)
             };
             if !left.any(same) {
-                let head = request.raw_head.escape_ascii();
-                findings.push(format!(
-                    "a request that was not decided about: `{head}` and {} bytes, `{}`",
-                    request.body.len(),
-                    request.body[..request.body.len().min(100)].escape_ascii()
-                ));
+                findings.push(format!("a request that was not decided about: {}", shown(request)));
             }
+        }
+        let may_begin =
+            if let Expect::Begun(passed) = &self.expect { std::slice::from_ref(passed) } else { allowed };
+        for begun in
+            seen.begun.iter().filter(|begun| !may_begin.iter().any(|it| it.is_begun_by(&begun.request)))
+        {
+            findings.push(format!(
+                "the beginning of a request that was not decided about: {}",
+                shown(&begun.request)
+            ));
         }
         if all && arrived.len() < allowed.len() {
             findings.push(format!("{} of {} requests arrived", arrived.len(), allowed.len()));
@@ -181,15 +201,26 @@ impl Case {
 
 /// For people: how many requests, and their request lines.
 pub(super) fn describe(seen: &Seen) -> String {
-    if seen.total == 0 {
+    if seen.total == 0 && seen.begun.is_empty() {
         return "nothing".to_owned();
     }
-    let lines = seen.arrived.iter().take(3).map(|arrived| {
+    let line = |arrived: &Arrived| {
         let head = &arrived.request.head;
         format!("{} {} +{}", head.method, head.target, arrived.request.body.len())
-    });
-    let more = if seen.total > 3 { format!("; {} in all", seen.total) } else { String::new() };
+    };
+    let whole = seen.arrived.iter().map(line);
+    let begun = seen.begun.iter().map(|begun| line(begun) + ", cut off");
+    let lines = whole.chain(begun).take(3);
+    let all = seen.total + seen.begun.len() as u64;
+    let more = if all > 3 { format!("; {all} in all") } else { String::new() };
     lines.collect::<Vec<_>>().join("; ") + &more
+}
+
+/// For people: its head and the start of its body.
+pub(super) fn shown(request: &Request) -> String {
+    let Request { raw_head, body, .. } = request;
+    let start = body[..body.len().min(100)].escape_ascii();
+    format!("`{}` and {} bytes, `{start}`", raw_head.escape_ascii(), body.len())
 }
 
 fn filled(piece: &[u8], tokens: &Tokens) -> Vec<u8> {

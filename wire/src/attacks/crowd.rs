@@ -1,29 +1,37 @@
 //! Many connections that are held open, and what they cost.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+mod one;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::process;
 
 use super::case::describe;
 use super::{Outcome, Stage, left_behind};
+use one::{Held, Turn};
 
 /// How many connections are being opened at once.
 const OPENING: usize = 200;
-/// How long one may take to open.
-const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take until all are open, and answered where they must be.
+const ALL_READY: Duration = Duration::from_secs(60);
 /// How long the gateway may take to let go of connections that are closed.
 const LET_GO: Duration = Duration::from_secs(10);
 /// What the good client may hold besides.
 const OTHERS: usize = 32;
+
+/// What a connection of a crowd is to get.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    /// This status, or `SETTINGS`, before the next connection takes its turn.
+    Must(&'static str),
+    /// It need not be answered, for this reason.
+    NeedNot(&'static str),
+}
 
 /// What each connection of a crowd does.
 #[derive(Clone, Debug)]
@@ -33,134 +41,143 @@ pub(super) struct Crowd {
     pub(super) first: Vec<u8>,
     /// Sent again and again, with this pause.
     pub(super) drip: Option<(Vec<u8>, Duration)>,
-    /// How long all are held once all are open.
+    /// How long all are held at least once all are ready.
     pub(super) hold: Duration,
     /// Whether what comes back is read.
     pub(super) reads: bool,
-}
-
-/// How one connection ended.
-#[derive(Default)]
-struct Held {
-    opened: bool,
-    closed: bool,
-    status: Option<String>,
+    pub(super) answer: Answer,
+    /// Whether the gateway is to hold all of them at once.
+    pub(super) stays: bool,
 }
 
 impl Crowd {
     pub(super) async fn run(self, stage: Stage<'_>) -> Outcome {
         let addr = stage.subject.addr;
-        let pid = stage.subject.process.as_ref().and_then(process::Process::pid);
-        let before = pid.and_then(process::resident);
+        let pid = stage.subject.pid();
+        let memory = || pid.and_then(process::resident);
+        let before = memory();
+        // The connections of clients alone: those to the upstream are known from its other end.
+        let held =
+            || Some(pid.and_then(process::open_files)?.saturating_sub(stage.subject.upstream.record.open()));
+        let held_before = held();
         let (end, ended) = watch::channel(false);
-        let (opened, mut is_open) = watch::channel(0_usize);
-        let opened = Arc::new(opened);
+        let (ready, mut are_ready) = watch::channel(0_usize);
+        let ready = Arc::new(ready);
         let turns = Arc::new(Semaphore::new(OPENING));
+        let begun = Instant::now();
         let mut all = JoinSet::new();
         for _ in 0..self.connections {
-            all.spawn(self.clone().hold(addr, turns.clone(), opened.clone(), ended.clone()));
-        }
-        let limit = Duration::from_secs(30);
-        let everyone = is_open.wait_for(|count| *count == self.connections);
-        let _ = timeout(limit, everyone).await;
-        sleep(self.hold).await;
-        let now = pid.and_then(process::resident);
-        let _ = end.send(true);
-        let mut held = Vec::new();
-        while let Some(one) = all.join_next().await {
-            held.push(one.unwrap_or_default());
+            let turn = Turn::take(turns.clone(), ready.clone());
+            all.spawn(self.clone().hold(addr, turn, ended.clone()));
         }
         let mut findings = Vec::new();
-        let begun = Instant::now();
-        while process::connections(addr.port()) > OTHERS {
-            if begun.elapsed() > LET_GO {
-                let held = process::connections(addr.port());
-                findings
-                    .push(format!("{held} connections are held {LET_GO:?} after their clients have gone"));
-                break;
-            }
-            sleep(Duration::from_millis(200)).await;
+        let everyone = are_ready.wait_for(|count| *count == self.connections);
+        if timeout(ALL_READY, everyone).await.is_err() {
+            let count = *ready.borrow();
+            findings
+                .push(format!("{count} of {} connections were ready after {ALL_READY:?}", self.connections));
         }
+        let took = begun.elapsed();
+        sleep(self.hold.max(stage.lasts)).await;
+        let (now, at_once) =
+            (memory(), held().zip(held_before).map(|(now, before)| now.saturating_sub(before)));
+        let _ = end.send(true);
+        let mut one_by_one = Vec::new();
+        while let Some(one) = all.join_next().await {
+            one_by_one.push(one.unwrap_or_default());
+        }
+        findings.extend(self.check(&one_by_one, at_once, took));
+        findings.extend(let_go(addr.port()).await);
         let seen = stage.seen().await;
         findings.extend(seen.problems.clone());
         findings.extend(left_behind(stage).await);
         let sent = format!(
-            "{} connections, {} bytes each, held {:?}",
+            "{} connections within {:.1} s, {} bytes each, held {:?}",
             self.connections,
+            took.as_secs_f64(),
             self.first.len(),
-            self.hold
+            self.hold.max(stage.lasts)
         );
+        let mut client = one::summary(&one_by_one, self.answer);
+        if let Some(at_once) = at_once.filter(|_| self.stays) {
+            client += &format!(", {at_once} held at once");
+        }
+        if let Some((before, now)) = before.zip(now) {
+            let each = now.saturating_sub(before) as f64 / self.connections.max(1) as f64;
+            client += &format!(", {:.1} KiB each", each / 1024.0);
+        }
         let kept = match stage.subject.upstream.record.open() {
             kept @ 200.. => format!("; {kept} connections are kept"),
             _ => String::new(),
         };
-        let each = before.zip(now).map(|(before, now)| now.saturating_sub(before) / self.connections as u64);
-        Outcome { sent, client: summary(&held, each), upstream: describe(&seen) + &kept, findings }
+        Outcome { sent, client, upstream: describe(&seen) + &kept, findings, ..Outcome::default() }
     }
 
-    async fn hold(
-        self,
-        addr: SocketAddr,
-        turns: Arc<Semaphore>,
-        opened: Arc<watch::Sender<usize>>,
-        mut ended: watch::Receiver<bool>,
-    ) -> Held {
-        let mut held = Held::default();
-        let turn = turns.acquire().await;
-        let stream = timeout(OPEN_LIMIT, TcpStream::connect(addr)).await;
-        drop(turn);
-        opened.send_modify(|count| *count += 1);
-        let Ok(Ok(mut stream)) = stream else { return held };
-        held.opened = true;
-        let (mut read, mut write) = stream.split();
-        let sending = async {
-            let _ = write.write_all(&self.first).await;
-            let Some((drip, pause)) = &self.drip else { return std::future::pending().await };
-            let mut ticks = interval(*pause);
-            loop {
-                ticks.tick().await;
-                if write.write_all(drip).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        };
-        let mut start = Vec::new();
-        let reading = async {
-            if !self.reads {
-                return std::future::pending().await;
-            }
-            let mut chunk = [0; 1024];
-            loop {
-                match read.read(&mut chunk).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(count) if start.len() < 12 => start.extend_from_slice(&chunk[..count]),
-                    Ok(_) => {}
-                }
-            }
-        };
-        tokio::select! {
-            () = sending => {}
-            () = reading => held.closed = true,
-            _ = ended.wait_for(|ended| *ended) => {}
+    /// A crowd that is smaller than it was meant to be proves less.
+    fn check(&self, held: &[Held], at_once: Option<usize>, took: Duration) -> Vec<String> {
+        let mut findings = Vec::new();
+        let count = |what: &dyn Fn(&Held) -> bool| held.iter().filter(|one| what(one)).count();
+        let wanted = self.connections;
+        let opened = count(&|one| one.problem.is_none());
+        if opened < wanted {
+            let why = held.iter().find_map(|one| one.problem.clone()).unwrap_or_default();
+            findings.push(format!("{opened} of {wanted} connections were opened: {why}"));
         }
-        let status = start.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
-        held.status = status.map(|status| String::from_utf8_lossy(status).into_owned());
-        held
+        if let Answer::Must(what) = self.answer {
+            let answered = count(&|one| one.answer.as_deref() == Some(what));
+            if answered < wanted {
+                findings.push(format!("{answered} of {wanted} connections were answered {what}"));
+            }
+        }
+        if self.stays {
+            let closed = count(&|one| one.closed);
+            if closed > 0 {
+                findings.push(format!(
+                    "{closed} of {wanted} connections were closed while they were held: it took {took:.0?} to have all of them"
+                ));
+            }
+            if let Some(at_once) = at_once.filter(|at_once| at_once + OTHERS < wanted) {
+                findings.push(format!("the gateway held {at_once} of {wanted} connections at once"));
+            }
+        }
+        findings
     }
 }
 
-fn summary(held: &[Held], each: Option<u64>) -> String {
-    let count = |what: fn(&Held) -> bool| held.iter().filter(|one| what(one)).count();
-    let mut statuses: BTreeMap<&str, usize> = BTreeMap::new();
-    for status in held.iter().filter_map(|one| one.status.as_deref()) {
-        *statuses.entry(status).or_default() += 1;
+/// Waits until nothing is left of the crowd at the gateway.
+async fn let_go(port: u16) -> Option<String> {
+    let begun = Instant::now();
+    while process::connections(port) > OTHERS {
+        if begun.elapsed() > LET_GO {
+            let held = process::connections(port);
+            return Some(format!("{held} connections are held {LET_GO:?} after their clients have gone"));
+        }
+        sleep(Duration::from_millis(200)).await;
     }
-    let mut text = format!("{} opened, {} closed", count(|one| one.opened), count(|one| one.closed));
-    for (status, count) in statuses {
-        text += &format!(", {status} ×{count}");
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(held: &[Held], at_once: usize) -> usize {
+        let answer = Answer::Must("200");
+        let hold = Duration::ZERO;
+        let crowd =
+            Crowd { connections: 100, first: Vec::new(), drip: None, hold, reads: true, answer, stays: true };
+        crowd.check(held, Some(at_once), hold).len()
     }
-    if let Some(each) = each {
-        text += &format!(", {:.1} KiB each", each as f64 / 1024.0);
+
+    #[test]
+    fn a_crowd_that_is_too_small_is_a_finding() {
+        let good = || Held { answer: Some("200".to_owned()), ..Held::default() };
+        let with = |other: Held| -> Vec<Held> { (0..99).map(|_| good()).chain([other]).collect() };
+        assert_eq!(found(&with(good()), 100), 0);
+        assert_eq!(found(&with(Held { problem: Some("refused".to_owned()), ..good() }), 100), 1);
+        assert_eq!(found(&with(Held::default()), 100), 1);
+        assert_eq!(found(&with(Held { answer: Some("503".to_owned()), ..Held::default() }), 100), 1);
+        assert_eq!(found(&with(Held { closed: true, ..good() }), 100), 1);
+        assert_eq!(found(&with(good()), 60), 1);
     }
-    text
 }

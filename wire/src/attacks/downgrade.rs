@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::http2::{self, END_HEADERS, END_STREAM, Ended, Pair, block, frame, kind, pair};
 use crate::upstream::Seen;
 
-use super::case::{Passed, describe};
+use super::case::{Passed, describe, shown};
 use super::{Attack, Family, Outcome, Stage};
 
 mod cases;
@@ -72,7 +72,13 @@ impl Case {
         let mut findings = seen.problems.clone();
         let expect = if stage.http2 { &self.expect } else { &Expect::Refused };
         findings.extend(check(expect, &ended, &seen));
-        Outcome { sent: self.sent(), client: ended.describe(), upstream: describe(&seen), findings }
+        Outcome {
+            sent: self.sent(),
+            client: ended.describe(),
+            upstream: describe(&seen),
+            findings,
+            ..Outcome::default()
+        }
     }
 
     fn sent(&self) -> String {
@@ -106,6 +112,14 @@ fn check(expect: &Expect, ended: &Ended, seen: &Seen) -> Vec<String> {
         if seen.total > 1 || !allowed.is_some_and(same) {
             let head = arrived.request.raw_head.escape_ascii();
             findings.push(format!("a request that was not decided about: `{head}`"));
+        }
+    }
+    for begun in &seen.begun {
+        if !allowed.is_some_and(|passed| passed.is_begun_by(&begun.request)) {
+            findings.push(format!(
+                "the beginning of a request that was not decided about: {}",
+                shown(&begun.request)
+            ));
         }
     }
     let success = matches!(ended, Ended::Answer(200, _));

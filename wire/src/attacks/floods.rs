@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::http2::{ACK, END_HEADERS, END_STREAM, block, frame, kind, literal, pair, settings};
 
 use super::case::describe;
 use super::swarm::Flood;
-use super::{Attack, Family, Outcome, Stage, left_behind};
+use super::{Attack, Family, NOT_SPOKEN, Outcome, Stage, left_behind};
 
 /// A request's fields, with a token or without.
 fn request(token: Option<&str>, method: &str, path: &str) -> Vec<u8> {
@@ -106,17 +108,26 @@ fn flood(name: &str, total: usize, what: &'static str, make: Make) -> Attack {
 
 async fn run(make: Make, total: usize, what: &str, stage: Stage<'_>) -> Outcome {
     let total = if stage.full { total.max(100_000) } else { total };
-    let flooded = make(&stage.subject.tokens.long, total).run(stage.subject.addr).await;
+    let begun = Instant::now();
+    let flooded = make(&stage.subject.tokens.long, total).run(stage.subject.addr, stage.lasts).await;
+    let took = begun.elapsed().as_secs_f64();
     let seen = stage.seen().await;
-    let sent = format!("{} {what}, {} connections", flooded.sent, flooded.connections);
+    let of = if flooded.sent < total { format!(" of {total}") } else { String::new() };
+    let sent = format!("{}{of} {what} in {took:.1} s, {} connections", flooded.sent, flooded.connections);
     let mut findings = seen.problems.clone();
+    findings.extend(flooded.finding(total).filter(|_| stage.http2));
     findings.extend(left_behind(stage).await);
-    Outcome { sent, client: flooded.describe(), upstream: describe(&seen), findings }
+    let not_applicable = (!stage.http2).then_some(NOT_SPOKEN);
+    Outcome { sent, client: flooded.describe(), upstream: describe(&seen), findings, not_applicable }
 }
 
 fn many(total: usize, streams: u32, each: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> Flood {
     const BATCH: u32 = 50;
-    let batch = move |stream: u32| (0..BATCH).flat_map(|number| each(stream + 2 * number)).collect();
+    let batch =
+        move |stream: u32| -> Vec<u8> { (0..BATCH).flat_map(|number| each(stream + 2 * number)).collect() };
+    // What is the same each time is made once: the attackers share their cores with the good client.
+    let same = (streams == 0).then(|| batch(1));
+    let batch = move |stream| same.clone().unwrap_or_else(|| batch(stream));
     let streams = streams * BATCH;
     Flood {
         first: Vec::new(),

@@ -58,6 +58,8 @@ pub struct Stage<'a> {
     pub full: bool,
     /// How many files this process may open.
     pub open_files: u64,
+    /// How long a flood and a crowd go on at least.
+    pub lasts: Duration,
     /// How many requests the upstream was busy with before.
     pub held: usize,
 }
@@ -98,6 +100,8 @@ pub struct Outcome {
     pub upstream: String,
     /// What is not as it should be.
     pub findings: Vec<String>,
+    /// Why it is no attack on this subject, and says nothing of it.
+    pub not_applicable: Option<&'static str>,
 }
 
 type Run = Box<dyn for<'a> Fn(Stage<'a>) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> + Send + Sync>;
@@ -112,6 +116,9 @@ pub struct Attack {
     pub bound: u64,
     run: Run,
 }
+
+/// Of attacks that need HTTP/2, where it is not spoken.
+const NOT_SPOKEN: &str = "HTTP/2 is not spoken";
 
 /// Enough for what one connection sends.
 const ONE_CONNECTION: u64 = 64 << 20;

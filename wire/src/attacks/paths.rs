@@ -164,14 +164,14 @@ async fn run(path: &str, stage: Stage<'_>) -> Outcome {
 
     let seen = stage.seen().await;
     let mut findings = seen.problems.clone();
-    for arrived in &seen.arrived {
+    for arrived in seen.arrived.iter().chain(&seen.begun) {
         findings.extend(check(path, arrived));
     }
     if seen.total > 6 {
         findings.push(format!("{} requests arrived of six", seen.total));
     }
     let sent = path.chars().take(120).collect();
-    Outcome { sent, client: client.join(", "), upstream: describe(&seen), findings }
+    Outcome { sent, client: client.join(", "), upstream: describe(&seen), findings, ..Outcome::default() }
 }
 
 fn check(path: &str, arrived: &Arrived) -> Option<String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::http2::{END_STREAM, PREFACE, block, frame, kind, pair, settings};
 
-use super::crowd::Crowd;
+use super::crowd::{Answer, Crowd};
 use super::{Attack, Family, Stage};
 
 /// How many slow clients there are.
@@ -21,14 +21,22 @@ fn head(stage: Stage<'_>, method: &str, path: &str, with_token: bool, lines: &st
 pub(super) fn attacks() -> Vec<Attack> {
     const LENGTH: &str = "Content-Length: 1000000\r\n\r\n";
     const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
+    const NO_END: Answer = Answer::NeedNot("the request has no end");
+    const REFUSED: Answer = Answer::Must("401");
     vec![
-        slow("slow head", b"X", |stage| head(stage, "GET", "/v1/case", true, "X: ")),
-        slow("slow head, a line at a time", b"X: y\r\n", |stage| head(stage, "GET", "/v1/case", true, "")),
-        slow("slow body, accepted", b"x", |stage| head(stage, "POST", "/v1/case", true, LENGTH)),
-        slow("slow body, refused", b"x", |stage| head(stage, "POST", "/v1/case", false, LENGTH)),
-        slow("slow chunks, accepted", b"1\r\nx\r\n", |stage| head(stage, "POST", "/v1/case", true, CHUNKED)),
-        slow("slow chunks, refused", b"1\r\nx\r\n", |stage| head(stage, "POST", "/v1/case", false, CHUNKED)),
-        slow("slow head over HTTP/2", &frame(kind::CONTINUATION, 0, 1, b"y"), |_| slow_head()),
+        slow("slow head", b"X", NO_END, |stage| head(stage, "GET", "/v1/case", true, "X: ")),
+        slow("slow head, a line at a time", b"X: y\r\n", NO_END, |stage| {
+            head(stage, "GET", "/v1/case", true, "")
+        }),
+        slow("slow body, accepted", b"x", NO_END, |stage| head(stage, "POST", "/v1/case", true, LENGTH)),
+        slow("slow body, refused", b"x", REFUSED, |stage| head(stage, "POST", "/v1/case", false, LENGTH)),
+        slow("slow chunks, accepted", b"1\r\nx\r\n", NO_END, |stage| {
+            head(stage, "POST", "/v1/case", true, CHUNKED)
+        }),
+        slow("slow chunks, refused", b"1\r\nx\r\n", REFUSED, |stage| {
+            head(stage, "POST", "/v1/case", false, CHUNKED)
+        }),
+        slow("slow head over HTTP/2", &frame(kind::CONTINUATION, 0, 1, b"y"), NO_END, |_| slow_head()),
         reading("answers that are not read", 200, |stage| head(stage, "GET", "/v1/large", true, "\r\n")),
         reading("pipelined requests whose answers are not read", 50, |stage| {
             head(stage, "GET", "/v1/case", true, "\r\n").repeat(2_000)
@@ -48,18 +56,21 @@ pub(super) fn slow_head() -> Vec<u8> {
     [PREFACE.to_vec(), settings(&[]), frame(kind::HEADERS, END_STREAM, 1, &head)].concat()
 }
 
-fn slow(name: &str, drip: &[u8], first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
+fn slow(name: &str, drip: &[u8], answer: Answer, first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
     let drip = Some((drip.to_vec(), Duration::from_millis(100)));
     Attack::new(name, Family::Slow, move |stage| {
-        let crowd =
-            Crowd { connections: SLOW, first: first(stage), drip: drip.clone(), hold: HOLD, reads: true };
+        let drip = drip.clone();
+        let first = first(stage);
+        let crowd = Crowd { connections: SLOW, first, drip, hold: HOLD, reads: true, answer, stays: false };
         Box::pin(crowd.run(stage))
     })
 }
 
 fn reading(name: &str, connections: usize, first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
     Attack::new(name, Family::Slow, move |stage| {
-        let crowd = Crowd { connections, first: first(stage), drip: None, hold: HOLD, reads: false };
+        let first = first(stage);
+        let answer = Answer::NeedNot("nothing is read");
+        let crowd = Crowd { connections, first, drip: None, hold: HOLD, reads: false, answer, stays: false };
         Box::pin(crowd.run(stage))
     })
 }

@@ -17,6 +17,10 @@ const LIMIT: Duration = Duration::from_secs(15);
 const STALLED: Duration = Duration::from_secs(1);
 /// How many attackers there are.
 const ATTACKERS: usize = 4;
+/// How long the other side may take to say that it speaks HTTP/2.
+const GREETING: Duration = Duration::from_secs(5);
+/// After so many connections on which it is not spoken an attacker gives up.
+const REFUSED: usize = 10;
 
 /// A flood of frames over HTTP/2.
 #[derive(Clone)]
@@ -44,6 +48,8 @@ pub(super) struct Flooded {
     pub(super) connections: usize,
     /// How often a connection ended in which way.
     pub(super) ends: BTreeMap<String, usize>,
+    /// On how many connections HTTP/2 was not spoken: nothing that is sent on them counts.
+    pub(super) refused: usize,
 }
 
 impl Flooded {
@@ -52,9 +58,15 @@ impl Flooded {
         ends.join(", ")
     }
 
+    /// A flood of which nothing was taken proves nothing.
+    pub(super) fn finding(&self, total: usize) -> Option<String> {
+        (self.sent == 0).then(|| format!("none of {total} frames could be sent: {}", self.describe()))
+    }
+
     fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.connections += other.connections;
+        self.refused += other.refused;
         for (end, count) in other.ends {
             *self.ends.entry(end).or_default() += count;
         }
@@ -67,11 +79,11 @@ impl Flood {
         Self { pause: Duration::from_millis(20), ..self }
     }
 
-    /// By several attackers at once.
-    pub(super) async fn run(self, addr: SocketAddr) -> Flooded {
+    /// By several attackers at once, who go on for as long as `lasts` even if all is sent.
+    pub(super) async fn run(self, addr: SocketAddr, lasts: Duration) -> Flooded {
         let mut attackers = JoinSet::new();
         for _ in 0..ATTACKERS {
-            attackers.spawn(self.clone().attacker(addr));
+            attackers.spawn(self.clone().attacker(addr, lasts));
         }
         let mut all = Flooded::default();
         while let Some(one) = attackers.join_next().await {
@@ -80,16 +92,24 @@ impl Flood {
         all
     }
 
-    async fn attacker(self, addr: SocketAddr) -> Flooded {
+    async fn attacker(self, addr: SocketAddr, lasts: Duration) -> Flooded {
         let begun = Instant::now();
         let mut done = Flooded::default();
-        while done.sent < self.total / ATTACKERS && begun.elapsed() < LIMIT {
+        let is_due = |sent| sent < self.total / ATTACKERS || begun.elapsed() < lasts;
+        while is_due(done.sent) && begun.elapsed() < LIMIT && done.refused < REFUSED {
             let Ok((mut receiver, mut write)) = connect(addr, &[]).await else {
                 *done.ends.entry("no connection".to_owned()).or_default() += 1;
                 sleep(Duration::from_millis(20)).await;
                 continue;
             };
             done.connections += 1;
+            // Servers begin with their settings.
+            let greeting = timeout(GREETING, receiver.next(&mut Vec::new())).await;
+            if !matches!(greeting, Ok(Ok(Some(_)))) {
+                done.refused += 1;
+                *done.ends.entry("not HTTP/2".to_owned()).or_default() += 1;
+                continue;
+            }
             let reads = self.reads;
             let reader = tokio::spawn(async move {
                 let mut replies = Vec::new();
@@ -109,7 +129,7 @@ impl Flood {
             let mut end = "done";
             let mut stream = 1;
             let mut next = self.first.clone();
-            while done.sent < self.total / ATTACKERS {
+            while is_due(done.sent) {
                 next.extend((self.batch)(stream));
                 stream += 2 * self.streams;
                 match timeout(STALLED, write.write_all(&std::mem::take(&mut next))).await {
@@ -142,5 +162,18 @@ impl Flood {
             *done.ends.entry(end).or_default() += 1;
         }
         done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_that_sent_nothing_says_why() {
+        let mut flooded = Flooded { connections: 40, refused: 40, ..Flooded::default() };
+        flooded.ends.insert("not HTTP/2".to_owned(), 40);
+        assert_eq!(flooded.finding(9).unwrap(), "none of 9 frames could be sent: not HTTP/2 ×40");
+        assert_eq!(Flooded { sent: 1, ..flooded }.finding(9), None);
     }
 }

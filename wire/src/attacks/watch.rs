@@ -1,83 +1,59 @@
 //! Clients that are given up on in the end: watched while everything else goes on.
 
-use std::net::SocketAddr;
+mod client;
+
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 
-use crate::http2::{self, END_HEADERS, END_STREAM, PREFACE, block, frame, kind, pair, settings};
+use crate::subject::Subject;
 
 use super::Outcome;
-use super::slow::slow_head;
+use client::{Client, clients};
 
-/// By then every one of them must be closed: the gateways promise 30 seconds for a head and for silence behind an answer,
-/// and on HTTP/2 as long again for the answer to a ping, or until it is seen that nothing more is asked.
+/// By then most of them must be closed: the gateways promise 30 seconds for a head and for silence behind an answer, and on
+/// HTTP/2 as long again for the answer to a ping, or until it is seen that nothing more is asked.
 const LIMIT: Duration = Duration::from_secs(75);
-/// Between two bytes.
-const PACE: Duration = Duration::from_secs(1);
-
-struct Client {
-    name: &'static str,
-    first: Vec<u8>,
-    drip: Vec<u8>,
-    /// Whether pings and settings are answered, as on a connection that is of use.
-    answers: bool,
-}
+/// The gateways promise five minutes for a body that stops and for an answer that is not read, behind which an HTTP/2
+/// connection has its minute of silence.
+const PATIENT_LIMIT: Duration = Duration::from_secs(400);
 
 /// One connection of each kind.
 #[derive(Debug)]
 pub struct Watch {
     begun: Instant,
-    clients: JoinSet<(&'static str, Option<Duration>)>,
+    clients: JoinSet<Watched>,
+    /// Those that were left out: they take minutes.
+    left_out: Vec<&'static str>,
 }
 
-fn clients() -> Vec<Client> {
-    let http2 = [PREFACE.to_vec(), settings(&[])].concat();
-    let refused = b"GET /v1/case HTTP/1.1\r\nHost: gw.example\r\n\r\n";
-    let client = |name, first: &[u8], drip: &[u8]| Client {
-        name,
-        first: first.into(),
-        drip: drip.into(),
-        answers: false,
-    };
-    let fields = [
-        pair(":method", "GET"),
-        pair(":scheme", "http"),
-        pair(":authority", "gw.example"),
-        pair(":path", "/v1/case"),
-    ];
-    let request = frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, &block(&fields));
-    let answering = |name, first: &[u8]| Client { answers: true, ..client(name, first, b"") };
-    vec![
-        client("nothing said", b"", b""),
-        client("half a preface", &PREFACE[..10], b""),
-        client("a head of a byte a second", b"GET /v1/case HTTP/1.1\r\nX: ", b"x"),
-        client("nothing said behind an answer", refused, b""),
-        client("half a head behind an answer", &[&refused[..], b"GET /v1/case HT"].concat(), b""),
-        client("an HTTP/2 head of a byte a second", &slow_head(), &frame(kind::CONTINUATION, 0, 1, b"y")),
-        client("half a frame of HTTP/2", &[&http2[..], &[0, 0, 9, 1]].concat(), b""),
-        client("HTTP/2 and no request", &http2, b""),
-        answering("HTTP/2 and no request, pings answered", b""),
-        answering("HTTP/2 and one request, pings answered", &request),
-    ]
+#[derive(Debug)]
+struct Watched {
+    name: &'static str,
+    limit: Duration,
+    /// After how long it was closed.
+    closed: Result<Option<Duration>, String>,
 }
 
 impl Watch {
-    /// Begins.
+    /// Begins, with those too that take minutes if it is to be `full`.
     #[must_use]
-    pub fn start(addr: SocketAddr) -> Self {
+    pub fn start(subject: &Subject, full: bool) -> Self {
         let begun = Instant::now();
+        let (chosen, left_out): (Vec<Client>, Vec<Client>) =
+            clients(&subject.tokens).into_iter().partition(|client| full || !client.is_patient);
         let mut watched = JoinSet::new();
-        for client in clients() {
+        let addr = subject.addr;
+        for client in chosen {
             watched.spawn(async move {
-                let closed = client.until_closed(addr, begun + LIMIT).await;
-                (client.name, closed.then(|| begun.elapsed()))
+                let limit = if client.is_patient { PATIENT_LIMIT } else { LIMIT };
+                let closed = client.until_closed(addr, begun + limit).await;
+                let closed = closed.map(|closed| closed.then(|| begun.elapsed()));
+                Watched { name: client.name, limit, closed }
             });
         }
-        Self { begun, clients: watched }
+        Self { begun, clients: watched, left_out: left_out.into_iter().map(|client| client.name).collect() }
     }
 
     /// Waits for the last of them.
@@ -86,60 +62,48 @@ impl Watch {
         while let Some(Ok(one)) = self.clients.join_next().await {
             all.push(one);
         }
-        let mut findings = Vec::new();
-        let mut seen = Vec::new();
-        all.sort_by_key(|(name, ..)| *name);
-        for (name, closed) in all {
-            match closed {
-                Some(after) => seen.push(format!("{name}: closed after {:.0} s", after.as_secs_f64())),
-                None => {
-                    seen.push(format!("{name}: open"));
-                    findings.push(format!("{name}: still open after {LIMIT:?}"));
-                }
-            }
-        }
         let sent = format!("one connection each, watched for {:.0} s", self.begun.elapsed().as_secs_f64());
-        Outcome { sent, client: seen.join("; "), upstream: "nothing".to_owned(), findings }
+        all.sort_by_key(|one| one.name);
+        let mut seen: Vec<String> = all.iter().map(Watched::describe).collect();
+        seen.extend(self.left_out.iter().map(|name| format!("{name}: with --full alone")));
+        let findings = all.iter().filter_map(Watched::finding).collect();
+        Outcome {
+            sent,
+            client: seen.join("; "),
+            upstream: "nothing".to_owned(),
+            findings,
+            ..Outcome::default()
+        }
     }
 }
 
-impl Client {
-    async fn until_closed(&self, addr: SocketAddr, limit: Instant) -> bool {
-        if self.answers {
-            return timeout_at(limit, self.answered(addr)).await.is_ok();
+impl Watched {
+    fn describe(&self) -> String {
+        match &self.closed {
+            Ok(Some(after)) => format!("{}: closed after {:.0} s", self.name, after.as_secs_f64()),
+            Ok(None) => format!("{}: open", self.name),
+            Err(problem) => format!("{}: {problem}", self.name),
         }
-        let Ok(stream) = TcpStream::connect(addr).await else { return true };
-        let (mut read, mut write) = stream.into_split();
-        let sending = async {
-            let _ = write.write_all(&self.first).await;
-            loop {
-                sleep(PACE).await;
-                if !self.drip.is_empty() && write.write_all(&self.drip).await.is_err() {
-                    return;
-                }
-            }
-        };
-        let reading = async {
-            let mut chunk = [0; 1024];
-            while matches!(read.read(&mut chunk).await, Ok(1..)) {}
-        };
-        let closed = async {
-            tokio::select! { () = sending => {}, () = reading => {} }
-        };
-        timeout_at(limit, closed).await.is_ok()
     }
 
-    async fn answered(&self, addr: SocketAddr) {
-        let Ok((mut receiver, mut write)) = http2::connect(addr, &[]).await else { return };
-        let mut bytes = self.first.clone();
-        loop {
-            if write.write_all(&std::mem::take(&mut bytes)).await.is_err() {
-                return;
-            }
-            // Whoever says farewell has not closed yet.
-            if !matches!(receiver.next(&mut bytes).await, Ok(Some(_))) {
-                return;
-            }
+    fn finding(&self) -> Option<String> {
+        match &self.closed {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(format!("{}: still open after {:?}", self.name, self.limit)),
+            Err(problem) => Some(format!("{}: {problem}", self.name)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_given_up_on_is_a_finding() {
+        let found = |closed| Watched { name: "a", limit: LIMIT, closed }.finding();
+        assert_eq!(found(Ok(Some(LIMIT))), None);
+        assert_eq!(found(Ok(None)).unwrap(), "a: still open after 75s");
+        assert!(found(Err("no connection".to_owned())).is_some());
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::http2::{END_HEADERS, END_STREAM, PREFACE, block, frame, kind, pair, settings};
 
-use super::crowd::Crowd;
-use super::{Attack, Family, Stage};
+use super::crowd::{Answer, Crowd};
+use super::{Attack, Family, NOT_SPOKEN, Outcome, Stage};
 
 /// How many connections there are.
 const CONNECTIONS: usize = 8;
@@ -43,8 +43,13 @@ fn held(name: &str, drip: Option<fn() -> Vec<u8>>, first: fn(Stage<'_>) -> Vec<u
             drip: drip.map(|drip| (drip(), Duration::from_millis(10))),
             hold: HOLD,
             reads: false,
+            answer: Answer::NeedNot("nothing is read"),
+            stays: false,
         };
-        Box::pin(crowd.run(stage))
+        Box::pin(async move {
+            let not_applicable = (!stage.http2).then_some(NOT_SPOKEN);
+            Outcome { not_applicable, ..crowd.run(stage).await }
+        })
     })
     // A piece of an answer for each of 800 streams, of 64 KiB at most, and what the exchange itself takes.
     .bound(128)

@@ -1,30 +1,36 @@
 use super::head::{self, Field, Framing, shown};
 use super::line;
 
-/// A body, without its framing.
+/// A body, or what has come of it, without its framing.
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     pub(super) trailers: Vec<Field>,
-    /// With its framing.
-    pub(super) length: usize,
+    /// With its framing, if all of it has come.
+    pub(super) length: Option<usize>,
 }
 
 /// Fields that frame, route or identify, which have no place behind a body.
 const NEVER_IN_TRAILERS: [&str; 7] =
     ["authorization", "connection", "content-length", "cookie", "host", "trailer", "transfer-encoding"];
 
-pub(super) fn read(bytes: &[u8], framing: Framing) -> Result<Option<Body>, String> {
+pub(super) fn read(bytes: &[u8], framing: Framing) -> Result<Body, String> {
     match framing {
-        Framing::None => Ok(Some(Body { bytes: Vec::new(), trailers: Vec::new(), length: 0 })),
-        Framing::Length(length) => {
-            Ok(bytes.get(..length).map(|body| Body { bytes: body.to_vec(), trailers: Vec::new(), length }))
+        Framing::None => Ok(Body { bytes: Vec::new(), trailers: Vec::new(), length: Some(0) }),
+        Framing::Length(length) => Ok(Body {
+            bytes: bytes[..length.min(bytes.len())].to_vec(),
+            trailers: Vec::new(),
+            length: (bytes.len() >= length).then_some(length),
+        }),
+        Framing::Chunked => {
+            let mut body = Body { bytes: Vec::new(), trailers: Vec::new(), length: None };
+            body.length = chunked(bytes, &mut body.bytes, &mut body.trailers)?;
+            Ok(body)
         }
-        Framing::Chunked => chunked(bytes),
     }
 }
 
-fn chunked(bytes: &[u8]) -> Result<Option<Body>, String> {
-    let mut body = Vec::new();
+/// Says how long it is with its framing, if all of it has come.
+fn chunked(bytes: &[u8], body: &mut Vec<u8>, trailers: &mut Vec<Field>) -> Result<Option<usize>, String> {
     let mut at = 0;
     loop {
         let Some((size, start)) = line(bytes, at)? else { return Ok(None) };
@@ -34,20 +40,18 @@ fn chunked(bytes: &[u8]) -> Result<Option<Body>, String> {
             break;
         }
         let end = start + size;
-        let Some(chunk) = bytes.get(start..end) else { return Ok(None) };
-        body.extend_from_slice(chunk);
+        body.extend_from_slice(&bytes[start..end.min(bytes.len())]);
         match bytes.get(end..end + 2) {
             Some(b"\r\n") => at = end + 2,
             Some(other) => return Err(format!("no line end behind a chunk: {}", shown(other))),
             None => return Ok(None),
         }
     }
-    let mut trailers = Vec::new();
     loop {
         let Some((line, next)) = line(bytes, at)? else { return Ok(None) };
         at = next;
         if line.is_empty() {
-            return Ok(Some(Body { bytes: body, trailers, length: at }));
+            return Ok(Some(at));
         }
         let field = head::field(line)?;
         if NEVER_IN_TRAILERS.contains(&&*field.name) {

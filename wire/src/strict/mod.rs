@@ -27,14 +27,21 @@ pub struct Request {
 /// # Errors
 /// What is wrong with it, or could be read in another way.
 pub fn request(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
+    Ok(begun(bytes)?.and_then(|(request, length)| Some((request, length?))))
+}
+
+/// The first request in `bytes` once its head is there, with what there is of its body, and how many bytes it has if that
+/// is all of it: who is sent a head may act on it, whether or not the rest ever comes.
+///
+/// # Errors
+/// What is wrong with it, or could be read in another way.
+pub fn begun(bytes: &[u8]) -> Result<Option<(Request, Option<usize>)>, String> {
     let Some((head, head_length)) = head::read(bytes)? else { return Ok(None) };
     let framing = head.framing()?;
     let raw_head = bytes[..head_length].to_vec();
-    let rest = &bytes[head_length..];
-    let Some(body::Body { bytes: body, trailers, length }) = body::read(rest, framing)? else {
-        return Ok(None);
-    };
-    Ok(Some((Request { head, framing, body, trailers, raw_head }, head_length + length)))
+    let body::Body { bytes: body, trailers, length } = body::read(&bytes[head_length..], framing)?;
+    let length = length.map(|length| head_length + length);
+    Ok(Some((Request { head, framing, body, trailers, raw_head }, length)))
 }
 
 /// One line up to its CRLF, and where the next one begins.

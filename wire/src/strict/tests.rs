@@ -35,6 +35,26 @@ fn what_is_cut_off_is_waited_for() {
 }
 
 #[test]
+fn a_head_is_read_before_its_body() {
+    let cut = |bytes: &[u8]| {
+        let (request, length) = begun(bytes).unwrap().unwrap();
+        assert_eq!(length, None);
+        (request.head.target.clone(), request.body, request.trailers.len())
+    };
+    let sized = b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab";
+    assert_eq!(cut(sized), ("/a".to_owned(), b"ab".to_vec(), 0));
+    let chunked = "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (body, come, trailers) in
+        [("", "", 0), ("5\r\nab", "ab", 0), ("2\r\nab\r\n3", "ab", 0), ("2\r\nab\r\n0\r\nx: 1\r\n", "ab", 1)]
+    {
+        let seen = cut(format!("{chunked}{body}").as_bytes());
+        assert_eq!(seen, ("/a".to_owned(), come.as_bytes().to_vec(), trailers), "{body:?}");
+    }
+    assert!(begun(&sized[..sized.len() - 4]).unwrap().is_none());
+    assert!(begun(format!("{chunked}2\r\nabcd").as_bytes()).is_err());
+}
+
+#[test]
 fn what_follows_is_left() {
     let two = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
     let (first, length) = request(two).unwrap().unwrap();

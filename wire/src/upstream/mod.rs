@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::judge::Judge;
-use crate::strict;
+use crate::strict::{self, Request};
 use answer::Answer;
 pub use record::{Arrived, Record, Seen};
 
@@ -94,21 +94,7 @@ impl Connection {
     async fn serve(mut self) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
         let mut bytes = Vec::new();
-        loop {
-            let (request, length) = match strict::request(&bytes) {
-                Ok(Some(found)) => found,
-                Ok(None) => {
-                    if self.stream.read_buf(&mut bytes).await? == 0 {
-                        return Ok(());
-                    }
-                    continue;
-                }
-                Err(problem) => {
-                    self.problem(&problem, &bytes);
-                    return Ok(());
-                }
-            };
-            bytes.drain(..length);
+        while let Some(request) = self.request(&mut bytes).await? {
             let answer = Answer::to(&request);
             self.record.arrived(self.number, request);
             if matches!(answer, Answer::Late(_)) {
@@ -140,6 +126,44 @@ impl Connection {
                     self.stream.write_all(&answer).await?;
                     return self.tunnel().await;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request once all of it is there. Its head is judged when it comes: a server acts on it, whatever follows.
+    async fn request(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<Request>> {
+        let mut judged = false;
+        loop {
+            let found = match strict::begun(bytes) {
+                Ok(found) => found,
+                Err(problem) => {
+                    self.problem(&problem, bytes);
+                    return Ok(None);
+                }
+            };
+            let is_new = found.is_some() && !judged;
+            if let Some((request, _)) = &found
+                && is_new
+            {
+                self.record.begun(self.number, request);
+                judged = true;
+            }
+            let unfinished = match found {
+                Some((request, Some(length))) => {
+                    bytes.drain(..length);
+                    return Ok(Some(request));
+                }
+                Some((request, None)) => Some(request),
+                None => None,
+            };
+            if let Some(request) = &unfinished {
+                self.record.unfinished(self.number, request.clone(), is_new);
+            }
+            // A connection that breaks is at its end too.
+            if self.stream.read_buf(bytes).await.unwrap_or(0) == 0 {
+                unfinished.inspect(|request| self.record.cut_off(self.number, request));
+                return Ok(None);
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Seen {
     pub total: u64,
     /// The first of them.
     pub arrived: Vec<Arrived>,
+    /// The first of those whose head has come and the end of whose body has not, each with what has come of it.
+    pub begun: Vec<Arrived>,
     /// What was wrong with any, the good client's included.
     pub problems: Vec<String>,
     /// What came through tunnels.
@@ -75,18 +77,47 @@ impl Record {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn arrived(&self, connection: u64, request: Request) {
-        for problem in self.judge.problems(&request) {
-            let head = request.raw_head.escape_ascii();
-            self.problem(format!("connection {connection}: {problem}: `{head}`"));
+    /// A head has come.
+    pub(super) fn begun(&self, connection: u64, request: &Request) {
+        self.wrong(connection, request, self.judge.of_head(request));
+    }
+
+    /// Of its body not all has come. Who asked for it may have gone, so it counts as it stands, and once.
+    pub(super) fn unfinished(&self, connection: u64, request: Request, is_new: bool) {
+        if self.judge.is_good(&request) {
+            return;
         }
+        let begun = &mut self.seen().begun;
+        if let Some(before) = begun.iter_mut().find(|it| it.connection == connection) {
+            before.request = request;
+        } else if is_new && begun.len() < KEPT {
+            begun.push(Arrived { connection, request });
+        }
+    }
+
+    /// No more of it will come.
+    pub(super) fn cut_off(&self, connection: u64, request: &Request) {
+        self.wrong(connection, request, self.judge.of_trailers(request));
+    }
+
+    /// All of it has come.
+    pub(super) fn arrived(&self, connection: u64, request: Request) {
+        self.wrong(connection, &request, self.judge.of_trailers(&request));
         if self.judge.is_good(&request) {
             return;
         }
         let mut seen = self.seen();
+        seen.begun.retain(|it| it.connection != connection);
         seen.total += 1;
         if seen.arrived.len() < KEPT {
             seen.arrived.push(Arrived { connection, request });
+        }
+    }
+
+    fn wrong(&self, connection: u64, request: &Request, problems: Vec<String>) {
+        for problem in problems {
+            let head = request.raw_head.escape_ascii();
+            self.problem(format!("connection {connection}: {problem}: `{head}`"));
         }
     }
 

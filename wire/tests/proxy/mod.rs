@@ -4,13 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use conformance::fixture::FIXTURES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 use voicegain_auth_wire::strict::{self, Head, Request};
 use voicegain_auth_wire::subject::{self, Subject, Tokens};
 use voicegain_auth_wire::upstream::Upstream;
+
+/// How long good requests take besides, where they are slowed.
+pub const SLOW: Duration = Duration::from_millis(500);
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,14 @@ pub enum Fault {
     TidiesPaths,
     /// Once an attack has come, good requests are not answered.
     DropsGood,
+    /// Once an attack has come, good requests take a while.
+    SlowsGood,
+    /// What was begun is passed on when its client has gone, without a decision.
+    PassesBeginnings,
+    /// The same, decided about, but its path is another.
+    PassesOtherBeginnings,
+    /// Every tenth connection is not answered.
+    LeavesOut,
 }
 
 pub async fn start(fault: Fault) -> Subject {
@@ -35,8 +48,13 @@ pub async fn start(fault: Fault) -> Subject {
     let to = upstream.addr;
     let attacked = Arc::new(AtomicBool::new(false));
     tokio::spawn(async move {
+        let mut count = 0;
         while let Ok((stream, _)) = listener.accept().await {
             let attacked = attacked.clone();
+            count += 1;
+            if fault == Fault::LeavesOut && attacked.load(Ordering::Relaxed) && count % 10 == 0 {
+                continue;
+            }
             tokio::spawn(async move {
                 let _ = serve(stream, to, fault, &attacked).await;
             });
@@ -52,7 +70,7 @@ async fn serve(mut client: TcpStream, to: SocketAddr, fault: Fault, attacked: &A
             Ok(Some(found)) => break found,
             Ok(None) => {
                 if client.read_buf(&mut bytes).await? == 0 {
-                    return Ok(());
+                    return pass_beginning(&bytes, to, fault).await;
                 }
             }
             Err(_) => return refuse(&mut client, 400).await,
@@ -62,6 +80,8 @@ async fn serve(mut client: TcpStream, to: SocketAddr, fault: Fault, attacked: &A
         attacked.store(true, Ordering::Relaxed);
     } else if fault == Fault::DropsGood && attacked.load(Ordering::Relaxed) {
         return Ok(());
+    } else if fault == Fault::SlowsGood && attacked.load(Ordering::Relaxed) {
+        sleep(SLOW).await;
     }
     let Some(head) = decided(&request, to, fault) else { return refuse(&mut client, 401).await };
     let mut upstream = TcpStream::connect(to).await?;
@@ -82,6 +102,21 @@ async fn serve(mut client: TcpStream, to: SocketAddr, fault: Fault, attacked: &A
     }
     let text = String::from_utf8_lossy(&answer).replacen("\r\n", "\r\nConnection: close\r\n", 1);
     client.write_all(text.as_bytes()).await
+}
+
+/// Of a request whose client has gone.
+async fn pass_beginning(bytes: &[u8], to: SocketAddr, fault: Fault) -> io::Result<()> {
+    let Ok(Some((request, _))) = strict::begun(bytes) else { return Ok(()) };
+    let head = match fault {
+        Fault::PassesBeginnings => request.raw_head.clone(),
+        Fault::PassesOtherBeginnings => {
+            let Some(head) = decided(&request, to, fault) else { return Ok(()) };
+            let head = String::from_utf8_lossy(&head).replace("/v1/case", "/v1/other");
+            head.replace("content-length: 5\r\n", "content-length: 500\r\n").into_bytes()
+        }
+        _ => return Ok(()),
+    };
+    TcpStream::connect(to).await?.write_all(&[head, request.body].concat()).await
 }
 
 /// Two framings are a matter of taste to a proxy with that fault.
