@@ -126,7 +126,7 @@ impl Served {
         Self { address, handle: receiver.recv().unwrap(), thread: Some(thread) }
     }
 
-    /// Sends these bytes and reads until the server closes, or switches protocols.
+    /// Sends these bytes and reads until the server closes, or the head of its answer says that it switches protocols.
     pub(crate) fn raw(&self, request: impl AsRef<[u8]>) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
