@@ -72,7 +72,8 @@ impl Place {
             .env("ASAN_OPTIONS", ASAN_OPTIONS)
             .args([
                 "-print_final_stats=1",
-                "-timeout=10",
+                // By the wall's clock: beside other work a program may be kept waiting for a while.
+                "-timeout=60",
                 "-rss_limit_mb=4096",
                 "-detect_leaks=0",
                 "-print_funcs=0",
