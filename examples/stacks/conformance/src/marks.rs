@@ -2,12 +2,14 @@
 //!
 //! `marks.toml` names each of them with the answer that comes. It is checked: another answer fails the run, and so does a
 //! mark that is not needed. A mark never makes an accept out of what must be refused. Where a stack hides from everybody what
-//! the rule asks for, and so accepts what must be refused, that is no mark: it is named as `unseen`, and counted by itself.
+//! the rule asks for, and so accepts what must be refused, that is no mark: it is named as `unseen`, and counted by itself. None
+//! may help an attacker: the same request without its `Origin` has to be one that the rules accept.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use conformance::report::{Miss, Outcome, StackReport};
+use conformance::table::{Case, Expectations};
 use serde::Deserialize;
 
 /// All marks.
@@ -84,6 +86,22 @@ impl Marks {
         toml::from_str(text).map_err(|err| err.to_string())
     }
 
+    /// The cases that this stack accepts because nobody can see why not, as any client but a browser may send them: without
+    /// `Origin`. They have to be accepted (rule O1).
+    pub fn without_origin(&self, stack: &str, cases: &[Case]) -> Vec<Case> {
+        let named =
+            |case: &&Case| self.unseen.iter().any(|it| it.stack == stack && it.cases.contains(&case.id));
+        let mut cases: Vec<_> = cases.iter().filter(named).cloned().collect();
+        for case in &mut cases {
+            case.id += ", without Origin";
+            for step in &mut case.steps {
+                step.origin = None;
+                step.expect = Expectations::default();
+            }
+        }
+        cases
+    }
+
     /// Takes the cases that are known out of a report's failures.
     pub fn apply(&self, report: &mut StackReport) -> Known {
         let mut known = Known::default();
@@ -135,6 +153,20 @@ mod tests {
         let mut report = StackReport { stack: "s".to_owned(), cases: vec![case], seconds: 0.0 };
         let known = Marks::parse(file).unwrap().apply(&mut report);
         (known, report.cases.remove(0).outcome)
+    }
+
+    #[test]
+    fn what_is_unseen_is_sent_without_origin_and_has_to_be_accepted() {
+        let file = "[[unseen]]\nstack = \"s\"\ncases = [\"O2-not-ascii/latin1\"]\nwhy = \"w\"\n";
+        let (marks, cases) = (Marks::parse(file).unwrap(), conformance::table::built_in().unwrap());
+        assert!(marks.without_origin("other", &cases).is_empty());
+        let cases = marks.without_origin("s", &cases);
+        assert_eq!(cases.len(), 1);
+        for step in &cases[0].steps {
+            assert_eq!(step.origin, None);
+            assert_eq!(step.expect.layer.is, conformance::table::Outcome::Accept);
+            assert!(step.token.is_some() && !step.expect.layer.parser_may_answer);
+        }
     }
 
     fn mark(more: &str) -> String {

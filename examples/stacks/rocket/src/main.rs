@@ -13,7 +13,7 @@
 
 use std::error::Error;
 
-use rocket::{get, routes};
+use rocket::{Config, get, routes};
 use rocket_app::{Auth, Identity};
 use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, Policy, SecretCache, Verifier};
 
@@ -25,14 +25,18 @@ fn hello(identity: Identity) -> String {
 
 #[rocket::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let rocket = rocket::build();
+    // Where Rocket listens by itself, unless `ROCKET_ADDRESS`, `ROCKET_PORT` or a `Rocket.toml` say otherwise.
+    let Config { address, port, .. } = rocket.figment().extract()?;
+
     // Here in memory; for a file, see `voicegain-auth-store`.
     let cache = SecretCache::builder(MemoryStore::new()?).build()?;
-    let issuer = Issuer::new(cache.clone(), "http://127.0.0.1:8000/v1")?;
+    let issuer = Issuer::new(cache.clone(), format!("http://{address}:{port}/v1"))?;
     let request = CreateRequest::new("my-account".parse()?, "my-context".parse()?, "example");
     println!("TOKEN={}", issuer.create(request).await?.jwt);
 
     // Every request goes through it, whether or not it has a route.
     let auth = Auth(Verifier::new(cache, Policy::default()));
-    rocket::build().attach(auth).mount("/v1", routes![hello]).launch().await?;
+    rocket.attach(auth).mount("/v1", routes![hello]).launch().await?;
     Ok(())
 }

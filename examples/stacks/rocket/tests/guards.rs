@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rocket::fairing::AdHoc;
 use rocket::http::{Header, Status};
 use rocket::local::asynchronous::Client;
-use rocket::{Build, Rocket, State, get, routes, uri};
+use rocket::{Build, Rocket, State, get, options, routes, uri};
 use rocket_app::{Auth, Caller, Identity};
 use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, Mode, Policy, SecretCache, Verifier};
 
@@ -20,6 +20,11 @@ fn caller(caller: Caller) -> String {
 
 #[get("/identity")]
 fn identity(identity: Identity) -> String {
+    identity.account_id().to_string()
+}
+
+#[options("/identity")]
+fn preflight(identity: Identity) -> String {
     identity.account_id().to_string()
 }
 
@@ -52,7 +57,7 @@ async fn world(mode: Mode) -> World {
 }
 
 fn app(ran: &Arc<AtomicBool>) -> Rocket<Build> {
-    rocket::build().manage(Arc::clone(ran)).mount("/", routes![caller, identity, maybe, all])
+    rocket::build().manage(Arc::clone(ran)).mount("/", routes![caller, identity, preflight, maybe, all])
 }
 
 async fn get(client: &Client, path: &'static str, headers: &[&Header<'static>]) -> (u16, String) {
@@ -116,4 +121,17 @@ async fn who_is_anonymous_has_no_identity() {
     // Rocket's own headers are still there.
     assert!(response.headers().contains("x-content-type-options"));
     assert!(response.into_string().await.unwrap().contains("missing_token"));
+}
+
+#[rocket::async_test]
+async fn a_preflight_is_let_in_and_has_no_identity() {
+    let world = world(Mode::Required).await;
+    let client = Client::tracked(app(&Arc::default()).attach(Auth(world.verifier))).await.unwrap();
+    let lines = [("Origin", "https://page.example.com"), ("Access-Control-Request-Method", "GET")];
+    let preflight = |path: &'static str| {
+        lines.iter().fold(client.options(path), |request, line| request.header(Header::new(line.0, line.1)))
+    };
+    // As in the example: nothing has a route for it.
+    assert_eq!(preflight("/caller").dispatch().await.status(), Status::NotFound);
+    assert_eq!(preflight("/identity").dispatch().await.status(), Status::Unauthorized);
 }

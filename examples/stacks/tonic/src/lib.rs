@@ -11,9 +11,11 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/example.Talk.rs"));
 }
 
+mod revoked;
 mod server;
 
 pub use generated::{talk_client, talk_server};
+pub use revoked::{EndRevoked, EndRevokedService};
 pub use server::server;
 
 /// The message of every method.
@@ -38,7 +40,7 @@ fn account<T>(request: &Request<T>) -> Result<String, Status> {
     }
 }
 
-/// Says who calls, in all four ways there are.
+/// Says who calls, in all four ways there are. Counting goes up to what is said, or to three.
 #[derive(Clone, Copy, Debug)]
 pub struct Talk;
 
@@ -64,7 +66,9 @@ impl talk_server::Talk for Talk {
 
     async fn count(&self, request: Request<Text>) -> Result<Response<Texts>, Status> {
         let account = account(&request)?;
-        let numbers = tokio_stream::iter(1..=3).map(move |number| Ok(format!("{account} {number}").into()));
+        let last: u64 = request.get_ref().text.parse().unwrap_or(3);
+        let numbers =
+            tokio_stream::iter(1..=last).map(move |number| Ok(format!("{account} {number}").into()));
         Ok(Response::new(Box::pin(numbers)))
     }
 

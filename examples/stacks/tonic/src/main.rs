@@ -18,7 +18,6 @@ use std::error::Error;
 
 use tonic_app::{Talk, server, talk_server::TalkServer};
 use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, Policy, SecretCache, Verifier};
-use voicegain_auth_tower::AuthLayer;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -30,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = CreateRequest::new("my-account".parse()?, "my-context".parse()?, "example");
     println!("TOKEN={}", issuer.create(request).await?.jwt);
 
-    let auth = AuthLayer::new(Verifier::new(cache, Policy::default()));
-    server(auth).add_service(TalkServer::new(Talk)).serve(address.parse()?).await?;
+    let verifier = Verifier::new(cache, Policy::default());
+    server(verifier).add_service(TalkServer::new(Talk)).serve(address.parse()?).await?;
     Ok(())
 }

@@ -24,6 +24,11 @@ const SECRET: [u8; 32] = [7; 32];
 
 pub async fn world(variant: Variant) -> World {
     let (verifier, issuer) = in_process::verifier(variant).unwrap();
+    over(verifier, issuer).await
+}
+
+/// The world of this verifier and issuer.
+pub async fn over(verifier: Verifier, issuer: Issuer) -> World {
     let mut request = CreateRequest::new("acc-1".parse().unwrap(), "ctx-1".parse().unwrap(), "test");
     request.id = Some("bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729".parse().unwrap());
     request.secret = Some(Secret::from_bytes(&SECRET).unwrap());
@@ -33,6 +38,12 @@ pub async fn world(variant: Variant) -> World {
 }
 
 impl World {
+    /// Replaces the secret, and returns the new token.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub async fn regenerate(&self) -> String {
+        self.issuer.regenerate(self.id.parse().unwrap()).await.unwrap().jwt
+    }
+
     /// A token that is good for this API path and what is below it.
     #[allow(dead_code, reason = "not every test needs one")]
     pub fn limited(&self, path: &str) -> String {
@@ -42,8 +53,8 @@ impl World {
     }
 }
 
-/// Sends a request with these lines, and `after` once a 101 has come.
-pub async fn ask(addr: SocketAddr, lines: &[&str], body: &[u8], after: &[u8]) -> Response {
+/// A request with these lines.
+pub fn request(addr: SocketAddr, lines: &[&str], body: &[u8]) -> Vec<u8> {
     let mut request = lines.join("\r\n").into_bytes();
     request.extend(format!("\r\nHost: {addr}\r\n").bytes());
     if !body.is_empty() {
@@ -51,6 +62,12 @@ pub async fn ask(addr: SocketAddr, lines: &[&str], body: &[u8], after: &[u8]) ->
     }
     request.extend(b"\r\n");
     request.extend(body);
+    request
+}
+
+/// Sends a request with these lines, and `after` once a 101 has come.
+pub async fn ask(addr: SocketAddr, lines: &[&str], body: &[u8], after: &[u8]) -> Response {
+    let request = request(addr, lines, body);
     let method = lines[0].split(' ').next().unwrap();
     match exchange(addr, &request, method, after).await.unwrap() {
         Answer::Response(response) => response,

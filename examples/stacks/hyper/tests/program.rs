@@ -1,0 +1,8 @@
+//! The example's program, started as a user would.
+
+use stacks_programs::{Address, HELLO, check};
+
+#[tokio::test]
+async fn does_what_the_readme_says() {
+    check("hyper", env!("CARGO_BIN_EXE_hyper-app"), &HELLO, Address::Argument).await;
+}
