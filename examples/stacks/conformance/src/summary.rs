@@ -62,7 +62,7 @@ fn cases(name: &str, report: &StackReport, known: &Known) -> String {
     let Known { marked, unseen, .. } = known;
     if marked + unseen > 0 {
         text += &format!("; {marked} answered otherwise, and {unseen} accepted that should be refused, ");
-        text += &format!("as {name} hides the header in question");
+        text += &format!("as {name} hides what they are about");
     }
     if count.failed > 0 {
         text += &format!("; **{} failed**", thousands(count.failed));
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(
             lines[1],
             "| Rocket | 0.5 | by hand | 1; 3 answered otherwise, and 2 accepted that should be refused, as Rocket \
-             hides the header in question; **1 failed** |"
+             hides what they are about; **1 failed** |"
         );
         assert!(super::lines(&rows, "package = []").is_err());
     }
