@@ -8,20 +8,9 @@ use tokio::time::Instant;
 use crate::http2::{ACK, END_HEADERS, END_STREAM, block, frame, kind, literal, pair, settings};
 
 use super::case::describe;
+use super::requests::fields;
 use super::swarm::Flood;
 use super::{Attack, Family, NOT_SPOKEN, Outcome, Stage, left_behind};
-
-/// A request's fields, with a token or without.
-fn request(token: Option<&str>, method: &str, path: &str) -> Vec<u8> {
-    let mut fields = vec![
-        pair(":method", method),
-        pair(":scheme", "http"),
-        pair(":authority", "gw.example"),
-        pair(":path", path),
-    ];
-    fields.extend(token.map(|token| pair("authorization", &format!("Bearer {token}"))));
-    block(&fields)
-}
 
 /// Makes a flood for one size: the number of frames in all.
 type Make = fn(&str, usize) -> Flood;
@@ -145,7 +134,7 @@ fn unread(flood: Flood) -> Flood {
 }
 
 fn resets(token: Option<&str>, total: usize) -> Flood {
-    let block = request(token, "GET", "/v1/case");
+    let block = fields(token, "GET", "/v1/case");
     many(total, 1, move |stream| {
         let mut frames = frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &block);
         frames.extend(frame(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]));
@@ -155,7 +144,7 @@ fn resets(token: Option<&str>, total: usize) -> Flood {
 
 /// A request each, and behind it what makes the server reset it.
 fn broken(token: &str, total: usize, what: fn(u32) -> Vec<u8>) -> Flood {
-    let block = request(Some(token), "GET", "/v1/case");
+    let block = fields(Some(token), "GET", "/v1/case");
     many(total, 1, move |stream| {
         let mut frames = frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &block);
         frames.extend(what(stream));
@@ -165,7 +154,7 @@ fn broken(token: &str, total: usize, what: fn(u32) -> Vec<u8>) -> Flood {
 
 /// Requests that are not answered, and with the next ones what has them reset.
 fn under_way(token: &str, total: usize, what: fn(u32) -> Vec<u8>) -> Flood {
-    let block = request(Some(token), "GET", "/v1/hold");
+    let block = fields(Some(token), "GET", "/v1/hold");
     many(total, 1, move |stream| {
         let mut frames = frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &block);
         // A batch has 50 streams, and streams have every other number.
@@ -178,7 +167,7 @@ fn under_way(token: &str, total: usize, what: fn(u32) -> Vec<u8>) -> Flood {
 }
 
 fn empty_data(token: Option<&str>, total: usize) -> Flood {
-    let first = frame(kind::HEADERS, END_HEADERS, 1, &request(token, "POST", "/v1/case"));
+    let first = frame(kind::HEADERS, END_HEADERS, 1, &fields(token, "POST", "/v1/case"));
     Flood { first, ..many(total, 0, |_| frame(kind::DATA, 0, 1, &[])) }
 }
 
@@ -189,7 +178,7 @@ fn continuations(total: usize) -> Flood {
     }
     let piece = frame(kind::CONTINUATION, 0, 1, &block);
     Flood {
-        first: frame(kind::HEADERS, END_STREAM, 1, &request(None, "GET", "/v1/case")),
+        first: frame(kind::HEADERS, END_STREAM, 1, &fields(None, "GET", "/v1/case")),
         batch: Arc::new(move |_| piece.clone()),
         frames: 1,
         streams: 0,
@@ -201,7 +190,7 @@ fn continuations(total: usize) -> Flood {
 
 /// A field is put into the table once, and then named by one byte, 16,000 times in a frame.
 fn bombs(total: usize, value: &str) -> Flood {
-    let mut entry = request(None, "GET", "/v1/case");
+    let mut entry = fields(None, "GET", "/v1/case");
     entry.push(0x40);
     literal(b"x", &mut entry);
     literal(value.as_bytes(), &mut entry);

@@ -11,6 +11,7 @@ mod heads;
 mod hidden;
 mod limits;
 mod paths;
+mod requests;
 mod slow;
 mod swarm;
 mod upgrades;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use conformance::http1::{self, Answer};
 
-use crate::http2::{self, END_HEADERS, END_STREAM, block, frame, kind, pair};
+use crate::http2::{self, block, pair};
 use crate::upstream::Arrived;
 
 use super::case::describe;
+use super::requests::{fields, frames};
 use super::{Attack, Family, Outcome, Stage};
 
 mod readings;
@@ -135,25 +136,8 @@ async fn run(path: &str, stage: Stage<'_>) -> Outcome {
             );
             client.push(http1(subject.addr, &request, "GET").await);
         }
-        let fields = [
-            pair(":method", "GET"),
-            pair(":scheme", "http"),
-            pair(":authority", "gw.example"),
-            pair(":path", path),
-            pair("authorization", &format!("Bearer {token}")),
-            pair("x-try", mark),
-        ];
-        let mut bytes = Vec::new();
-        let block = block(&fields);
-        let mut pieces = block.chunks(16_000).peekable();
-        let mut next = kind::HEADERS;
-        while let Some(piece) = pieces.next() {
-            let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
-            let ends = if next == kind::HEADERS { END_STREAM } else { 0 };
-            bytes.extend(frame(next, flags | ends, 1, piece));
-            next = kind::CONTINUATION;
-        }
-        let ended = http2::exchange(subject.addr, &bytes, Duration::from_secs(8)).await;
+        let all = [fields(Some(token), "GET", path), block(&[pair("x-try", mark)])].concat();
+        let ended = http2::exchange(subject.addr, &frames(1, &all), Duration::from_secs(8)).await;
         client.push(ended.describe());
     }
     let preflight = format!(

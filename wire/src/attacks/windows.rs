@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::http2::{END_HEADERS, END_STREAM, PREFACE, block, frame, kind, pair, settings};
 
 use super::crowd::{Answer, Crowd};
+use super::requests::{fields, frames};
 use super::{Attack, Family, NOT_SPOKEN, Outcome, Stage};
 
 /// How many connections there are.
@@ -57,14 +58,7 @@ fn held(name: &str, drip: Option<fn() -> Vec<u8>>, first: fn(Stage<'_>) -> Vec<u
 
 /// A request on each of so many streams.
 fn requests(stage: Stage<'_>, path: &str, own: &[(u16, u32)], streams: u32) -> Vec<u8> {
-    let fields = [
-        pair(":method", "GET"),
-        pair(":scheme", "http"),
-        pair(":authority", "gw.example"),
-        pair(":path", path),
-        pair("authorization", &format!("Bearer {}", stage.subject.tokens.long)),
-    ];
-    let block = block(&fields);
+    let block = fields(Some(&stage.subject.tokens.long), "GET", path);
     let mut bytes = [PREFACE.to_vec(), settings(own)].concat();
     for stream in (1..2 * streams).step_by(2) {
         bytes.extend(frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &block));
@@ -92,24 +86,11 @@ fn large_head() -> Vec<u8> {
 
 /// More than a map of headers can hold, each of them small.
 fn many_fields() -> Vec<u8> {
-    let mut fields = vec![
-        pair(":method", "GET"),
-        pair(":scheme", "http"),
-        pair(":authority", "gw.example"),
-        pair(":path", "/v1/case"),
-    ];
-    fields.extend((0..40_000).map(|number| pair(&format!("x{number:x}"), "")));
-    let block = block(&fields);
+    let extra: Vec<_> = (0..40_000).map(|number| pair(&format!("x{number:x}"), "")).collect();
+    let all = [fields(None, "GET", "/v1/case"), block(&extra)].concat();
     let mut bytes = [PREFACE.to_vec(), settings(&[])].concat();
     for stream in (1..20).step_by(2) {
-        let mut pieces = block.chunks(16_000).peekable();
-        let mut next = kind::HEADERS;
-        while let Some(piece) = pieces.next() {
-            let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
-            let ends = if next == kind::HEADERS { END_STREAM } else { 0 };
-            bytes.extend(frame(next, flags | ends, stream, piece));
-            next = kind::CONTINUATION;
-        }
+        bytes.extend(frames(stream, &all));
     }
     bytes
 }

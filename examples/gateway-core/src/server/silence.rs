@@ -92,13 +92,11 @@ impl Heard {
     /// those under way, and for its own part.
     pub(super) async fn rest(&self) {
         let Self(requests) = self;
-        let is_new = || {
-            let asked = requests.http1.load(Ordering::Relaxed) || requests.moves.load(Ordering::Relaxed) > 0;
-            !asked
-        };
-        sleep(if is_new() { FAREWELL } else { HEAD_TIMEOUT }).await;
+        let was_asked =
+            || requests.http1.load(Ordering::Relaxed) || requests.moves.load(Ordering::Relaxed) > 0;
+        sleep(if was_asked() { HEAD_TIMEOUT } else { FAREWELL }).await;
         requests.closed.store(true, Ordering::Relaxed);
-        if is_new() {
+        if !was_asked() {
             // An unfinished head is no request.
             return;
         }

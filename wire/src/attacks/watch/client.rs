@@ -5,8 +5,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::attacks::requests::fields;
 use crate::attacks::slow::slow_head;
-use crate::http2::{self, END_HEADERS, END_STREAM, PREFACE, block, frame, kind, pair, settings};
+use crate::http2::{self, END_HEADERS, END_STREAM, PREFACE, frame, kind, settings};
 use crate::process;
 use crate::subject::Tokens;
 
@@ -101,17 +102,6 @@ pub(super) fn clients(tokens: &Tokens) -> Vec<Client> {
 
 fn post_refused(lines: &str) -> Vec<u8> {
     format!("POST /v1/case HTTP/1.1\r\nHost: gw.example\r\n{lines}\r\n").into_bytes()
-}
-
-fn fields(token: Option<&str>, method: &str, path: &str) -> Vec<u8> {
-    let mut fields = vec![
-        pair(":method", method),
-        pair(":scheme", "http"),
-        pair(":authority", "gw.example"),
-        pair(":path", path),
-    ];
-    fields.extend(token.map(|token| pair("authorization", &format!("Bearer {token}"))));
-    block(&fields)
 }
 
 impl Client {
