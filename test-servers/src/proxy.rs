@@ -51,8 +51,9 @@ pub struct Proxy {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Which of several parties a connection comes from, by its address.
-pub(crate) type Origin = Box<dyn Fn(SocketAddr) -> Option<usize> + Send>;
+/// Which of several parties a connection comes from, by its two ends: the client's address alone may be that of other
+/// connections too. Who cannot be told is turned away, since nobody could cut it off.
+pub(crate) type Origin = Box<dyn Fn(SocketAddr, SocketAddr) -> Option<usize> + Send>;
 
 #[derive(Debug)]
 enum Command {
@@ -88,10 +89,15 @@ impl Proxy {
     /// # Errors
     /// If there is no free port or no thread to be had.
     pub fn start(upstream: SocketAddr) -> Result<Self> {
-        Self::start_with(upstream, Box::new(|_| None))
+        Self::start_for(upstream, None)
     }
 
+    /// One whose clients are told apart, and can be cut off one by one.
     pub(crate) fn start_with(upstream: SocketAddr, origin: Origin) -> Result<Self> {
+        Self::start_for(upstream, Some(origin))
+    }
+
+    fn start_for(upstream: SocketAddr, origin: Option<Origin>) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let upstream = Arc::new(Mutex::new(upstream));
         let counters = Arc::new(Counters::default());
@@ -199,7 +205,7 @@ struct Server {
     upstream: Arc<Mutex<SocketAddr>>,
     counters: Arc<Counters>,
     state: watch::Sender<State>,
-    origin: Origin,
+    origin: Option<Origin>,
 }
 
 impl fmt::Debug for Server {
@@ -237,9 +243,13 @@ impl Server {
                 }
                 (client, from) = accept(listener.as_ref()) => {
                     self.counters.accepted.fetch_add(1, Ordering::SeqCst);
+                    let origin = self.origin.as_ref().map(|origin| origin(from, self.address));
+                    if origin == Some(None) {
+                        continue;
+                    }
                     let connection = Connection {
                         number,
-                        origin: (self.origin)(from),
+                        origin: origin.flatten(),
                         upstream: *self.upstream.lock().unwrap_or_else(PoisonError::into_inner),
                         state: self.state.subscribe(),
                         open: Open::new(Arc::clone(&self.counters)),
@@ -422,4 +432,23 @@ async fn lose(mut from: ReadHalf<'_>) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     while from.read(&mut buffer).await? > 0 {}
     future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net;
+
+    use super::*;
+
+    #[test]
+    fn who_could_not_be_cut_off_is_turned_away() {
+        let upstream = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let proxy = Proxy::start_with(upstream.local_addr().unwrap(), Box::new(|_, _| None)).unwrap();
+        let mut client = net::TcpStream::connect(proxy.address()).unwrap();
+        // To hold it open would fail here by the test's own limit.
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+        assert_eq!((proxy.accepted(), proxy.connections_open()), (1, 0));
+    }
 }
