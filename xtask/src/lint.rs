@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::chores::{timing_of, tool};
-use crate::run::{Outcome, aside_dir, cargo, heading, output, root, run};
+use crate::run::{Outcome, cargo, heading, output, root, run, target_dir};
 use crate::servers;
 
 /// The published library crates, and the features each is to be checked with alone.
@@ -130,6 +130,6 @@ pub fn oldest_versions() -> Outcome {
     // What is in C is checked elsewhere, and takes a minute to optimise.
     run(cargo()
         .args(["check", "--locked", "--manifest-path", manifest])
-        .env("CARGO_TARGET_DIR", aside_dir()?)
+        .env("CARGO_TARGET_DIR", target_dir()?)
         .env("CFLAGS", "-O0"))
 }

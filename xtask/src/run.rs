@@ -27,12 +27,6 @@ pub fn target_dir() -> Result<PathBuf, String> {
     Ok(PathBuf::from(path.replace("\\\\", "\\")))
 }
 
-/// Where what is built by itself goes, with other versions or features than the rest: one folder for all of it, since it
-/// shares most of what it is built from, and is built one after the other.
-pub fn aside_dir() -> Result<PathBuf, String> {
-    Ok(target_dir()?.join("aside"))
-}
-
 /// The parts of a chore: when each began, and what processor time had been taken by then.
 static PARTS: Mutex<Vec<(String, Instant, Option<f64>)>> = Mutex::new(Vec::new());
 

@@ -10,7 +10,7 @@ use crate::chores::{
     CHAOS, GATEWAYS_WITH_ETCD, SIMULATION, WIRE, built, chaos, each_gateway, fuzz, gateway_binaries,
     of_the_bench, simulation,
 };
-use crate::run::{Outcome, aside_dir, cargo, heading, root, run, target_dir};
+use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 use crate::servers;
 
 /// The published SDK that the gateway must serve, unchanged.
@@ -19,6 +19,9 @@ const SDK: &str = "voicegain-speech==1.142.0";
 pub fn test() -> Outcome {
     heading("servers, and what building for them takes");
     servers::install()?;
+    heading("building the tests of the workspace");
+    run(tests_of_the_workspace().arg("--no-run"))?;
+    // After that: it takes from what is built, and does not keep others from building.
     let aside = Aside::begin()?;
     let waited = what_waits();
     heading("what only computes: waiting for its end");
@@ -28,15 +31,22 @@ pub fn test() -> Outcome {
     waited.and(computed)
 }
 
+fn tests_of_the_workspace() -> Command {
+    let mut command = cargo();
+    command
+        .args(["test", "--locked", "--workspace"])
+        .args(["--features", "voicegain-auth-store/postgres,voicegain-auth-store/etcd"])
+        .args(["--features", GATEWAYS_WITH_ETCD]);
+    command
+}
+
 fn what_waits() -> Outcome {
     let root = root();
     heading("the workspace, with the case table on every stack and every store on a real server");
     // Built along with their tests.
     let [gateway, gateway_actix] = gateway_binaries()?;
-    run(cargo()
-        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
-        .args(["--features", "voicegain-auth-store/postgres,voicegain-auth-store/etcd"])
-        .args(["--features", GATEWAYS_WITH_ETCD])
+    run(tests_of_the_workspace()
+        .arg("--no-fail-fast")
         .env("VOICEGAIN_GATEWAY_BIN", &gateway)
         .env("VOICEGAIN_GATEWAY_ACTIX_BIN", &gateway_actix))?;
     simulation(built(SIMULATION)?)?;
@@ -130,28 +140,26 @@ impl Aside {
 
 /// `cargo xtask aside`.
 pub fn aside() -> Outcome {
-    let target = aside_dir()?;
     heading("the core with a second opinion");
     // By itself: what the feature adds would be counted in the others' tests.
-    run(cargo()
-        .args(["test", "--locked", "-p", "voicegain-auth-core", "--all-features"])
-        .env("CARGO_TARGET_DIR", &target))?;
+    run(cargo().args(["test", "--locked", "-p", "voicegain-auth-core", "--all-features"]))?;
     heading("a user's crate, with each choice of jsonwebtoken's crypto features");
-    user_crate(&target)?;
+    user_crate()?;
     heading("the bench: that each contender does what it is measured for");
-    run(of_the_bench("test")?.arg("--quiet").env("CARGO_TARGET_DIR", &target))?;
+    run(of_the_bench("test")?.arg("--quiet").env("CARGO_TARGET_DIR", target_dir()?))?;
     heading("ten minutes of fuzzing");
     // With the same dice, so that what it finds it finds again.
     fuzz(["--seconds-in-all", "600", "--seed", "1"].map(String::from).into_iter())
 }
 
 /// Builds and runs a crate outside of the workspace that uses the core beside a jsonwebtoken of its own.
-fn user_crate(target: &Path) -> Outcome {
+fn user_crate() -> Outcome {
+    let target = target_dir()?;
     for features in ["", "rust_crypto", "aws_lc_rs", "rust_crypto,aws_lc_rs"] {
         run(cargo()
             .args(["run", "--quiet", "--locked", "--manifest-path", "tests/user-crate/Cargo.toml"])
             .args(["--no-default-features", "--features", features])
-            .env("CARGO_TARGET_DIR", target))?;
+            .env("CARGO_TARGET_DIR", &target))?;
     }
     Ok(())
 }
