@@ -39,6 +39,18 @@ pub const SMUGGLED: &str = "smuggled";
 const ONE_HOP: [&str; 6] =
     ["expect", "http2-settings", "keep-alive", "proxy-authorization", "proxy-connection", "forwarded"];
 
+/// By these some servers believe in another target, or another client, than the request's own.
+const INSTEAD: [&str; 8] = [
+    "x-real-ip",
+    "x-envoy-original-path",
+    "x-original-host",
+    "x-original-path",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-uri",
+    "x-rewrite-url",
+];
+
 impl Judge {
     /// Whether it is one of the good client's.
     pub fn is_good(&self, request: &Request) -> bool {
@@ -77,6 +89,8 @@ impl Judge {
                 problems.push(format!("{name} {count} times"));
             }
         }
+        let instead = head.fields.iter().filter(|field| INSTEAD.contains(&&*folded(&field.name)));
+        problems.extend(instead.map(|field| format!("{} from a client", field.name)));
         self.identity(request, &mut problems);
         self.one_hop(request, &mut problems);
         if self.has_token(&request.raw_head) {
@@ -258,6 +272,7 @@ mod tests {
             ("\r\n\r\n", "\r\nte: gzip\r\n\r\n"),
             ("\r\n\r\n", "\r\nauthorization: Bearer a.b.c\r\n\r\n"),
             ("\r\n\r\n", "\r\nx_forwarded_for: 1.1.1.1\r\n\r\n"),
+            ("\r\n\r\n", "\r\nx_original.url: /v1/other\r\n\r\n"),
             ("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-voicegain-account-id: x\r\n\r\n"),
         ] {
             assert!(!problems(from, to).is_empty(), "{from:?} {to:?}");

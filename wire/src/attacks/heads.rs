@@ -202,6 +202,7 @@ fn names() -> Vec<Case> {
         "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https",
         "X_Forwarded_For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX-Real-Ip: 1.1.1.1",
         "X-Original-Url: /v1/other\r\nX-Rewrite-Url: /v1/other",
+        "X-Envoy-Original-Path: /v1/other\r\nX_Original_Path: /v1/other",
         "Keep-Alive: timeout=1\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic eA==",
         "TE: gzip, trailers",
         "TE: gzip",

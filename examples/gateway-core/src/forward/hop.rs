@@ -94,9 +94,14 @@ pub fn is_forwarding_header(name: &HeaderName) -> bool {
                 | "true-client-ip"
                 | "x-host"
                 | "x-original-host"
+                | "x-envoy-original-host"
                 // These name another path than the one that was decided on (rule P2).
+                | "x-envoy-original-path"
+                | "x-original-path"
                 | "x-original-uri"
                 | "x-original-url"
+                | "x-override-url"
+                | "x-rewrite-uri"
                 | "x-rewrite-url"
                 // CGI turns it into HTTP_PROXY.
                 | "proxy"
@@ -310,13 +315,21 @@ mod tests {
 
     #[test]
     fn forwarding_headers_go_in_every_spelling() {
-        for name in
-            ["forwarded", "x-forwarded-for", "x_forwarded_host", "x-real-ip", "x-original-url", "proxy"]
-        {
+        for name in [
+            "forwarded",
+            "x-forwarded-for",
+            "x_forwarded_host",
+            "x-real-ip",
+            "x-original-url",
+            "x_envoy.original_path",
+            "proxy",
+        ] {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             assert!(is_forwarding_header(&name), "{name}");
         }
-        assert!(!is_forwarding_header(&HeaderName::from_static("x-request-id")));
+        for name in ["x-request-id", "x-envoy-retry-on"] {
+            assert!(!is_forwarding_header(&HeaderName::from_static(name)), "{name}");
+        }
     }
 
     #[test]
