@@ -51,6 +51,18 @@ const INSTEAD: [&str; 8] = [
     "x-rewrite-url",
 ];
 
+/// What a server that folds `_` and `.` into `-` could find a second time, with another value.
+const FOLDED: [&str; 8] = [
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+];
+
 impl Judge {
     /// Whether it is one of the good client's.
     pub fn is_good(&self, request: &Request) -> bool {
@@ -83,14 +95,21 @@ impl Judge {
         if head.all("host").any(|host| host != self.authority.as_bytes()) {
             problems.push("a Host that is not the upstream's".to_owned());
         }
-        for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"] {
-            let count = head.fields.iter().filter(|field| folded(&field.name) == name).count();
-            if count != 1 {
-                problems.push(format!("{name} {count} times"));
+        for (name, value) in [
+            ("x-forwarded-for", Some("127.0.0.1")),
+            ("x-forwarded-proto", Some("http")),
+            ("x-forwarded-host", None),
+        ] {
+            let fields: Vec<_> = head.fields.iter().filter(|field| folded(&field.name) == name).collect();
+            match &fields[..] {
+                [field] if value.is_none_or(|value| field.value == value.as_bytes()) => {}
+                [_] => problems.push(format!("{name} with a client's value")),
+                _ => problems.push(format!("{name} {} times", fields.len())),
             }
         }
         let instead = head.fields.iter().filter(|field| INSTEAD.contains(&&*folded(&field.name)));
         problems.extend(instead.map(|field| format!("{} from a client", field.name)));
+        problems.extend(other_spellings(&head.fields));
         self.identity(request, &mut problems);
         self.one_hop(request, &mut problems);
         if self.has_token(&request.raw_head) {
@@ -104,6 +123,7 @@ impl Judge {
         let ours = request.trailers.iter().filter(|field| is_ours(field));
         let mut problems: Vec<String> =
             ours.map(|field| format!("{} from a client, in the trailers", field.name)).collect();
+        problems.extend(other_spellings(&request.trailers));
         if request.trailers.iter().any(|field| self.has_token(&field.value)) {
             problems.push("a token in the trailers".to_owned());
         }
@@ -189,6 +209,14 @@ fn folded(name: &str) -> String {
     name.replace(['_', '.'], "-")
 }
 
+fn other_spellings(fields: &[Field]) -> impl Iterator<Item = String> {
+    let other = |field: &&Field| {
+        let folded = folded(&field.name);
+        folded != field.name && FOLDED.contains(&&*folded)
+    };
+    fields.iter().filter(other).map(|field| format!("{}, which some take for another", field.name))
+}
+
 /// Without percent-encoding.
 pub(crate) fn decoded(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -272,7 +300,11 @@ mod tests {
             ("\r\n\r\n", "\r\nte: gzip\r\n\r\n"),
             ("\r\n\r\n", "\r\nauthorization: Bearer a.b.c\r\n\r\n"),
             ("\r\n\r\n", "\r\nx_forwarded_for: 1.1.1.1\r\n\r\n"),
+            ("for: 127.0.0.1", "for: 1.1.1.1, 127.0.0.1"),
+            ("proto: http", "proto: https"),
             ("\r\n\r\n", "\r\nx_original.url: /v1/other\r\n\r\n"),
+            ("\r\n\r\n", "\r\ncontent_length: 5\r\n\r\n"),
+            ("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n0\r\ncontent_length: 5\r\n\r\n"),
             ("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-voicegain-account-id: x\r\n\r\n"),
         ] {
             assert!(!problems(from, to).is_empty(), "{from:?} {to:?}");

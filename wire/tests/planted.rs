@@ -26,8 +26,15 @@ fn found(lines: &[Line], part: &str) -> Vec<String> {
     lines.iter().filter(with).map(|line| line.name.clone()).collect()
 }
 
-const PLAIN: [&str; 5] =
-    ["CL 5", "no framing", "X-Voicegain-Account-Id: evil", "X_Voicegain_Account_Id: evil", "chunk trailer"];
+const PLAIN: [&str; 7] = [
+    "CL 5",
+    "no framing",
+    "Content_Length",
+    "X-Voicegain-Account-Id: evil",
+    "X_Voicegain_Account_Id: evil",
+    "chunk trailer",
+    "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https",
+];
 
 #[tokio::test]
 async fn a_proxy_without_a_fault_is_clean() {
@@ -53,6 +60,16 @@ async fn a_proxy_that_forwards_both_framings_is_found() {
 async fn a_proxy_that_knows_one_spelling_is_found() {
     let lines = attacked(Fault::OneSpelling, &PLAIN).await;
     assert_eq!(found(&lines, "from a client"), ["X_Voicegain_Account_Id: evil"]);
+    assert_eq!(found(&lines, "which some take for another"), ["Content_Length"]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_believes_what_clients_say_of_other_hops_is_found() {
+    let forwarded = "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https";
+    let original = "X-Original-Url: /v1/other\r\nX-Rewrite-Url: /v1/other";
+    let lines = attacked(Fault::BelievesForwarding, &["CL 5", forwarded, original]).await;
+    assert_eq!(found(&lines, "with a client's value"), [forwarded]);
+    assert_eq!(found(&lines, "from a client"), [original]);
 }
 
 #[tokio::test]

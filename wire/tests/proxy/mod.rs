@@ -27,6 +27,8 @@ pub enum Fault {
     BothFramings,
     /// Only hyphens are looked at in names.
     OneSpelling,
+    /// What a client says of other hops is passed on.
+    BelievesForwarding,
     /// Dots are resolved in the path that is passed on.
     TidiesPaths,
     /// Once an attack has come, good requests are not answered.
@@ -164,8 +166,11 @@ fn decided(request: &Request, to: SocketAddr, fault: Fault) -> Option<Vec<u8>> {
         head.target.clone()
     };
     let mut text = format!("{} {target} HTTP/1.1\r\nhost: {to}\r\n", head.method);
-    for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"] {
-        text += &format!("{name}: x\r\n");
+    for (name, ours) in
+        [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-host", "gw.example"), ("x-forwarded-proto", "http")]
+    {
+        let said = head.all(name).next().filter(|_| fault == Fault::BelievesForwarding);
+        text += &format!("{name}: {}\r\n", said.map_or(ours.into(), String::from_utf8_lossy));
     }
     text += &format!(
         "x-voicegain-account-id: {}\r\nx-voicegain-context-id: {}\r\n",
@@ -178,9 +183,12 @@ fn decided(request: &Request, to: SocketAddr, fault: Fault) -> Option<Vec<u8>> {
         } else {
             field.name.replace(['_', '.'], "-")
         };
-        let ours = spelt.starts_with("x-voicegain-");
+        let ours = spelt.starts_with("x-voicegain-")
+            || spelt.starts_with("x-forwarded-")
+            || (fault != Fault::BelievesForwarding
+                && (spelt.starts_with("x-original-") || spelt.starts_with("x-rewrite-")));
         let hop = ["authorization", "host", "connection", "content-length", "transfer-encoding", "x-both"];
-        if !ours && !hop.contains(&&*field.name) {
+        if !ours && !hop.contains(&&*spelt) {
             text += &format!("{}: {}\r\n", field.name, String::from_utf8_lossy(&field.value));
         }
     }

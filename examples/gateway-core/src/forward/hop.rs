@@ -50,7 +50,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub fn strip_request_headers(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
-    remove_matching(headers, |name| is_forwarding_header(name) || is_identity_header(name));
+    remove_matching(headers, |name| {
+        is_forwarding_header(name) || is_identity_header(name) || is_another_spelling(name)
+    });
 }
 
 /// Removes the hop-by-hop fields from an upstream's response.
@@ -67,6 +69,7 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
             || [EXPECT, MAX_FORWARDS, SET_COOKIE, TRAILER].contains(name)
             || is_forwarding_header(name)
             || is_identity_header(name)
+            || is_another_spelling(name)
     });
 }
 
@@ -106,6 +109,13 @@ pub fn is_forwarding_header(name: &HeaderName) -> bool {
                 // CGI turns it into HTTP_PROXY.
                 | "proxy"
         )
+}
+
+/// Whether a server that folds `_` and `.` into `-` would take the field for one that frames the message, ends at this
+/// hop or was decided on: `Content_Length` is an ordinary field here, and may be the length there.
+fn is_another_spelling(name: &HeaderName) -> bool {
+    let Cow::Owned(folded) = folded(name) else { return false };
+    HOP_BY_HOP.iter().chain(&NEVER_PER_CONNECTION).chain([&EXPECT]).any(|known| *known == *folded)
 }
 
 /// Says where the request came from. The fields must have been stripped before.
@@ -317,18 +327,46 @@ mod tests {
     fn forwarding_headers_go_in_every_spelling() {
         for name in [
             "forwarded",
-            "x-forwarded-for",
-            "x_forwarded_host",
-            "x-real-ip",
-            "x-original-url",
-            "x_envoy.original_path",
+            "forwarded-for",
             "proxy",
+            "true-client-ip",
+            "x-client-ip",
+            "x-cluster-client-ip",
+            "x-envoy-original-host",
+            "x-envoy-original-path",
+            "x-forwarded",
+            "x-forwarded-for",
+            "x-forwarded-prefix",
+            "x-host",
+            "x-original-host",
+            "x-original-path",
+            "x-original-uri",
+            "x-original-url",
+            "x-override-url",
+            "x-real-ip",
+            "x-rewrite-uri",
+            "x-rewrite-url",
+            "x_forwarded_host",
+            "x_envoy.original_path",
         ] {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             assert!(is_forwarding_header(&name), "{name}");
         }
         for name in ["x-request-id", "x-envoy-retry-on"] {
             assert!(!is_forwarding_header(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_other_spelling_of_what_frames_or_decides_is_passed_on() {
+        let names = ["content_length", "content.length", "transfer_encoding", "keep_alive", "content_type"];
+        for name in names.into_iter().chain(["http2_settings", "proxy_connection", "cache_control"]) {
+            let mut map = headers(&[(name, "5"), ("x_request_id", "1"), ("content-length", "0")]);
+            let mut trailers = headers(&[(name, "5"), ("x_sum", "1")]);
+            strip_request_headers(&mut map);
+            assert_eq!(map, headers(&[("x_request_id", "1"), ("content-length", "0")]), "{name}");
+            strip_trailers(&mut trailers);
+            assert_eq!(trailers, headers(&[("x_sum", "1")]), "{name}");
         }
     }
 
