@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 /// How many cases run at once.
 const AT_ONCE: usize = 8;
 
+/// After this long what an upstream must not see is looked for once more.
+const LATE: Duration = Duration::from_millis(100);
+
 /// How long an upstream's record may take to become what it must be.
 const RECORD: Duration = Duration::from_secs(5);
 
@@ -89,9 +92,8 @@ async fn run_variant(stack: &dyn Stack, variant: Variant, cases: Vec<Case>) -> V
         reports.into_iter().map(|done| done.expect("a case that panics is a fault of the runner")).collect();
     reports.sort_by_key(|(at, _)| *at);
     let mut reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
-    if let Ok(world) = Arc::try_unwrap(world).map_err(drop) {
-        reports.push(world.stop().await);
-    }
+    let world = Arc::into_inner(world).expect("every case has ended, and each had it for as long");
+    reports.push(world.stop().await);
     reports
 }
 
@@ -196,6 +198,8 @@ impl World {
         let log = running.guard.stop().await;
         let outcome = match needles.find(&log, &[]) {
             Some(what) => Outcome::Failed(format!("the log holds {what}")),
+            // In one that is not kept nothing would be found.
+            None if log.is_empty() => Outcome::Failed("nothing was logged".to_owned()),
             None if log.ends_with(crate::stacks::gateway::DIED.as_bytes()) => {
                 let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
                 Outcome::Failed(needles.redact(&tail))
@@ -396,8 +400,12 @@ impl<'a> Run<'a> {
 
     /// What is wrong with the upstream's record of this case.
     async fn upstream(&self, expected: &table::UpstreamExpect) -> Option<String> {
-        let upstream = self.world.running.upstream.as_ref()?;
+        let Some(upstream) = &self.world.running.upstream else {
+            return Some("there is no upstream whose record could be looked at".to_owned());
+        };
         let began = Instant::now();
+        // What must not come could still be on its way.
+        let mut may_be_late = expected.forbids();
         loop {
             let record = upstream.record(&self.key);
             let text = String::from_utf8_lossy(&record.bytes).to_ascii_lowercase();
@@ -417,8 +425,13 @@ impl<'a> Run<'a> {
             if expected.closed && !record.closed {
                 wrong.push("the upstream's connection is open".to_owned());
             }
-            if wrong.is_empty() {
+            if wrong.is_empty() && !may_be_late {
                 return None;
+            }
+            if wrong.is_empty() {
+                may_be_late = false;
+                tokio::time::sleep(LATE).await;
+                continue;
             }
             if began.elapsed() > RECORD {
                 return Some(wrong.join("\n"));

@@ -201,6 +201,13 @@ pub struct UpstreamExpect {
     pub closed: bool,
 }
 
+impl UpstreamExpect {
+    /// Whether it says what must not come, which is not told by its not having come yet.
+    pub(crate) fn forbids(&self) -> bool {
+        self.requests.is_some() || self.extra_bytes.is_some() || !self.lacks.is_empty()
+    }
+}
+
 /// How a step ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {

@@ -142,7 +142,7 @@ const CASE: &str = "[[case]]\nid='x'\nrules=['V1']\ntitle='t'\n";
 
 #[tokio::test]
 async fn a_right_answer_passes() {
-    let report = run(Kind::Layer, &format!("{CASE}expect='missing_token'"), b"", |_| missing()).await;
+    let report = run(Kind::Layer, &format!("{CASE}expect='missing_token'"), b"started", |_| missing()).await;
     // The case, and the search of the log.
     assert_eq!((report.count().passed, report.count().failed), (2, 0), "{}", report.describe());
 }
@@ -150,7 +150,7 @@ async fn a_right_answer_passes() {
 #[tokio::test]
 async fn a_wrong_answer_fails_and_is_told_without_the_token() {
     let case = format!("{CASE}token='alpha'\nexpect='accept'");
-    let report = run(Kind::Layer, &case, b"", |_| missing()).await;
+    let report = run(Kind::Layer, &case, b"started", |_| missing()).await;
     let what = failure(&report, "x");
     assert!(what.contains("status 401, expected 200"), "{what}");
     assert!(what.contains("GET /v1/echo HTTP/1.1") && what.contains("‹token›"), "{what}");
@@ -161,7 +161,7 @@ async fn a_wrong_answer_fails_and_is_told_without_the_token() {
 #[tokio::test]
 async fn an_answer_that_gives_the_token_back_fails() {
     let case = format!("{CASE}token='alpha'\nexpect={{is='status',code=200}}");
-    let report = run(Kind::Layer, &case, b"", |request| {
+    let report = run(Kind::Layer, &case, b"started", |request| {
         let line =
             request.lines().find(|line| line.starts_with("Authorization")).unwrap_or_default().to_owned();
         format!("HTTP/1.1 200 OK\r\nX-Debug: {line}\r\nContent-Length: 0\r\n\r\n")
@@ -176,12 +176,15 @@ async fn a_log_that_holds_a_secret_fails() {
     let log = format!("loaded {secret} for beta").leak().as_bytes();
     let report = run(Kind::Layer, &format!("{CASE}expect='missing_token'"), log, |_| missing()).await;
     assert!(failure(&report, "log").contains("the log holds a secret"));
+    // Nor is one good in which nothing could be found.
+    let report = run(Kind::Layer, &format!("{CASE}expect='missing_token'"), b"", |_| missing()).await;
+    assert_eq!(failure(&report, "log"), "nothing was logged");
 }
 
 #[tokio::test]
 async fn an_identity_of_another_account_fails() {
     let case = format!("{CASE}token='alpha'\nexpect='accept'");
-    let report = run(Kind::Layer, &case, b"", |_| {
+    let report = run(Kind::Layer, &case, b"started", |_| {
         let body = r#"{"method":"GET","path":"/v1/echo","query":"","bodyBytes":0,"headers":{"x-voicegain-account-id":["acct-beta"]}}"#;
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     })
@@ -193,13 +196,14 @@ async fn an_identity_of_another_account_fails() {
 #[tokio::test]
 async fn every_step_must_hold() {
     let case = format!("{CASE}steps=[{{expect='missing_token'}},{{token='alpha',expect='accept'}}]");
-    let report = run(Kind::Layer, &case, b"", |_| missing()).await;
+    let report = run(Kind::Layer, &case, b"started", |_| missing()).await;
     assert!(failure(&report, "x").starts_with("step 2: "));
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_up_fails() {
-    let report = run(Kind::Layer, &format!("{CASE}expect='missing_token'"), b"", |_| String::new()).await;
+    let report =
+        run(Kind::Layer, &format!("{CASE}expect='missing_token'"), b"started", |_| String::new()).await;
     assert!(failure(&report, "x").contains("closed"));
 }
 
@@ -211,7 +215,7 @@ async fn what_cannot_be_run_is_named_with_its_reason() {
         [[case]]\nid='http2'\nrules=['E']\ntitle='t'\nhttp='2'\nexpect='accept'
         [[case]]\nid='fake'\nrules=['E']\ntitle='t'\nnot_for={fake='it is a fake'}\nexpect='accept'
     ";
-    let report = run(Kind::Layer, cases, b"", |_| missing()).await;
+    let report = run(Kind::Layer, cases, b"started", |_| missing()).await;
     assert_eq!((report.count().passed, report.count().failed, report.count().not_applicable), (0, 0, 4));
     let text = report.describe();
     for reason in ["a clock without leeway", "a rule for gateways", "no HTTP/2", "it is a fake"] {
@@ -231,7 +235,7 @@ async fn a_server_that_agrees_to_everything_fails_nearly_everything() {
     });
     let refusing: Vec<_> = refusing.cloned().collect();
     let answer = |_: &str| "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_owned();
-    let stack = Fake { kind: Kind::Layer, answer: Arc::new(answer), log: b"" };
+    let stack = Fake { kind: Kind::Layer, answer: Arc::new(answer), log: b"started" };
     let report = runner::run(&stack, &refusing).await;
     for case in &report.cases {
         let passed = matches!(case.outcome, Outcome::Passed(_));
@@ -242,7 +246,7 @@ async fn a_server_that_agrees_to_everything_fails_nearly_everything() {
 #[tokio::test]
 async fn every_request_of_the_table_can_be_built() {
     for kind in [Kind::Layer, Kind::Gateway] {
-        let stack = Fake { kind, answer: Arc::new(|_| String::new()), log: b"" };
+        let stack = Fake { kind, answer: Arc::new(|_| String::new()), log: b"started" };
         let mut cases = table::built_in().unwrap();
         cases.retain(|case| case.stacks.is_none_or(|only| only == kind));
         // The fake Regenerate names no others.

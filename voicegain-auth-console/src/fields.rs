@@ -89,9 +89,10 @@ impl Drop for Fields {
     }
 }
 
-/// A name from a stranger, short enough to be shown.
+/// A name from a stranger, short enough to be shown, and without markup, bidi marks and the like.
 pub(crate) fn shown(name: &str) -> String {
-    name.chars().take(40).filter(|character| !character.is_control()).collect()
+    let plain = |c: &char| c.is_ascii_graphic() && !"<>&\"'`".contains(*c);
+    name.chars().take(40).filter(plain).collect()
 }
 
 impl<'de> Deserialize<'de> for Raw {

@@ -26,13 +26,13 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 #[non_exhaustive]
 pub struct SystemClock;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOT: ClockId = ClockId::Boottime;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOT: ClockId = ClockId::Monotonic;
+
 impl Clock for SystemClock {
     fn read(&self) -> Reading {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        const BOOT: ClockId = ClockId::Boottime;
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        const BOOT: ClockId = ClockId::Monotonic;
-
         Reading { boot: read(BOOT), wall: read(ClockId::Realtime) }
     }
 }
@@ -53,5 +53,16 @@ mod tests {
         let second = SystemClock.read();
         assert!(second.boot >= first.boot);
         assert!(first.wall > Duration::from_secs(1_700_000_000));
+    }
+
+    /// Nothing else here shows the difference: a machine that runs the tests is not suspended.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn c1_the_clock_of_the_promise_counts_what_the_machine_sleeps() {
+        assert_eq!(BOOT as i32, ClockId::Boottime as i32);
+        let [before, after] = [read(ClockId::Boottime), read(ClockId::Boottime)];
+        assert!(before <= after);
+        let seen = SystemClock.read().boot;
+        assert!(seen >= after && seen <= read(ClockId::Boottime));
     }
 }

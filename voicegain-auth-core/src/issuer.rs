@@ -334,7 +334,9 @@ impl MintParameters {
                 "api" => &mut api,
                 "contextId" => &mut context_id,
                 other => {
-                    let shown: String = other.chars().take(40).filter(|c| !c.is_control()).collect();
+                    // Nothing by which a stranger's text changes how the rest is shown, markup and bidi marks included.
+                    let plain = |c: &char| c.is_ascii_graphic() && !"<>&\"'`".contains(*c);
+                    let shown: String = other.chars().take(40).filter(plain).collect();
                     return Err(wrong(&shown, "is not known here; use aud, expInSec, api and contextId"));
                 }
             };

@@ -60,9 +60,8 @@ impl GatewayProcess {
         if let Some(upstream) = &upstream {
             command.args(["--upstream", &format!("http://{}", upstream.addr())]);
         }
-        if std::env::var_os("RUST_LOG").is_none() {
-            command.env("RUST_LOG", "debug");
-        }
+        // All of it is searched, whatever the caller would like to see.
+        command.env("RUST_LOG", "debug");
         let child = command
             .current_dir(folder.path())
             .stdin(Stdio::null())

@@ -10,6 +10,7 @@ mod answers;
 mod around;
 mod decisions;
 mod extractors;
+mod mint;
 mod stripping;
 mod support;
 mod workers;

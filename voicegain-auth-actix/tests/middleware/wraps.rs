@@ -1,3 +1,4 @@
+use actix_web::middleware::NormalizePath;
 use actix_web::{App, web};
 use voicegain_auth_actix::{Caller, Identity};
 use voicegain_auth_core::Policy;
@@ -100,6 +101,27 @@ fn p1_a_token_for_data_prep_is_no_good_below_another_scope() {
     server.bearer("GET /data-prep", &token).accepted();
     server.bearer("GET /admin/data-prep", &token).refused(403, "insufficient_scope");
     server.bearer("GET /admin/data-prep", world.token()).accepted();
+}
+
+/// What is registered last is outermost: a path that is tidied before `Auth` sees it is not the one the client sent.
+#[test]
+fn p1_a_middleware_that_rewrites_paths_belongs_inside() {
+    let world = World::new();
+    let token = world.mint("aud=*&api=/data-prep");
+    let auth = world.auth(Policy::builder());
+    let inside = serve!(
+        App::new().wrap(NormalizePath::trim()).wrap(auth.clone()).route("/v1/data-prep", web::get().to(ok))
+    );
+    let auth = world.auth(Policy::builder());
+    let outside = serve!(
+        App::new().wrap(auth.clone()).wrap(NormalizePath::trim()).route("/v1/data-prep", web::get().to(ok))
+    );
+    for server in [&inside, &outside] {
+        server.bearer("GET /v1/data-prep/", &token).accepted();
+        server.bearer("GET /v1//data-prep", world.token()).accepted();
+    }
+    inside.bearer("GET /v1//data-prep", &token).refused(403, "insufficient_scope");
+    outside.bearer("GET /v1//data-prep", &token).accepted();
 }
 
 #[test]

@@ -136,6 +136,16 @@ fn m2_every_wrong_parameter_is_named() {
     }
 }
 
+#[test]
+fn m2_the_name_of_an_unknown_parameter_is_shown_without_markup() {
+    let context = "ctx-1".parse().unwrap();
+    let query = format!("aud=*&%3Cb%20on\"a%3D'x'%3E%26%E2%80%AE%1B%0A{}=1", "n".repeat(100));
+    let detail = MintParameters::from_query(&query, &context).unwrap_err().detail().to_owned();
+    assert!(detail.contains("`bona=xnnn"), "{detail}");
+    assert!(detail.chars().all(|c| (c.is_ascii_graphic() || c == ' ') && !"<>&\"'".contains(c)), "{detail}");
+    assert!(detail.len() < 150, "{detail}");
+}
+
 #[tokio::test]
 async fn m3_only_a_long_lived_unlimited_token_can_mint() {
     let world = World::new().await;

@@ -8,7 +8,7 @@ use crate::head::testing::TestHead;
 use crate::jws::sign;
 use crate::mac::MacKey;
 use crate::mac::tests::MACS;
-use crate::testing::{API_URL, World};
+use crate::testing::{API_URL, Logged, World};
 use crate::{Issued, Mode, Policy, PolicyBuilder, Reason, Secret, SecretStore, TokenSource, TokenSources};
 
 const APP: &str = "https://app.example.com";
@@ -158,6 +158,32 @@ async fn v5_what_looks_the_same_is_the_same() {
     }
     assert!(answers.iter().all(|(body, headers, _)| (body, headers) == (&answers[0].0, &answers[0].1)));
     assert_ne!(answers[0].2, answers[1].2, "the operator can tell them apart");
+}
+
+/// Rule V5: the operator's log tells apart what the answers do not.
+#[tokio::test]
+async fn v5_the_log_says_why_and_of_which_web_config() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let known = fixture.issued.config.id;
+    let unknown = crate::WebConfigId::generate().unwrap();
+    let key = MacKey::new(&Secret::generate().unwrap());
+    let log = Logged::begin();
+    let mut told = Vec::new();
+    for id in [unknown, known] {
+        log.take();
+        let token = sign(&key, &long_lived_payload(API_URL, id));
+        let rejection = verifier.authorize(&get().bearer(&token)).await.unwrap_err();
+        let lines = log.take();
+        let [line] = &lines[..] else { panic!("{lines:?}") };
+        let cause = rejection.cause();
+        for part in ["INFO ", "message=refused", r#"reason="invalid_token""#, cause, &id.to_string()] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+        assert!(!line.contains(&token) && !line.contains(token.rsplit('.').next().unwrap()), "{line}");
+        told.push(cause);
+    }
+    assert_ne!(told[0], told[1]);
 }
 
 #[tokio::test]
@@ -352,6 +378,16 @@ async fn o1_a_cookie_or_query_token_needs_to_know_where_it_comes_from() {
                 "{site}"
             );
         }
+        for twice in
+            [["same-origin", "cross-site"], ["cross-site", "same-origin"], ["same-origin", "same-origin"]]
+        {
+            let head = head.clone().with("sec-fetch-site", twice[0]).with("sec-fetch-site", twice[1]);
+            assert_eq!(
+                fixture.ask_with(all_sources(), &head).await.unwrap_err(),
+                Reason::OriginNotAllowed,
+                "{twice:?}"
+            );
+        }
         assert!(fixture.ask_with(all_sources(), &head.clone().with("origin", APP)).await.is_ok());
         let evil = head.clone().with("origin", "https://evil.example").with("sec-fetch-site", "same-origin");
         assert!(fixture.ask_with(all_sources(), &evil).await.is_err());
@@ -361,6 +397,21 @@ async fn o1_a_cookie_or_query_token_needs_to_know_where_it_comes_from() {
         fixture.ask_with(all_sources(), &cookie.clone().websocket()).await.is_err(),
         "but not its cookie"
     );
+}
+
+/// Rules O1 and O8: `*` among the allowed origins lets any page send the long-lived token itself, but not its cookie.
+#[tokio::test]
+async fn o1_for_a_cookie_a_star_among_the_allowed_origins_matches_nothing() {
+    let world = World::new().await;
+    let token = world.create_for(&["*"]).await.jwt;
+    let verifier = world.verifier(all_sources().build().unwrap());
+    for origin in ["https://anything.example", "null"] {
+        let cookie = get().with("cookie", format!("vg={token}")).with("origin", origin);
+        let refused = verifier.authorize(&cookie).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::OriginNotAllowed, "{origin}");
+        let bearer = get().bearer(&token).with("origin", origin);
+        assert!(verifier.authorize(&bearer).await.is_ok(), "{origin}");
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,8 @@ async fn c4_a_leader_that_was_paused_does_not_vouch_for_the_past() {
 async fn c4_a_proof_goes_through_the_members_log_and_leaves_no_revision() {
     let cluster = cluster(1);
     let store = open(&cluster.addresses()).await;
+    // Rule C7: at most ten of them a second.
+    assert_eq!(store.proof_interval(), Duration::from_millis(100));
     let at = head(&store).await;
     let mut client = Client::connect(cluster.endpoints(), None).await.unwrap();
     let mut status = async || {

@@ -44,6 +44,8 @@ async fn c3_revisions_follow_one_another_in_the_order_of_commits() {
 async fn v6_a_head_that_stays_locked_is_not_available_and_nothing_changes() {
     let place = Place::new(100).await;
     let store = impatient().open(&place.url, Sealing::Plain).await.unwrap();
+    // Rule C7: at most ten proofs a second.
+    assert_eq!(store.proof_interval(), Duration::from_millis(100));
     let at = head(&store).await;
     let stranger = stranger(&place.url).await;
     stranger.batch_execute(HOLD_HEAD).await.unwrap();
