@@ -238,7 +238,7 @@ pub(crate) fn decoded(path: &[u8]) -> Vec<u8> {
     out
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
+pub(crate) fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 

@@ -24,6 +24,8 @@ pub struct Process {
     admin: SocketAddr,
     child: Child,
     log: PathBuf,
+    /// How much of the log has been looked at.
+    looked_at: usize,
     _folder: TempDir,
 }
 
@@ -60,7 +62,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let mut process = Self { addr, admin, child, log, _folder: folder };
+        let mut process = Self { addr, admin, child, log, looked_at: 0, _folder: folder };
         let begun = Instant::now();
         while !is_ready(process.admin).await {
             if begun.elapsed() > START || !process.is_alive() {
@@ -86,6 +88,14 @@ impl Process {
     pub fn log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(4000)..]).into_owned()
+    }
+
+    /// What it has written since this was last asked.
+    pub fn written(&mut self) -> Vec<u8> {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let new = log.get(self.looked_at..).unwrap_or_default().to_vec();
+        self.looked_at = log.len();
+        new
     }
 
     /// Its process id, while it runs.

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use crate::attacks::{Attack, Family, Outcome, Stage, Watch};
 use crate::good::{Good, Service};
+use crate::judge::contains;
 use crate::memory::{self, Memory};
 use crate::subject::Subject;
 
@@ -94,6 +95,11 @@ pub async fn run(subject: &mut Subject, attacks: &[Attack], options: Options) ->
         let (name, family) = (TIME_LIMITS.to_owned(), Family::Slow);
         lines.push(Line { name, family, outcome, service, memory: None, took: begun.elapsed() });
     }
+    // What came too late for the last attack to be told of.
+    let late = subject.upstream.record.take().problems;
+    if let Some(line) = lines.last_mut() {
+        line.outcome.findings.extend(late);
+    }
     Ok(lines)
 }
 
@@ -112,12 +118,27 @@ async fn once(subject: &mut Subject, attack: &Attack, good: &Good, options: Opti
     outcome.findings.extend(service.findings(options.slow));
     let memory = memory.zip(pid).map(|(memory, pid)| memory.now(pid));
     outcome.findings.extend(memory.into_iter().flat_map(|it| it.findings(attack.bound, options.memory)));
+    outcome.findings.extend(written(subject));
     if !is_alive(subject) {
         let log = subject.process.as_ref().map(|process| process.log()).unwrap_or_default();
         outcome.findings.push(format!("the gateway has ended: {log}"));
     }
     let (name, family) = (attack.name.clone(), attack.family);
     Line { name, family, outcome, service, memory, took: begun.elapsed() }
+}
+
+/// What the gateway's log must not hold. A panic that ends a task alone is seen nowhere else.
+fn written(subject: &mut Subject) -> Vec<String> {
+    let Some(process) = subject.process.as_mut() else { return Vec::new() };
+    let log = process.written();
+    let mut findings = Vec::new();
+    if contains(&log, b"panicked at") {
+        findings.push(format!("a panic: {}", String::from_utf8_lossy(&log)));
+    }
+    if subject.tokens.all().iter().any(|token| contains(&log, token.as_bytes())) {
+        findings.push("a token in the log".to_owned());
+    }
+    findings
 }
 
 /// Whoever has no process lives as long as this one.

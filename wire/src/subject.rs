@@ -88,7 +88,7 @@ impl Tokens {
         }
     }
 
-    fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         [&self.good_long, &self.good_short, &self.long, &self.short, &self.limited].map(Clone::clone).into()
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn cases() -> Vec<Case> {
             "5, 5" => Expect::Either(post("hello")),
             // Whoever needs no body may have answered before one comes that was not announced.
             "0" => Expect::Either(post("")),
+            "3" | "500" => Expect::Begun(post("hello")),
             _ => Expect::Refused,
         };
         cases.push(Case::new(format!("H2.CL `{length}` for 5"), fields, expect).body("hello"));
@@ -219,10 +220,6 @@ fn ends() -> Vec<Case> {
     };
     cases.push(Case::new("cookie crumbs", crumbs("a=b", "vg={token}"), Expect::Passed(get())));
     cases.push(Case::new("two tokens in cookie crumbs", crumbs("vg=x", "vg={token}"), Expect::Refused));
-    cases.push(Case::new(
-        "token over two crumbs",
-        crumbs("vg=eyJ", "hbGciOiJIUzI1NiJ9={token}"),
-        Expect::Refused,
-    ));
+    cases.push(Case::new("token over two crumbs", crumbs("vg={start}", "{rest}"), Expect::Refused));
     cases
 }
