@@ -1,7 +1,7 @@
 //! What every request must be that reaches the upstream, whatever was sent: the identity that the gateway set, once, and
 //! nothing that only the client's hop may carry.
 
-use crate::strict::{Field, Request};
+use crate::strict::{Field, Framing, Request};
 
 /// Whose requests these are.
 #[derive(Clone, Debug)]
@@ -193,10 +193,26 @@ impl Judge {
         if upgrades.is_empty() == head.lists("connection", "upgrade") {
             problems.push("Upgrade without its Connection, or the other way round".to_owned());
         }
+        if !upgrades.is_empty() && !is_handshake(request) {
+            problems.push("Upgrade in what is no handshake (rule V10)".to_owned());
+        }
         if head.all("te").any(|value| value != b"trailers") {
             problems.push("TE is not trailers".to_owned());
         }
     }
+}
+
+/// Whether it asks for a WebSocket as RFC 6455 section 4.2.1 has it: a GET without a body, version 13, a key of 16 bytes.
+fn is_handshake(request: &Request) -> bool {
+    let head = &request.head;
+    let mut keys = head.all("sec-websocket-key");
+    let key = keys.next().and_then(|key| key.strip_suffix(b"==")).unwrap_or_default();
+    head.method == "GET"
+        && request.framing == Framing::None
+        && head.all("sec-websocket-version").eq([b"13"])
+        && keys.next().is_none()
+        && key.len() == 22
+        && key.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
 }
 
 /// Whether only the gateway may set it.
@@ -276,6 +292,24 @@ mod tests {
         assert_eq!(problems("", ""), [""; 0]);
         let short = "short-lived\r\nx-voicegain-token-expires: 1\r\nx-voicegain-api-path: /data-prep";
         assert_eq!(problems("long-lived", short), [""; 0]);
+    }
+
+    #[test]
+    fn a_handshake_and_what_is_none() {
+        let asked = "\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: \
+                     dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        assert_eq!(problems("\r\n\r\n", asked), [""; 0]);
+        for (from, to) in [
+            ("-version: 13", "-version: 8"),
+            ("dGhl", "dG"),
+            ("sec-websocket-key: ", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-key: "),
+            ("sec-websocket-key", "x-key"),
+            ("connection: upgrade", "content-length: 0\r\nconnection: upgrade"),
+        ] {
+            let other = asked.replacen(from, to, 1);
+            assert_ne!(other, asked);
+            assert!(!problems("\r\n\r\n", &other).is_empty(), "{from}");
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(super) struct Case {
     pub(super) expect: Expect,
     /// Whether the connection must be closed behind the first answer, as RFC 9112 says of what is ambiguous.
     pub(super) closes: bool,
+    /// What must go through the tunnel that opens.
+    pub(super) tunnels: Option<&'static str>,
 }
 
 /// The path of most cases.
@@ -71,7 +73,7 @@ pub(super) fn post(body: impl AsRef<[u8]>) -> Vec<Passed> {
 impl Case {
     pub(super) fn new(name: impl Into<String>, bytes: impl AsRef<[u8]>, expect: Expect) -> Self {
         let pieces = vec![bytes.as_ref().to_vec()];
-        Self { name: name.into(), pieces, expect, closes: false }
+        Self { name: name.into(), pieces, expect, closes: false, tunnels: None }
     }
 
     /// A `GET` with a token and these header lines.
@@ -95,6 +97,10 @@ impl Case {
 
     pub(super) fn closes(self) -> Self {
         Self { closes: true, ..self }
+    }
+
+    pub(super) fn tunnels(self, bytes: &'static str) -> Self {
+        Self { tunnels: Some(bytes), ..self }
     }
 
     pub(super) fn into_attack(self) -> Attack {
@@ -181,6 +187,11 @@ impl Case {
             && !seen.tunnelled.starts_with(&tunnel.body)
         {
             findings.push("a tunnel that gives back other bytes".to_owned());
+        }
+        if let Some(bytes) = self.tunnels
+            && (seen.tunnelled != bytes.as_bytes() || good.iter().all(|it| it.body != bytes.as_bytes()))
+        {
+            findings.push(format!("a tunnel through which `{}` came", seen.tunnelled.escape_ascii()));
         }
         for (answer, request) in good.iter().zip(&arrived).filter(|(answer, _)| answer.status == 200) {
             let head = &request.head;

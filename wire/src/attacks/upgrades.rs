@@ -35,7 +35,9 @@ pub(super) fn cases() -> Vec<Case> {
         plain("handshake of version 8", format!("{UPGRADE}{KEY}Sec-WebSocket-Version: 8\r\n")),
         plain("handshake without Connection", format!("Upgrade: websocket\r\n{both}")),
         plain("Connection without Upgrade", format!("Connection: upgrade\r\n{both}")),
-        Case::new("tunnel", handshake("/v1/ws", "{auth}"), Expect::Passed(to("/v1/ws"))).then("ping"),
+        Case::new("tunnel", handshake("/v1/ws", "{auth}"), Expect::Passed(to("/v1/ws")))
+            .then("ping")
+            .tunnels("ping"),
         Case::new(
             "bytes before the 101",
             handshake("/v1/ws-late", "{auth}") + NEXT,
