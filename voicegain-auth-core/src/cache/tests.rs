@@ -717,6 +717,51 @@ async fn c6_a_look_up_that_nobody_may_wait_for_is_not_begun() {
     assert_eq!(super::wait::for_record(shared, id).await, super::Waited::Look);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn c6_no_more_than_so_many_look_ups_run_at_once() {
+    let world = World::new().await;
+    world.controls.park_loads(true);
+    let shared = &world.cache.inner.shared;
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        waiting.push(super::wait::for_record(shared, world.create().await.config.id));
+    }
+    let parked = || world.controls.parked.load(Ordering::SeqCst);
+    until("as many as may", || parked() == 64).await;
+    // One more would have been begun by now, and if not, the test is only easier to pass.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(parked(), 64);
+    world.controls.park_loads(false);
+    for one in waiting {
+        assert_eq!(one.await, super::Waited::Look);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c7_no_more_than_so_many_wait_for_a_proof() {
+    const PLACES: usize = 4_096;
+    let world = World::new().await;
+    let issued = world.create().await;
+    let verifier = world.verifier(Policy::default());
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()));
+    let forged = jwt(&world, issued.config.id, &Secret::generate().unwrap());
+    world.controls.no_proofs.store(true, Ordering::SeqCst);
+    let shared = &world.cache.inner.shared;
+    let since = world.cache.now().boot;
+    let mut waiting = Vec::new();
+    for number in 0..=PLACES {
+        let one = super::wait::for_proof(shared, since);
+        assert_eq!(matches!(one, super::Waiting::InVain(_)), number == PLACES, "{number}");
+        waiting.push(one);
+    }
+    assert_eq!(verdict(&verifier, &forged).await, Err(Reason::TemporarilyUnavailable));
+    assert_eq!(verdict(&verifier, &issued.jwt).await, Ok(()), "who needs none is served");
+    // Who has given up makes room.
+    drop(waiting);
+    world.controls.no_proofs.store(false, Ordering::SeqCst);
+    assert_eq!(verdict(&verifier, &forged).await, Err(Reason::InvalidToken));
+}
+
 #[test]
 fn v6_a_runtime_that_is_gone_does_not_hang_a_request() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
