@@ -7,6 +7,7 @@
 //! | client sends | upstream gets |
 //! | --- | --- |
 //! | hop-by-hop fields, those named in `Connection`, `Expect` | nothing |
+//! | `Content_Length`, `Transfer.Encoding`, … | nothing: some servers take them for the real ones |
 //! | `Forwarded`, `X-Forwarded-*`, `X-Original-URL`, … | `X-Forwarded-For`, `-Proto`, `-Host`: ours |
 //! | `X-Voicegain-*`, in the trailers too | the identity in [`ForwardContext::headers`], set last |
 //! | `Host` | the upstream's authority; the client's is in `X-Forwarded-Host` |
