@@ -10,6 +10,7 @@ use crate::stack::{AdminError, Issued, Kind, NewWebConfig, Running, Stack, Varia
 use crate::table::{self, AdminStep, Case, Expect, Step};
 use crate::template;
 use crate::token::{self, Claims, Pantry};
+use crate::upstream::Upstream;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -404,40 +405,40 @@ impl<'a> Run<'a> {
             return Some("there is no upstream whose record could be looked at".to_owned());
         };
         let began = Instant::now();
-        // What must not come could still be on its way.
-        let mut may_be_late = expected.forbids();
-        loop {
-            let record = upstream.record(&self.key);
-            let text = String::from_utf8_lossy(&record.bytes).to_ascii_lowercase();
-            let mut wrong = Vec::new();
-            if expected.requests.is_some_and(|requests| requests != record.requests) {
-                wrong.push(format!("the upstream saw {} requests", record.requests));
-            }
-            if expected.extra_bytes.is_some_and(|extra| extra != record.extra) {
-                wrong.push(format!("the upstream saw {} bytes after the head", record.extra));
-            }
-            for part in expected.lacks.iter().filter(|part| text.contains(&part.to_ascii_lowercase())) {
-                wrong.push(format!("the upstream saw {part:?}"));
-            }
-            for part in expected.has.iter().filter(|part| !text.contains(&part.to_ascii_lowercase())) {
-                wrong.push(format!("the upstream did not see {part:?}"));
-            }
-            if expected.closed && !record.closed {
-                wrong.push("the upstream's connection is open".to_owned());
-            }
-            if wrong.is_empty() && !may_be_late {
-                return None;
-            }
-            if wrong.is_empty() {
-                may_be_late = false;
-                tokio::time::sleep(LATE).await;
-                continue;
-            }
-            if began.elapsed() > RECORD {
-                return Some(wrong.join("\n"));
-            }
+        let mut wrong = self.differences(upstream, expected);
+        while !wrong.is_empty() && began.elapsed() <= RECORD {
             tokio::time::sleep(Duration::from_millis(5)).await;
+            wrong = self.differences(upstream, expected);
         }
+        if wrong.is_empty() && expected.forbids() {
+            // What must not come could still be on its way.
+            tokio::time::sleep(LATE).await;
+            wrong = self.differences(upstream, expected);
+        }
+        (!wrong.is_empty()).then(|| wrong.join("\n"))
+    }
+
+    /// In what the record of this case is not yet, or no more, as it must be.
+    fn differences(&self, upstream: &Upstream, expected: &table::UpstreamExpect) -> Vec<String> {
+        let record = upstream.record(&self.key);
+        let text = String::from_utf8_lossy(&record.bytes).to_ascii_lowercase();
+        let mut wrong = Vec::new();
+        if expected.requests.is_some_and(|requests| requests != record.requests) {
+            wrong.push(format!("the upstream saw {} requests", record.requests));
+        }
+        if expected.extra_bytes.is_some_and(|extra| extra != record.extra) {
+            wrong.push(format!("the upstream saw {} bytes after the head", record.extra));
+        }
+        for part in expected.lacks.iter().filter(|part| text.contains(&part.to_ascii_lowercase())) {
+            wrong.push(format!("the upstream saw {part:?}"));
+        }
+        for part in expected.has.iter().filter(|part| !text.contains(&part.to_ascii_lowercase())) {
+            wrong.push(format!("the upstream did not see {part:?}"));
+        }
+        if expected.closed && !record.closed {
+            wrong.push("the upstream's connection is open".to_owned());
+        }
+        wrong
     }
 
     /// What the token that counts says, and its web config.

@@ -59,7 +59,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn c1_the_clock_of_the_promise_counts_what_the_machine_sleeps() {
-        assert_eq!(BOOT as i32, ClockId::Boottime as i32);
+        assert_eq!(BOOT, ClockId::Boottime);
         let [before, after] = [read(ClockId::Boottime), read(ClockId::Boottime)];
         assert!(before <= after);
         let seen = SystemClock.read().boot;

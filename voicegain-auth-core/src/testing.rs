@@ -1,15 +1,13 @@
 //! A store that can be parked and broken, and a clock that is set by hand.
 
-use std::fmt::{self, Write as _};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::field::{Field, Visit};
 use tracing::subscriber::{DefaultGuard, set_default};
-use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::clock::{Clock, Reading, SystemClock};
 use crate::ids::WebConfigId;
@@ -360,54 +358,35 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
-/// What is logged by this thread while it is there: a line for each event, with its fields.
+/// What is logged by this thread while it is there.
 pub(crate) struct Logged {
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
     _guard: DefaultGuard,
 }
 
 impl Logged {
     pub(crate) fn begin() -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let _guard = set_default(Log(Arc::clone(&lines)));
-        Self { lines, _guard }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+        Self { lines, _guard: set_default(subscriber.finish()) }
     }
 
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.lines.lock().unwrap())
+        let bytes = std::mem::take(&mut *self.lines.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
     }
 }
 
-struct Log(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
 
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
     }
 
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, " {}={value:?}", field.name());
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! A gateway's process: started, watched, ended.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -24,8 +25,8 @@ pub struct Process {
     admin: SocketAddr,
     child: Child,
     log: PathBuf,
-    /// How much of the log has been looked at.
-    looked_at: usize,
+    /// The log, read as far as [`written`](Self::written) has told of it.
+    unread: fs::File,
     _folder: TempDir,
 }
 
@@ -48,6 +49,7 @@ impl Process {
         let log = folder.path().join("log");
         let out = fs::File::create(&log).map_err(|error| error.to_string())?;
         let err = out.try_clone().map_err(|error| error.to_string())?;
+        let unread = fs::File::open(&log).map_err(|error| error.to_string())?;
         let child = Command::new(binary)
             .args(["--listen", &addr.to_string(), "--admin-listen", &admin.to_string()])
             .args(["--store", "memory:", "--token-sources", "header,query,protocol,cookie:vg"])
@@ -62,7 +64,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let mut process = Self { addr, admin, child, log, looked_at: 0, _folder: folder };
+        let mut process = Self { addr, admin, child, log, unread, _folder: folder };
         let begun = Instant::now();
         while !is_ready(process.admin).await {
             if begun.elapsed() > START || !process.is_alive() {
@@ -92,9 +94,8 @@ impl Process {
 
     /// What it has written since this was last asked.
     pub fn written(&mut self) -> Vec<u8> {
-        let log = fs::read(&self.log).unwrap_or_default();
-        let new = log.get(self.looked_at..).unwrap_or_default().to_vec();
-        self.looked_at = log.len();
+        let mut new = Vec::new();
+        let _ = self.unread.read_to_end(&mut new);
         new
     }
 

@@ -177,7 +177,7 @@ async fn v5_the_log_says_why_and_of_which_web_config() {
         let lines = log.take();
         let [line] = &lines[..] else { panic!("{lines:?}") };
         let cause = rejection.cause();
-        for part in ["INFO ", "message=refused", r#"reason="invalid_token""#, cause, &id.to_string()] {
+        for part in [" INFO ", r#": refused reason="invalid_token" "#, cause, &id.to_string()] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
         assert!(!line.contains(&token) && !line.contains(token.rsplit('.').next().unwrap()), "{line}");

@@ -70,6 +70,11 @@ pub(super) fn post(body: impl AsRef<[u8]>) -> Vec<Passed> {
     vec![Passed::new("POST", TARGET, body)]
 }
 
+/// A body of one chunk, with the end behind it.
+pub(super) fn chunked(body: &str) -> String {
+    format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+}
+
 impl Case {
     pub(super) fn new(name: impl Into<String>, bytes: impl AsRef<[u8]>, expect: Expect) -> Self {
         let pieces = vec![bytes.as_ref().to_vec()];

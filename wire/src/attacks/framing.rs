@@ -1,6 +1,6 @@
 //! Two answers to the question where a body ends: `Content-Length` and `Transfer-Encoding`.
 
-use super::case::{Case, Expect, Passed, SMUGGLED, TARGET, post};
+use super::case::{Case, Expect, Passed, SMUGGLED, TARGET, chunked, post};
 
 /// Lines that are `chunked` to some: whether they are by RFC 9112.
 const CODINGS: [(&str, &str, bool); 23] = [
@@ -55,15 +55,15 @@ const LENGTHS: [(&str, &str, Option<bool>); 20] = [
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let ended = format!("0\r\n\r\n{SMUGGLED}");
-    let chunk = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len());
-    for (name, line, chunked) in CODINGS {
+    let chunk = chunked(SMUGGLED);
+    for (name, line, is_chunked) in CODINGS {
         // Without a length both readings end the body at once; what follows has no token.
-        let alone = if chunked { Expect::Passed(post("")) } else { Expect::Refused };
+        let alone = if is_chunked { Expect::Passed(post("")) } else { Expect::Refused };
         // An empty element is none, but who takes it for one does no harm.
         let alone =
             if matches!(name, "folded behind" | "empty element") { Expect::Either(post("")) } else { alone };
         cases.push(Case::post(format!("TE {name}"), &format!("{line}\r\n"), &ended, alone));
-        let beside = |body: &str| if chunked { Expect::Either(post(body)) } else { Expect::Refused };
+        let beside = |body: &str| if is_chunked { Expect::Either(post(body)) } else { Expect::Refused };
         let mut both = |name: String, length: usize, rest: &str, expect: Expect| {
             for lines in [
                 format!("Content-Length: {length}\r\n{line}\r\n"),
@@ -123,13 +123,12 @@ pub(super) fn cases() -> Vec<Case> {
         Expect::Passed(vec![Passed::new("GET", "/v1/case", SMUGGLED)]),
     ));
     // Whose chunks are dropped or believed to be none leaves them for the next request.
-    let chunked = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len());
     for method in ["GET", "DELETE", "OPTIONS"] {
         let head = format!(
             "{method} /v1/case HTTP/1.1\r\nHost: gw.example\r\n{{auth}}Transfer-Encoding: chunked\r\n\r\n"
         );
         let passed = Expect::Passed(vec![Passed::new(method, TARGET, SMUGGLED)]);
-        cases.push(Case::new(format!("{method} with TE"), head, passed).then(&chunked));
+        cases.push(Case::new(format!("{method} with TE"), head, passed).then(&chunk));
     }
     let length = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", SMUGGLED.len());
     cases

@@ -1,6 +1,6 @@
 //! Request lines, line ends, hosts, and header fields that are not what they look like.
 
-use super::case::{Case, Expect, Passed, SMUGGLED, TARGET, get, post};
+use super::case::{Case, Expect, Passed, SMUGGLED, TARGET, chunked, get, post};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = line_ends();
@@ -216,8 +216,8 @@ fn names() -> Vec<Case> {
     // Who takes out what frames the body reads it as the next request.
     let length = format!("Connection: content-length\r\nContent-Length: {}\r\n", SMUGGLED.len());
     cases.push(Case::post("Connection: content-length", &length, SMUGGLED, Expect::Passed(post(SMUGGLED))));
-    let chunked = "Connection: close, transfer-encoding\r\nTransfer-Encoding: chunked\r\n";
-    let body = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len());
-    cases.push(Case::post("Connection: transfer-encoding", chunked, body, Expect::Passed(post(SMUGGLED))));
+    let coding = "Connection: close, transfer-encoding\r\nTransfer-Encoding: chunked\r\n";
+    let passed = Expect::Passed(post(SMUGGLED));
+    cases.push(Case::post("Connection: transfer-encoding", coding, chunked(SMUGGLED), passed));
     cases
 }

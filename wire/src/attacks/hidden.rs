@@ -2,7 +2,7 @@
 
 use crate::subject::Tokens;
 
-use super::case::{Case, Expect, Passed, post};
+use super::case::{Case, Expect, Passed, chunked, post};
 
 /// What follows on the same connection.
 const SECOND: &str = "GET /v1/second HTTP/1.1\r\nHost: gw.example\r\n{auth}\r\n";
@@ -34,7 +34,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, start, lines) in refusals {
         let length = format!("Content-Length: {}\r\n", hidden.len());
-        let chunk = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
+        let chunk = chunked(&hidden);
         for (framing, field, body) in
             [("CL", &*length, &hidden), ("TE", "Transfer-Encoding: chunked\r\n", &chunk)]
         {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use conformance::http1::{self, Answer};
 
 use crate::http2::{self, block, pair};
+use crate::judge::decoded;
 use crate::upstream::Arrived;
 
 use super::case::describe;
@@ -172,28 +173,13 @@ fn is_refused(path: &str) -> bool {
     let raw = path.split(['?', '#']).next().unwrap_or_default();
     let Some(raw) = raw.strip_prefix('/') else { return true };
     raw.split('/').any(|segment| {
-        let Some(bytes) = unescaped(segment.as_bytes()) else { return true };
-        let Ok(text) = String::from_utf8(bytes) else { return true };
+        // A broken escape keeps its `%`.
+        let Ok(text) = String::from_utf8(decoded(segment.as_bytes())) else { return true };
         matches!(&*text, "." | "..")
             || text.starts_with(".;")
             || text.starts_with("..;")
             || text.chars().any(|character| "/\\%".contains(character) || character.is_control())
     })
-}
-
-/// With each escape decoded once; nothing if one is broken.
-fn unescaped(segment: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut rest = segment.iter();
-    while let Some(byte) = rest.next() {
-        out.push(if *byte == b'%' {
-            let mut digit = || char::from(*rest.next()?).to_digit(16);
-            u8::try_from(digit()? * 16 + digit()?).ok()?
-        } else {
-            *byte
-        });
-    }
-    Some(out)
 }
 
 fn check(path: &str, arrived: &Arrived) -> Option<String> {

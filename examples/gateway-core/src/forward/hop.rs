@@ -50,9 +50,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub fn strip_request_headers(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
-    remove_matching(headers, |name| {
-        is_forwarding_header(name) || is_identity_header(name) || is_another_spelling(name)
-    });
+    remove_matching(headers, is_kept_back);
 }
 
 /// Removes the hop-by-hop fields from an upstream's response.
@@ -67,9 +65,7 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
     remove_matching(trailers, |name| {
         NEVER_PER_CONNECTION.contains(name)
             || [EXPECT, MAX_FORWARDS, SET_COOKIE, TRAILER].contains(name)
-            || is_forwarding_header(name)
-            || is_identity_header(name)
-            || is_another_spelling(name)
+            || is_kept_back(name)
     });
 }
 
@@ -77,17 +73,24 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 /// and `.` into `-`, so these count as the same (rule V8).
 #[must_use]
 pub fn is_identity_header(name: &HeaderName) -> bool {
-    folded(name).starts_with("x-voicegain-")
+    is_identity(&folded(name))
 }
 
 /// Whether the field tells an upstream of another origin, client or target of the request than the request
 /// itself.
 #[must_use]
 pub fn is_forwarding_header(name: &HeaderName) -> bool {
-    let name = folded(name);
-    name.starts_with("x-forwarded-")
+    is_forwarding(&folded(name))
+}
+
+fn is_identity(folded: &str) -> bool {
+    folded.starts_with("x-voicegain-")
+}
+
+fn is_forwarding(folded: &str) -> bool {
+    folded.starts_with("x-forwarded-")
         || matches!(
-            &*name,
+            folded,
             "forwarded"
                 | "x-forwarded"
                 | "forwarded-for"
@@ -111,11 +114,14 @@ pub fn is_forwarding_header(name: &HeaderName) -> bool {
         )
 }
 
-/// Whether a server that folds `_` and `.` into `-` would take the field for one that frames the message, ends at this
-/// hop or was decided on: `Content_Length` is an ordinary field here, and may be the length there.
-fn is_another_spelling(name: &HeaderName) -> bool {
-    let Cow::Owned(folded) = folded(name) else { return false };
-    HOP_BY_HOP.iter().chain(&NEVER_PER_CONNECTION).chain([&EXPECT]).any(|known| *known == *folded)
+/// Whether a client must not say it to an upstream: only the gateway does, or a server that folds `_` and `.` into `-` would
+/// take it for what frames the message, ends at this hop or was decided on. `Content_Length` is an ordinary field here, and
+/// may be the length there.
+fn is_kept_back(name: &HeaderName) -> bool {
+    let folded = folded(name);
+    let is_another =
+        || HOP_BY_HOP.iter().chain(&NEVER_PER_CONNECTION).chain([&EXPECT]).any(|it| it == &*folded);
+    is_forwarding(&folded) || is_identity(&folded) || (folded != name.as_str() && is_another())
 }
 
 /// Says where the request came from. The fields must have been stripped before.
