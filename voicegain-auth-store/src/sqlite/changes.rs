@@ -262,7 +262,8 @@ fn living(transaction: &Transaction<'_>, id: WebConfigId) -> Outcome<WebConfig> 
     let sql = format!("SELECT {WEB_CONFIG} FROM living_web_configs WHERE id = ?1");
     let mut statement = transaction.prepare_cached(&sql)?;
     let mut found = statement.query([id.as_bytes()])?;
-    found.next()?.map_or_else(|| Err(StoreError::NotFound.into()), rows::web_config)
+    let row = found.next()?.ok_or(StoreError::NotFound)?;
+    rows::web_config(rows::of(id, row)?)
 }
 
 fn others_of_context(transaction: &Transaction<'_>, config: &WebConfig) -> Outcome<Vec<WebConfig>> {

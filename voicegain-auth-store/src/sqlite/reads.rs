@@ -46,7 +46,7 @@ pub(super) fn load(
         let sql = format!("SELECT {STORED_WEB_CONFIG} FROM living_web_configs WHERE id = ?1");
         let mut statement = transaction.prepare_cached(&sql)?;
         let mut found = statement.query([id.as_bytes()])?;
-        let stored = |row| rows::stored_web_config(row, &place.sealing);
+        let stored = |row| rows::stored_web_config(rows::of(id, row)?, &place.sealing);
         let value = found.next()?.map(stored).transpose()?;
         Ok(Snapshot { value, head: head.revision })
     })

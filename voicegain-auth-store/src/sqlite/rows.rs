@@ -57,6 +57,18 @@ pub(super) fn id(row: &Row<'_>, column: usize) -> Outcome<WebConfigId> {
     Ok(WebConfigId::from_bytes(row.get(column)?))
 }
 
+/// The row that was asked for by this id, which its first column is: in a damaged file SQLite may be led to another.
+pub(super) fn of<'row, 'statement>(
+    asked: WebConfigId,
+    row: &'row Row<'statement>,
+) -> Outcome<&'row Row<'statement>> {
+    if id(row, 0)? == asked {
+        Ok(row)
+    } else {
+        Err(Failed::damaged("SQLite answered with another web config"))
+    }
+}
+
 fn text<'row>(row: &'row Row<'_>, column: usize) -> Outcome<&'row str> {
     row.get_ref(column)?.as_str().map_err(Failed::damaged)
 }
