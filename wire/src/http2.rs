@@ -103,6 +103,10 @@ pub enum Event {
     Reset(u32, u32),
     /// The connection ends, with this code.
     GoAway(u32),
+    /// What the other side says of itself.
+    Settings(Vec<(u16, u32)>),
+    /// It asks whether somebody is there.
+    Ping,
 }
 
 /// The receiving side of a connection.
@@ -155,11 +159,14 @@ impl Receiver {
             match kind {
                 kind::SETTINGS if flags & ACK == 0 => {
                     reply.extend(frame(kind::SETTINGS, ACK, 0, &[]));
-                    return Ok(Some(Event::Data(0, Vec::new(), false)));
+                    let value = |setting: &[u8]| {
+                        (u16::from(setting[0]) << 8 | u16::from(setting[1]), code(setting, 2))
+                    };
+                    return Ok(Some(Event::Settings(payload.chunks_exact(6).map(value).collect())));
                 }
                 kind::PING if flags & ACK == 0 => {
                     reply.extend(frame(kind::PING, ACK, 0, &payload));
-                    return Ok(Some(Event::Data(0, Vec::new(), false)));
+                    return Ok(Some(Event::Ping));
                 }
                 kind::GOAWAY => return Ok(Some(Event::GoAway(code(&payload, 4)))),
                 kind::RST_STREAM => return Ok(Some(Event::Reset(id, code(&payload, 0)))),
@@ -199,6 +206,8 @@ pub enum Ended {
     Closed,
     /// Nothing more came.
     Silence,
+    /// Nobody listened.
+    NoConnection,
 }
 
 impl Ended {
@@ -210,13 +219,14 @@ impl Ended {
             Self::GoAway(code) => format!("GOAWAY, error {code}"),
             Self::Closed => "closed".to_owned(),
             Self::Silence => "no answer".to_owned(),
+            Self::NoConnection => "no connection".to_owned(),
         }
     }
 }
 
 /// Sends these bytes behind the settings and waits for what becomes of stream 1.
 pub async fn exchange(addr: SocketAddr, bytes: &[u8], patience: Duration) -> Ended {
-    let Ok((mut receiver, mut write)) = connect(addr, &[]).await else { return Ended::Closed };
+    let Ok((mut receiver, mut write)) = connect(addr, &[]).await else { return Ended::NoConnection };
     // What is sent may be answered, and the connection closed, before all of it is taken.
     let _ = timeout(patience, write.write_all(bytes)).await;
     let mut answer = (0, Vec::new());

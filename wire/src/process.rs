@@ -1,5 +1,6 @@
 //! A gateway's process: started, watched, ended.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -125,30 +126,22 @@ pub fn open_files(pid: u32) -> Option<usize> {
     Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }
 
-/// How many connections a listener on this port has not let go of, as the system counts them.
-pub fn connections(port: u16) -> usize {
-    held(port, |_| true)
-}
-
-/// Whether that listener has not let go of the connection whose other end has this port. What the system still sends of it
-/// is no matter of the listener's.
-pub fn holds(port: u16, other_end: u16) -> bool {
-    let other_end = format!(":{other_end:04X}");
-    held(port, |remote| remote.ends_with(&other_end)) > 0
-}
-
-fn held(port: u16, remote_end: impl Fn(&str) -> bool) -> usize {
+/// How many of the connections whose other ends have these ports a listener has not let go of, as the system counts them. What
+/// the system still sends of one is no matter of the listener's.
+pub fn held(port: u16, other_ends: &HashSet<u16>) -> usize {
     /// Established, and closed by the other side alone.
     const HELD: [&str; 2] = ["01", "08"];
     let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let own = format!(":{port:04X}");
+    let port_of = |end: &str| u16::from_str_radix(end.rsplit(':').next()?, 16).ok();
     let is_held = |line: &&str| {
         let mut columns = line.split_ascii_whitespace().skip(1);
         let [Some(local), Some(remote), Some(state)] = [columns.next(), columns.next(), columns.next()]
         else {
             return false;
         };
-        local.ends_with(&own) && remote_end(remote) && HELD.contains(&state)
+        HELD.contains(&state)
+            && port_of(local) == Some(port)
+            && port_of(remote).is_some_and(|remote| other_ends.contains(&remote))
     };
     table.lines().filter(is_held).count()
 }

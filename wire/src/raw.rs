@@ -58,13 +58,17 @@ impl Talk {
 
 /// Sends the pieces with pauses between them and reads what comes back. `sure` answers must come and are waited for.
 pub async fn talk(addr: SocketAddr, pieces: &[Vec<u8>], sure: usize) -> Talk {
-    let Ok(mut stream) = TcpStream::connect(addr).await else { return Talk::default() };
+    let mut stream = match TcpStream::connect(addr).await {
+        Ok(stream) => stream,
+        Err(error) => return Talk { rubbish: Some(format!("no connection: {error}")), ..Talk::default() },
+    };
     let _ = stream.set_nodelay(true);
     let mut bytes = Vec::new();
     let mut closed = false;
+    let asks_head = pieces.first().is_some_and(|piece| piece.starts_with(b"HEAD "));
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 {
-            closed |= read(&mut stream, &mut bytes, Instant::now() + PAUSE, |_| false).await;
+            closed |= read(&mut stream, &mut bytes, asks_head, Instant::now() + PAUSE, |_| false).await;
         }
         if !send(&mut stream, piece, &mut bytes).await {
             closed = true;
@@ -73,18 +77,20 @@ pub async fn talk(addr: SocketAddr, pieces: &[Vec<u8>], sure: usize) -> Talk {
     }
     let sent = Instant::now();
     if !closed && sure > 0 {
-        closed = read(&mut stream, &mut bytes, sent + PATIENCE, |talk| talk.answers.len() >= sure).await;
+        closed = read(&mut stream, &mut bytes, asks_head, sent + PATIENCE, |talk| talk.answers.len() >= sure)
+            .await;
     } else if !closed {
-        closed = read(&mut stream, &mut bytes, sent + QUIET, |talk| !talk.answers.is_empty()).await;
+        closed =
+            read(&mut stream, &mut bytes, asks_head, sent + QUIET, |talk| !talk.answers.is_empty()).await;
     }
     if !closed {
-        closed = read(&mut stream, &mut bytes, Instant::now() + AFTERWARDS, |_| false).await;
+        closed = read(&mut stream, &mut bytes, asks_head, Instant::now() + AFTERWARDS, |_| false).await;
     }
     if !closed {
         let _ = stream.shutdown().await;
-        read(&mut stream, &mut bytes, Instant::now() + CLOSING, |_| false).await;
+        read(&mut stream, &mut bytes, asks_head, Instant::now() + CLOSING, |_| false).await;
     }
-    let mut talk = answers(&bytes);
+    let mut talk = answers(&bytes, asks_head);
     talk.closed = closed;
     talk
 }
@@ -108,11 +114,12 @@ async fn send(stream: &mut TcpStream, piece: &[u8], bytes: &mut Vec<u8>) -> bool
 async fn read(
     stream: &mut TcpStream,
     bytes: &mut Vec<u8>,
+    asks_head: bool,
     until: Instant,
     enough: impl Fn(&Talk) -> bool,
 ) -> bool {
     loop {
-        if enough(&answers(bytes)) {
+        if enough(&answers(bytes, asks_head)) {
             return false;
         }
         match timeout_at(until, stream.read_buf(bytes)).await {
@@ -123,8 +130,8 @@ async fn read(
     }
 }
 
-/// All whole answers.
-fn answers(bytes: &[u8]) -> Talk {
+/// All whole answers. The first may be one to HEAD, which has no body whatever its fields say.
+fn answers(bytes: &[u8], asks_head: bool) -> Talk {
     let mut talk = Talk::default();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -149,7 +156,7 @@ fn answers(bytes: &[u8]) -> Talk {
             talk.interim.push(status);
             rest = body;
             continue;
-        } else if matches!(status, 204 | 304) {
+        } else if matches!(status, 204 | 304) || (asks_head && talk.answers.is_empty()) {
             (Vec::new(), body)
         } else if field("transfer-encoding:") == Some("chunked") {
             let Some((whole, length)) = dechunk(body) else { return talk };
@@ -193,11 +200,17 @@ mod tests {
     fn several_answers_are_told_apart() {
         let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 400 B\r\n\
                       Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\nHTTP/1.1 401 U\r\nContent-Length: 9\r\n\r\nx";
-        let talk = answers(bytes);
+        let talk = answers(bytes, false);
         assert_eq!(talk.interim, [100]);
         let seen: Vec<(u16, &[u8])> = talk.answers.iter().map(|it| (it.status, &*it.body)).collect();
         assert_eq!(seen, [(200, &b"hi"[..]), (400, &b"a"[..])]);
-        assert!(answers(b"SSH-2.0").rubbish.is_some());
-        assert_eq!(answers(b"HTTP/1.1 101 S\r\n\r\nabc").answers[0].body, b"abc");
+        assert!(answers(b"SSH-2.0", false).rubbish.is_some());
+        assert_eq!(answers(b"HTTP/1.1 101 S\r\n\r\nabc", false).answers[0].body, b"abc");
+        let to_head = answers(
+            b"HTTP/1.1 200 O\r\nContent-Length: 9\r\n\r\nHTTP/1.1 401 U\r\nContent-Length: 0\r\n\r\n",
+            true,
+        );
+        assert_eq!(to_head.answers.iter().map(|it| it.status).collect::<Vec<_>>(), [200, 401]);
+        assert!(answers(b"HTTP/1.1 200 O\r\nContent-Length: 1\r\n\r\nx", true).rubbish.is_some());
     }
 }

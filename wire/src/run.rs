@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::attacks::{Attack, Family, Outcome, Stage, Watch};
+use crate::attacks::{Attack, Family, Outcome, Stage, Watch, left_behind};
 use crate::good::{Good, Service};
 use crate::judge::contains;
 use crate::memory::{self, Memory};
@@ -108,12 +108,15 @@ async fn once(subject: &mut Subject, attack: &Attack, good: &Good, options: Opti
     let begun = Instant::now();
     let pid = subject.pid();
     let memory = pid.and_then(Memory::begin);
-    let held = subject.upstream.record.held();
-    let stage = Stage { subject, good, http2, full, open_files, lasts, held };
+    let record = &subject.upstream.record;
+    record.forget_most();
+    let before = (record.under_way(), record.open());
+    let stage = Stage { subject, good, http2, full, open_files, lasts, before, let_go: attack.let_go };
     let mut outcome = timeout(LIMIT, attack.run(stage)).await.unwrap_or_else(|_| Outcome {
         findings: vec![format!("not over after {LIMIT:?}")],
         ..Outcome::default()
     });
+    outcome.findings.extend(left_behind(stage).await);
     let service = good.take();
     outcome.findings.extend(service.findings(options.slow));
     let memory = memory.zip(pid).map(|(memory, pid)| memory.now(pid));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proxy::Fault;
 use voicegain_auth_wire::attacks::{self, Attack};
+use voicegain_auth_wire::process;
 use voicegain_auth_wire::run::{self, Line, Options};
 
 /// Runs the attacks whose names are these on a proxy with this fault.
@@ -14,7 +15,8 @@ async fn attacked(fault: Fault, names: &[&str]) -> Vec<Line> {
 }
 
 async fn attacked_with(fault: Fault, names: &[&str], options: Options) -> Vec<Line> {
-    let mut subject = proxy::start(fault).await;
+    let mut subject =
+        if options.http2 { proxy::http2::start(fault).await } else { proxy::start(fault).await };
     let chosen: Vec<Attack> =
         attacks::all().into_iter().filter(|attack| names.contains(&&*attack.name)).collect();
     assert_eq!(chosen.len(), names.len(), "an attack of that name is missing");
@@ -123,6 +125,37 @@ async fn a_crowd_of_which_some_are_not_answered_is_found() {
         let lines = attacked_with(fault, &crowd, options).await;
         assert_eq!(found(&lines, "connections were answered 200"), expected, "{lines:?}");
         assert!(lines[1].outcome.sent.contains("not 10000: a process may open 1300 files"), "{lines:?}");
+    }
+}
+
+const OVER_HTTP2: [&str; 5] = [
+    "h2 plain",
+    "h2 plain with a body",
+    "h2 trailer x-voicegain-account-id: evil",
+    "flood: reset of requests under way",
+    "h2 8,000 streams that are not answered",
+];
+
+#[tokio::test]
+async fn faults_over_http2_are_found() {
+    process::raise_open_files();
+    let options = Options { http2: true, ..Options::default() };
+    let [.., trailers, resets, streams] = OVER_HTTP2;
+    for (fault, names, parts, expected) in [
+        (Fault::None, &OVER_HTTP2[..], &[""][..], &[][..]),
+        (Fault::TrailersAsFields, &OVER_HTTP2[..3], &["is not once"], &[trailers]),
+        (
+            Fault::GoesOn,
+            &[resets],
+            &["after their clients have gone", "requests under way at once"],
+            &[resets],
+        ),
+        (Fault::ManyStreams, &[streams], &["requests were under way at once"], &[streams]),
+    ] {
+        let lines = attacked_with(fault, names, options).await;
+        for part in parts {
+            assert_eq!(found(&lines, part), expected, "{fault:?} {lines:?}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::raw::{self, Talk};
 use crate::strict::Request;
 use crate::subject::Tokens;
-use crate::upstream::{Arrived, Seen};
+use crate::upstream::{self, Arrived, Seen};
 
 use super::{Attack, Family, Outcome, Stage};
 
@@ -185,7 +185,8 @@ impl Case {
         }
         let good: Vec<_> = talk.answers.iter().filter(|it| matches!(it.status, 101 | 200)).collect();
         let none = matches!(self.expect, Expect::Failed(_)) && !good.is_empty();
-        if none || good.len() > arrived.len() || (all && good.len() < allowed.len()) {
+        // An answer may come early.
+        if none || good.len() > arrived.len() + seen.begun.len() || (all && good.len() < allowed.len()) {
             findings.push(format!("{} answers of success for {} requests", good.len(), arrived.len()));
         }
         if let Some(tunnel) = good.iter().find(|it| it.status == 101)
@@ -199,10 +200,16 @@ impl Case {
             findings.push(format!("a tunnel through which `{}` came", seen.tunnelled.escape_ascii()));
         }
         for (answer, request) in good.iter().zip(&arrived).filter(|(answer, _)| answer.status == 200) {
-            let head = &request.head;
-            if answer.body != format!("{} {} {}", head.method, head.target, request.body.len()).as_bytes() {
+            if answer.body != upstream::body_of_answer(request) {
                 findings.push("the answer to another request".to_owned());
             }
+        }
+        // 501 and 505 say that a coding or a version is not known.
+        let faulty = |status: u16| status >= 500 && !matches!(status, 501 | 505);
+        if let Some(answer) = talk.answers.iter().find(|it| faulty(it.status))
+            && !matches!(self.expect, Expect::Failed(_))
+        {
+            findings.push(format!("{}, as if it were the gateway's fault", answer.status));
         }
         if let Some(rubbish) = &talk.rubbish {
             findings.push(format!("no HTTP came back: {rubbish}"));

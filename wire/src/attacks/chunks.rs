@@ -63,11 +63,16 @@ pub(super) fn cases() -> Vec<Case> {
         ("trailers many", format!("3\r\nabc\r\n0\r\n{trailers}\r\n"), either()),
         ("request as a trailer", "3\r\nabc\r\n0\r\n".into(), Expect::Either(post("abc"))),
     ];
+    let ends = ["no final line", "cut off"];
+    let may_go_on = [&ends[..], &["size 2^64 - 1"]].concat();
     let mut cases: Vec<Case> = table
         .into_iter()
         .map(|(name, body, expect)| {
-            let rest = if name == "no final line" || name == "cut off" { body } else { body + SMUGGLED };
-            Case::post(format!("chunk {name}"), "Transfer-Encoding: chunked\r\n", rest, expect)
+            let rest = if ends.contains(&name) { body } else { body + SMUGGLED };
+            // Behind what is no chunk nobody knows where the next request begins.
+            let closes = matches!(expect, Expect::Begun(_)) && !may_go_on.contains(&name);
+            let case = Case::post(format!("chunk {name}"), "Transfer-Encoding: chunked\r\n", rest, expect);
+            if closes { case.closes() } else { case }
         })
         .collect();
     let announced = "Transfer-Encoding: chunked\r\nTrailer: X-Voicegain-Account-Id, X-Sum\r\nTE: trailers\r\nConnection: TE\r\n";

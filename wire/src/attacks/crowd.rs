@@ -2,6 +2,7 @@
 
 mod one;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::process;
 
 use super::case::describe;
-use super::{Outcome, Stage, left_behind};
+use super::{Outcome, Stage};
 use one::{Held, Turn};
 
 /// How many connections are being opened at once.
@@ -87,10 +88,11 @@ impl Crowd {
             one_by_one.push(one.unwrap_or_default());
         }
         findings.extend(self.check(&one_by_one, at_once, took));
-        findings.extend(let_go(addr.port()).await);
+        let limit = LET_GO.max(stage.let_go);
+        findings
+            .extend(let_go(limit, addr.port(), one_by_one.iter().filter_map(|one| one.port).collect()).await);
         let seen = stage.seen().await;
         findings.extend(seen.problems.clone());
-        findings.extend(left_behind(stage).await);
         let sent = format!(
             "{} connections within {:.1} s, {} bytes each, held {:?}",
             self.connections,
@@ -144,17 +146,19 @@ impl Crowd {
     }
 }
 
-/// Waits until nothing is left of the crowd at the gateway.
-async fn let_go(port: u16) -> Option<String> {
+/// Waits until nothing is left of the crowd, whose ports these are, at the gateway.
+async fn let_go(limit: Duration, port: u16, crowd: HashSet<u16>) -> Option<String> {
     let begun = Instant::now();
-    while process::connections(port) > OTHERS {
-        if begun.elapsed() > LET_GO {
-            let held = process::connections(port);
-            return Some(format!("{held} connections are held {LET_GO:?} after their clients have gone"));
+    loop {
+        let held = process::held(port, &crowd);
+        if held == 0 {
+            return None;
+        }
+        if begun.elapsed() > limit {
+            return Some(format!("{held} connections are held {limit:?} after their clients have gone"));
         }
         sleep(Duration::from_millis(200)).await;
     }
-    None
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use crate::http2::{self, END_HEADERS, END_STREAM, Ended, Pair, block, frame, kin
 use crate::upstream::Seen;
 
 use super::case::{Passed, describe, shown};
+use super::requests::head;
 use super::{Attack, Family, Outcome, Stage};
 
 mod cases;
+mod websocket;
 
 /// How long an answer may take that must come, and how long one is waited for that need not.
 const SURE: Duration = Duration::from_secs(8);
@@ -59,7 +61,7 @@ impl Case {
         }
         let end = |last: bool| if last { END_STREAM } else { 0 };
         let no_more = self.body.is_none() && self.trailers.is_none();
-        let mut bytes = frame(kind::HEADERS, END_HEADERS | end(no_more), 1, &block(&fields));
+        let mut bytes = head(1, end(no_more), &block(&fields));
         if let Some(body) = &self.body {
             bytes.extend(frame(kind::DATA, end(self.trailers.is_none()), 1, body));
         }
@@ -137,8 +139,11 @@ fn check(expect: &Expect, ended: &Ended, seen: &Seen) -> Vec<String> {
     {
         findings.push("the answer to another request".to_owned());
     }
-    if *ended == Ended::Silence {
-        findings.push("no answer".to_owned());
+    if matches!(ended, Ended::Silence | Ended::NoConnection) {
+        findings.push(ended.describe());
+    }
+    if let Ended::Answer(status @ 500.., _) = ended {
+        findings.push(format!("{status}, as if it were the gateway's fault"));
     }
     findings
 }
@@ -151,5 +156,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             Box::pin(async move { case.run(stage).await })
         })
     };
-    cases::cases().into_iter().map(attack).collect()
+    let mut attacks: Vec<Attack> = cases::cases().into_iter().map(attack).collect();
+    attacks.push(websocket::attack());
+    attacks
 }

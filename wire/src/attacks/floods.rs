@@ -9,8 +9,13 @@ use crate::http2::{ACK, END_HEADERS, END_STREAM, block, frame, kind, literal, pa
 
 use super::case::describe;
 use super::requests::fields;
-use super::swarm::Flood;
-use super::{Attack, Family, NOT_SPOKEN, Outcome, Stage, left_behind};
+use super::swarm::{ATTACKERS, Flood};
+use super::{Attack, Family, NOT_SPOKEN, Outcome, Stage};
+
+/// How many streams the gateway may let a connection have.
+pub(super) const STREAMS_AT_ONCE: usize = 200;
+/// Connections to the upstream that the good client may need besides.
+const OTHERS: usize = 16;
 
 /// Makes a flood for one size: the number of frames in all.
 type Make = fn(&str, usize) -> Flood;
@@ -105,9 +110,25 @@ async fn run(make: Make, total: usize, what: &str, stage: Stage<'_>) -> Outcome 
     let sent = format!("{}{of} {what} in {took:.1} s, {} connections", flooded.sent, flooded.connections);
     let mut findings = seen.problems.clone();
     findings.extend(flooded.finding(total).filter(|_| stage.http2));
-    findings.extend(left_behind(stage).await);
+    findings.extend(too_many(stage));
     let not_applicable = (!stage.http2).then_some(NOT_SPOKEN);
     Outcome { sent, client: flooded.describe(), upstream: describe(&seen), findings, not_applicable }
+}
+
+/// What is reset, by whomever, makes room for the next only once it is over: more than the streams that an attacker may have
+/// at once are never under way.
+fn too_many(stage: Stage<'_>) -> Vec<String> {
+    let record = &stage.subject.upstream.record;
+    let (under_way, open) = stage.before;
+    let room = ATTACKERS * STREAMS_AT_ONCE;
+    [
+        ("requests under way", record.most_under_way().saturating_sub(under_way), room),
+        ("connections to the upstream", record.most_open().saturating_sub(open), room + OTHERS),
+    ]
+    .into_iter()
+    .filter(|(_, most, room)| most > room)
+    .map(|(what, most, room)| format!("{most} {what} at once, of {room} that there may be"))
+    .collect()
 }
 
 fn many(total: usize, streams: u32, each: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> Flood {

@@ -61,8 +61,10 @@ pub struct Stage<'a> {
     pub open_files: u64,
     /// How long a flood and a crowd go on at least.
     pub lasts: Duration,
-    /// How many requests the upstream was busy with before.
-    pub held: usize,
+    /// How many requests were under way at the upstream before, and how many connections there were to it.
+    pub before: (usize, usize),
+    /// How long the gateway may take to let go of what clients have left.
+    pub let_go: Duration,
 }
 
 impl Stage<'_> {
@@ -75,15 +77,20 @@ impl Stage<'_> {
 
 /// How long exchanges may go on whose client is gone.
 const LET_GO: Duration = Duration::from_secs(5);
+/// How long they may where the upstream does not read: nothing is read of the client then either, nor its end seen, until the
+/// gateway's minute of patience with its upstream is over.
+const UPSTREAM_STUCK: Duration = Duration::from_secs(75);
 
-/// What of it the upstream is still busy with, though its clients are gone.
-async fn left_behind(stage: Stage<'_>) -> Option<String> {
+/// What the upstream is still busy with, though its clients are gone.
+pub async fn left_behind(stage: Stage<'_>) -> Option<String> {
     let record = &stage.subject.upstream.record;
-    let limit = Instant::now() + LET_GO;
-    while record.held() > stage.held {
+    let (before, _) = stage.before;
+    let let_go = stage.let_go;
+    let limit = Instant::now() + let_go;
+    while record.under_way() > before {
         if Instant::now() > limit {
-            let held = record.held() - stage.held;
-            return Some(format!("{held} requests are under way {LET_GO:?} after their clients have gone"));
+            let left = record.under_way() - before;
+            return Some(format!("{left} requests are under way {let_go:?} after their clients have gone"));
         }
         sleep(Duration::from_millis(50)).await;
     }
@@ -115,6 +122,8 @@ pub struct Attack {
     pub family: Family,
     /// How much more memory it may cost the gateway at most, in bytes.
     pub bound: u64,
+    /// How long the gateway may take to let go of what clients have left.
+    pub let_go: Duration,
     run: Run,
 }
 
@@ -132,11 +141,15 @@ impl Attack {
             + Sync
             + 'static,
     {
-        Self { name: name.into(), family, bound: ONE_CONNECTION, run: Box::new(run) }
+        Self { name: name.into(), family, bound: ONE_CONNECTION, let_go: LET_GO, run: Box::new(run) }
     }
 
     fn bound(self, mib: u64) -> Self {
         Self { bound: mib << 20, ..self }
+    }
+
+    fn lets_go_within(self, let_go: Duration) -> Self {
+        Self { let_go, ..self }
     }
 
     /// Does it.

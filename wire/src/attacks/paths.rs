@@ -190,6 +190,10 @@ fn check(path: &str, arrived: &Arrived) -> Option<String> {
     if head.method != "GET" || (head.target != path && head.target != before_fragment) {
         return Some(format!("another path: {} {}", head.method, head.target));
     }
+    let expected = if limited { &[&b"/data-prep"[..]][..] } else { &[] };
+    if head.all("x-voicegain-api-path").ne(expected.iter().copied()) {
+        return Some(format!("X-Voicegain-Api-Path does not tell what the token is good for ({limited})"));
+    }
     let within = if limited { "/v1/data-prep" } else { "/v1" };
     let elsewhere =
         readings::of(&head.target).into_iter().find(|reading| !readings::is_within(reading, within))?;

@@ -19,9 +19,14 @@ pub(super) fn fields(token: Option<&str>, method: &str, path: &str) -> Vec<u8> {
 
 /// A request without a body, in as many frames as its fields need.
 pub(super) fn frames(stream: u32, fields: &[u8]) -> Vec<u8> {
+    head(stream, END_STREAM, fields)
+}
+
+/// A head in as many frames as its fields need; its flag says whether a body follows.
+pub(super) fn head(stream: u32, flag: u8, fields: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut pieces = fields.chunks(PIECE).peekable();
-    let (mut next, mut ends) = (kind::HEADERS, END_STREAM);
+    let (mut next, mut ends) = (kind::HEADERS, flag);
     while let Some(piece) = pieces.next() {
         let flags = if pieces.peek().is_none() { END_HEADERS } else { 0 };
         bytes.extend(frame(next, flags | ends, stream, piece));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::http2::{END_STREAM, PREFACE, block, frame, kind, pair, settings};
 
 use super::crowd::{Answer, Crowd};
-use super::{Attack, Family, Stage};
+use super::{Attack, Family, Stage, UPSTREAM_STUCK};
 
 /// How many slow clients there are.
 const SLOW: usize = 500;
@@ -36,6 +36,9 @@ pub(super) fn attacks() -> Vec<Attack> {
         slow("slow chunks, refused", b"1\r\nx\r\n", REFUSED, |stage| {
             head(stage, "POST", "/v1/case", false, CHUNKED)
         }),
+        flowing("bodies that the upstream does not read", |stage| {
+            head(stage, "POST", "/v1/unread", true, "Content-Length: 1000000000\r\n\r\n")
+        }),
         slow("slow head over HTTP/2", &frame(kind::CONTINUATION, 0, 1, b"y"), NO_END, |_| slow_head()),
         reading("answers that are not read", 200, |stage| head(stage, "GET", "/v1/large", true, "\r\n")),
         reading("pipelined requests whose answers are not read", 50, |stage| {
@@ -64,6 +67,23 @@ fn slow(name: &str, drip: &[u8], answer: Answer, first: fn(Stage<'_>) -> Vec<u8>
         let crowd = Crowd { connections: SLOW, first, drip, hold: HOLD, reads: true, answer, stays: false };
         Box::pin(crowd.run(stage))
     })
+}
+
+/// As much as is taken of a body.
+fn flowing(name: &str, first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
+    const CONNECTIONS: usize = 200;
+    Attack::new(name, Family::Slow, move |stage| {
+        let drip = Some((vec![b'x'; 64 * 1024], Duration::from_millis(10)));
+        let answer = Answer::NeedNot("the upstream reads nothing");
+        let (first, reads) = (first(stage), true);
+        let crowd = Crowd { connections: CONNECTIONS, first, drip, hold: HOLD, reads, answer, stays: false };
+        Box::pin(async move {
+            let outcome = crowd.run(stage).await;
+            stage.subject.upstream.record.end_unread();
+            outcome
+        })
+    })
+    .lets_go_within(UPSTREAM_STUCK)
 }
 
 fn reading(name: &str, connections: usize, first: fn(Stage<'_>) -> Vec<u8>) -> Attack {

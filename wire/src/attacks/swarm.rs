@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// How long a write may take before the other side counts as full.
 const STALLED: Duration = Duration::from_secs(1);
 /// How many attackers there are.
-const ATTACKERS: usize = 4;
+pub(super) const ATTACKERS: usize = 4;
 /// How long the other side may take to say that it speaks HTTP/2.
 const GREETING: Duration = Duration::from_secs(5);
 /// After so many connections on which it is not spoken an attacker gives up.

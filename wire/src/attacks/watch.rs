@@ -10,14 +10,7 @@ use tokio::time::Instant;
 use crate::subject::Subject;
 
 use super::Outcome;
-use client::{Client, clients};
-
-/// By then most of them must be closed: the gateways promise 30 seconds for a head and for silence behind an answer, and on
-/// HTTP/2 as long again for the answer to a ping, or until it is seen that nothing more is asked.
-const LIMIT: Duration = Duration::from_secs(75);
-/// The gateways promise five minutes for a body that stops and for an answer that is not read, behind which an HTTP/2
-/// connection has its minute of silence.
-const PATIENT_LIMIT: Duration = Duration::from_secs(400);
+use client::{Client, PATIENT_LIMIT, clients};
 
 /// One connection of each kind.
 #[derive(Debug)]
@@ -42,15 +35,14 @@ impl Watch {
     pub fn start(subject: &Subject, full: bool) -> Self {
         let begun = Instant::now();
         let (chosen, left_out): (Vec<Client>, Vec<Client>) =
-            clients(&subject.tokens).into_iter().partition(|client| full || !client.is_patient);
+            clients(&subject.tokens).into_iter().partition(|client| full || client.limit < PATIENT_LIMIT);
         let mut watched = JoinSet::new();
         let addr = subject.addr;
         for client in chosen {
             watched.spawn(async move {
-                let limit = if client.is_patient { PATIENT_LIMIT } else { LIMIT };
-                let closed = client.until_closed(addr, begun + limit).await;
+                let closed = client.until_closed(addr, begun + client.limit).await;
                 let closed = closed.map(|closed| closed.then(|| begun.elapsed()));
-                Watched { name: client.name, limit, closed }
+                Watched { name: client.name, limit: client.limit, closed }
             });
         }
         Self { begun, clients: watched, left_out: left_out.into_iter().map(|client| client.name).collect() }
@@ -101,9 +93,9 @@ mod tests {
 
     #[test]
     fn who_is_not_given_up_on_is_a_finding() {
-        let found = |closed| Watched { name: "a", limit: LIMIT, closed }.finding();
-        assert_eq!(found(Ok(Some(LIMIT))), None);
-        assert_eq!(found(Ok(None)).unwrap(), "a: still open after 75s");
+        let found = |closed| Watched { name: "a", limit: Duration::from_secs(7), closed }.finding();
+        assert_eq!(found(Ok(Some(Duration::from_secs(6)))), None);
+        assert_eq!(found(Ok(None)).unwrap(), "a: still open after 7s");
         assert!(found(Err("no connection".to_owned())).is_some());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::http2::{END_HEADERS, END_STREAM, PREFACE, block, frame, kind, pair, settings};
 
 use super::crowd::{Answer, Crowd};
+use super::floods::STREAMS_AT_ONCE;
 use super::requests::{fields, frames};
 use super::{Attack, Family, NOT_SPOKEN, Outcome, Stage};
 
@@ -19,24 +20,34 @@ const WINDOW: u16 = 4;
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
-        held("window of nothing, many streams", None, |stage| {
+        held("window of nothing, many streams", None, None, |stage| {
             requests(stage, "/v1/large", &[(WINDOW, 0)], STREAMS)
         }),
-        held("window of one byte", None, |stage| requests(stage, "/v1/large", &[(WINDOW, 1)], STREAMS)),
-        held("window that grows by one byte", Some(grow), |stage| {
+        held("window of one byte", None, None, |stage| requests(stage, "/v1/large", &[(WINDOW, 1)], STREAMS)),
+        held("window that grows by one byte", Some(grow), None, |stage| {
             requests(stage, "/v1/large", &[(WINDOW, 1)], STREAMS)
         }),
-        held("window as large as can be, nothing read", None, |stage| {
+        held("window as large as can be, nothing read", None, None, |stage| {
             requests(stage, "/v1/large", &[(WINDOW, i32::MAX as u32)], STREAMS)
         }),
-        held("many streams that are not answered", None, |stage| requests(stage, "/v1/hold", &[], STREAMS)),
-        held("8,000 streams that are not answered", None, |stage| requests(stage, "/v1/hold", &[], 1_000)),
-        held("heads of 12 MiB without an end", None, |_| large_head()),
-        held("requests of many fields", None, |_| many_fields()),
+        held("many streams that are not answered", None, Some(STREAMS as usize), |stage| {
+            requests(stage, "/v1/hold", &[], STREAMS)
+        }),
+        held("8,000 streams that are not answered", None, Some(STREAMS_AT_ONCE), |stage| {
+            requests(stage, "/v1/hold", &[], 1_000)
+        }),
+        held("heads of 12 MiB without an end", None, None, |_| large_head()),
+        held("requests of many fields", None, None, |_| many_fields()),
     ]
 }
 
-fn held(name: &str, drip: Option<fn() -> Vec<u8>>, first: fn(Stage<'_>) -> Vec<u8>) -> Attack {
+/// `under_way` requests of each connection come to the upstream, where nothing else is to become of it.
+fn held(
+    name: &str,
+    drip: Option<fn() -> Vec<u8>>,
+    under_way: Option<usize>,
+    first: fn(Stage<'_>) -> Vec<u8>,
+) -> Attack {
     Attack::new(format!("h2 {name}"), Family::Denial, move |stage| {
         let crowd = Crowd {
             connections: CONNECTIONS,
@@ -49,11 +60,22 @@ fn held(name: &str, drip: Option<fn() -> Vec<u8>>, first: fn(Stage<'_>) -> Vec<u
         };
         Box::pin(async move {
             let not_applicable = (!stage.http2).then_some(NOT_SPOKEN);
-            Outcome { not_applicable, ..crowd.run(stage).await }
+            let mut outcome = Outcome { not_applicable, ..crowd.run(stage).await };
+            if let Some(each) = under_way.filter(|_| stage.http2) {
+                outcome.findings.extend(not_as_many(stage, CONNECTIONS * each));
+            }
+            outcome
         })
     })
     // A piece of an answer for each of 800 streams, of 64 KiB at most, and what the exchange itself takes.
     .bound(128)
+}
+
+/// As many requests must have been under way at once, and no more.
+fn not_as_many(stage: Stage<'_>, expected: usize) -> Option<String> {
+    let (before, _) = stage.before;
+    let most = stage.subject.upstream.record.most_under_way().saturating_sub(before);
+    (most != expected).then(|| format!("{most} requests were under way at once, not {expected}"))
 }
 
 /// A request on each of so many streams.

@@ -15,6 +15,8 @@ const LARGE: usize = 8 << 20;
 pub(super) enum Answer {
     Nothing,
     Whole(Vec<u8>),
+    /// It has gone already, before the body came.
+    Early,
     Large,
     /// Nothing may come after it.
     Closing(Vec<u8>),
@@ -28,6 +30,7 @@ impl Answer {
         let path = request.head.target.split('?').next().unwrap_or_default();
         match path.rsplit('/').next().unwrap_or_default() {
             "hold" => Self::Nothing,
+            "early" => Self::Early,
             "large" => Self::Large,
             "ws" if is_handshake(request) => Self::Tunnel(agreement(request, true)),
             "ws-late" if is_handshake(request) => Self::Late(agreement(request, true)),
@@ -45,11 +48,34 @@ fn is_handshake(request: &Request) -> bool {
         && request.head.lists("upgrade", "websocket")
 }
 
-fn echo(request: &Request) -> Vec<u8> {
-    let body = format!("{} {} {}", request.head.method, request.head.target, request.body.len());
-    let shown = if request.head.method == "HEAD" { "" } else { &body };
-    format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{shown}", body.len())
-        .into_bytes()
+/// What stands in most answers: which request it is an answer to. An early one cannot know how long the body is.
+pub fn body_of_answer(request: &Request) -> Vec<u8> {
+    match &*request.head.method {
+        "HEAD" => Vec::new(),
+        method => told(method, &request.head.target, request.body.len()),
+    }
+}
+
+fn told(method: &str, target: &str, length: usize) -> Vec<u8> {
+    let is_early = target.ends_with("/early");
+    format!("{method} {target} {}", if is_early { 0 } else { length }).into_bytes()
+}
+
+pub(super) fn echo(request: &Request) -> Vec<u8> {
+    let Request { head, body, .. } = request;
+    let length = told(&head.method, &head.target, body.len()).len();
+    let start = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
+    [start.into_bytes(), body_of_answer(request)].concat()
+}
+
+/// Whether it is answered as soon as its head has come.
+pub(super) fn is_early(request: &Request) -> bool {
+    request.head.target.ends_with("/early")
+}
+
+/// Whether nothing of it is read behind the head.
+pub(super) fn is_unread(request: &Request) -> bool {
+    request.head.target.ends_with("/unread")
 }
 
 fn agreement(request: &Request, right: bool) -> Vec<u8> {

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `/large` | 200 and 8 MiB |
 //! | `/hold` | none |
+//! | `/early` | as to all else, but before the body comes |
+//! | `/unread` | none, and nothing behind the head is read until [`Record::end_unread`] |
 //! | `/ws` | 101 as it should be, then gives back every byte |
 //! | `/ws-late` | the same, after a while in which nothing may come |
 //! | `/ws-wrong` | 101 with a wrong `Sec-WebSocket-Accept` |
@@ -28,10 +30,15 @@ use tokio::time::{sleep, timeout};
 use crate::judge::Judge;
 use crate::strict::{self, Request};
 use answer::Answer;
+pub use answer::body_of_answer;
+use record::UnderWay;
 pub use record::{Arrived, Record, Seen};
 
 /// How many connections may wait to be accepted: a gateway may open thousands at once.
 const BACKLOG: u32 = 16_384;
+/// How much the system keeps of an answer that the gateway does not take, in bytes. By itself Linux takes up to 4 MiB for
+/// each, which on a machine of its own would be the upstream's affair: here the good client runs short of it.
+const SENDING: u32 = 64 * 1024;
 /// How long nothing may come before a 101 that is late.
 const LATE: Duration = Duration::from_millis(150);
 
@@ -59,6 +66,7 @@ impl Upstream {
     pub async fn start(judge: impl FnOnce(String) -> Judge) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        socket.set_send_buffer_size(SENDING)?;
         let listener = socket.listen(BACKLOG)?;
         let addr = listener.local_addr()?;
         let record = Arc::new(Record::new(judge(addr.to_string())));
@@ -71,7 +79,7 @@ impl Upstream {
                     continue;
                 };
                 let number = connections.fetch_add(1, Ordering::Relaxed);
-                let connection = Connection { number, record: shared.clone(), stream };
+                let connection = Connection { number, record: shared.clone(), stream, under_way: None };
                 let record = shared.clone();
                 record.opened();
                 tokio::spawn(async move {
@@ -88,6 +96,7 @@ struct Connection {
     number: u64,
     record: Arc<Record>,
     stream: TcpStream,
+    under_way: Option<UnderWay>,
 }
 
 impl Connection {
@@ -110,16 +119,13 @@ impl Connection {
                 return Ok(());
             }
             match answer {
-                Answer::Nothing => {
-                    self.record.hold();
-                    let ended = self.wait_for_end().await;
-                    self.record.let_go();
-                    return ended;
-                }
+                Answer::Nothing => return self.wait_for_end().await,
+                Answer::Early => {}
                 Answer::Whole(answer) => self.stream.write_all(&answer).await?,
                 Answer::Large => answer::send_large(&mut self.stream).await?,
                 Answer::Closing(answer) => {
                     self.stream.write_all(&answer).await?;
+                    self.under_way = None;
                     return self.wait_for_end().await;
                 }
                 Answer::Tunnel(answer) | Answer::Late(answer) => {
@@ -127,6 +133,7 @@ impl Connection {
                     return self.tunnel().await;
                 }
             }
+            self.under_way = None;
         }
         Ok(())
     }
@@ -146,8 +153,11 @@ impl Connection {
             if let Some((request, _)) = &found
                 && is_new
             {
-                self.record.begun(self.number, request);
+                self.under_way = self.record.begun(self.number, request);
                 judged = true;
+                if answer::is_early(request) {
+                    self.stream.write_all(&answer::echo(request)).await?;
+                }
             }
             let unfinished = match found {
                 Some((request, Some(length))) => {
@@ -159,6 +169,11 @@ impl Connection {
             };
             if let Some(request) = &unfinished {
                 self.record.unfinished(self.number, request.clone(), is_new);
+                if answer::is_unread(request) {
+                    // The other side's end would stand behind what is not read.
+                    self.record.unread_ends().await;
+                    return Ok(None);
+                }
             }
             // A connection that breaks is at its end too.
             if self.stream.read_buf(bytes).await.unwrap_or(0) == 0 {

@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::judge::Judge;
 use crate::strict::Request;
@@ -38,39 +40,96 @@ pub struct Seen {
 pub struct Record {
     judge: Judge,
     seen: Mutex<Seen>,
-    open: AtomicUsize,
-    held: AtomicUsize,
+    open: Level,
+    under_way: Level,
+    unread: Notify,
+}
+
+/// How many there are now, and how many there were at most.
+#[derive(Debug, Default)]
+struct Level {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Level {
+    fn up(&self) {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn down(&self) {
+        self.now.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+}
+
+/// A request whose head has come and whose answer has not gone, until this is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Record>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.down();
+    }
 }
 
 impl Record {
     pub(super) fn new(judge: Judge) -> Self {
-        Self { judge, seen: Mutex::default(), open: AtomicUsize::new(0), held: AtomicUsize::new(0) }
+        Self {
+            judge,
+            seen: Mutex::default(),
+            open: Level::default(),
+            under_way: Level::default(),
+            unread: Notify::new(),
+        }
     }
 
     pub(super) fn opened(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+        self.open.up();
     }
 
     pub(super) fn closed(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.open.down();
     }
 
-    pub(super) fn hold(&self) {
-        self.held.fetch_add(1, Ordering::Relaxed);
+    pub(super) async fn unread_ends(&self) {
+        self.unread.notified().await;
     }
 
-    pub(super) fn let_go(&self) {
-        self.held.fetch_sub(1, Ordering::Relaxed);
+    /// Ends the connections on which nothing is read.
+    pub fn end_unread(&self) {
+        self.unread.notify_waiters();
     }
 
-    /// How many requests there are that are not answered, and whose connection is open.
-    pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+    /// How many requests are under way, the good client's not counted: a tunnel is while it is open.
+    pub fn under_way(&self) -> usize {
+        self.under_way.now()
     }
 
     /// How many connections there are from the gateway, in use and kept for later.
     pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.open.now()
+    }
+
+    /// The most requests that were under way since [`forget_most`](Self::forget_most).
+    pub fn most_under_way(&self) -> usize {
+        self.under_way.most.load(Ordering::Relaxed)
+    }
+
+    /// The most connections since [`forget_most`](Self::forget_most).
+    pub fn most_open(&self) -> usize {
+        self.open.most.load(Ordering::Relaxed)
+    }
+
+    /// What is counted at most is counted anew.
+    pub fn forget_most(&self) {
+        for level in [&self.open, &self.under_way] {
+            level.most.store(level.now(), Ordering::Relaxed);
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -78,8 +137,12 @@ impl Record {
     }
 
     /// A head has come.
-    pub(super) fn begun(&self, connection: u64, request: &Request) {
+    pub(super) fn begun(self: &Arc<Self>, connection: u64, request: &Request) -> Option<UnderWay> {
         self.wrong(connection, request, self.judge.of_head(request));
+        (!self.judge.is_good(request)).then(|| {
+            self.under_way.up();
+            UnderWay(self.clone())
+        })
     }
 
     /// Of its body not all has come. Who asked for it may have gone, so it counts as it stands, and once.

@@ -1,5 +1,7 @@
 //! A proxy of one request for each connection, with a fault of choice.
 
+pub mod http2;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +43,12 @@ pub enum Fault {
     PassesOtherBeginnings,
     /// Every tenth connection is not answered.
     LeavesOut,
+    /// Over HTTP/2, what is under way goes on when its stream has been reset.
+    GoesOn,
+    /// Over HTTP/2, a connection may have twice as many streams.
+    ManyStreams,
+    /// Over HTTP/2, what stands behind the body comes to stand among the fields of the head.
+    TrailersAsFields,
 }
 
 pub async fn start(fault: Fault) -> Subject {
@@ -183,7 +191,7 @@ fn decided(request: &Request, to: SocketAddr, fault: Fault) -> Option<Vec<u8>> {
         } else {
             field.name.replace(['_', '.'], "-")
         };
-        let ours = spelt.starts_with("x-voicegain-")
+        let ours = (fault != Fault::TrailersAsFields && spelt.starts_with("x-voicegain-"))
             || spelt.starts_with("x-forwarded-")
             || (fault != Fault::BelievesForwarding
                 && (spelt.starts_with("x-original-") || spelt.starts_with("x-rewrite-")));

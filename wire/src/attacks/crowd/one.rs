@@ -42,6 +42,8 @@ pub(super) struct Held {
     pub(super) closed: bool,
     /// The first that came: a status, or `SETTINGS`.
     pub(super) answer: Option<String>,
+    /// Its own port.
+    pub(super) port: Option<u16>,
 }
 
 impl Crowd {
@@ -58,6 +60,7 @@ impl Crowd {
             Ok(Err(error)) => return Held { problem: Some(error.to_string()), ..held },
             Err(_) => return Held { problem: Some(format!("not within {OPEN_LIMIT:?}")), ..held },
         };
+        held.port = stream.local_addr().ok().map(|addr| addr.port());
         if let Answer::NeedNot(_) = self.answer {
             drop(turn.take());
         }

@@ -97,6 +97,27 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::new(name, with(&[(name, "evil")]), Expect::Passed(get())));
     }
     cases.extend(ends());
+    cases.extend(limits());
+    cases
+}
+
+/// A head over HTTP/2 may be as large as one over HTTP/1.1, and no larger than 64 KiB.
+fn limits() -> Vec<Case> {
+    let expected = |size: usize| match size {
+        ..=30 => Expect::Passed(get()),
+        66.. => Expect::Refused,
+        _ => Expect::Either(get()),
+    };
+    let mut cases = Vec::new();
+    for size in [8, 30, 60, 70, 200, 2_000] {
+        let fields = with(&[("x", &"x".repeat(size << 10))]);
+        cases.push(Case::new(format!("a header of {size} KiB"), fields, expected(size)));
+        // What a field counts for besides its text is 32 bytes (RFC 9113, section 6.5.2).
+        let names: Vec<String> = (0..size).map(|number| format!("x-{number:05}")).collect();
+        let value = "x".repeat(1024 - 7 - 32);
+        let fields: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*value)).collect();
+        cases.push(Case::new(format!("headers of {size} KiB together"), with(&fields), expected(size)));
+    }
     cases
 }
 

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +19,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// `SETTINGS_INITIAL_WINDOW_SIZE`.
 const WINDOW: u16 = 4;
 
+/// The gateways promise 30 seconds for a head and for silence behind an answer. Half as many again are for a machine that is
+/// busy with attacks.
+const LIMIT: Duration = Duration::from_secs(45);
+/// On HTTP/2 as long again for the answer to a ping, or until it is seen that nothing more is asked.
+const HTTP2_LIMIT: Duration = Duration::from_secs(75);
+/// Five minutes are promised for a body that stops and for an answer that is not read, behind which an HTTP/2 connection has
+/// its minute of silence.
+pub(super) const PATIENT_LIMIT: Duration = Duration::from_secs(400);
+
 /// What a client does with what comes back.
 enum Reads {
     All,
@@ -31,8 +41,8 @@ pub(super) struct Client {
     first: Vec<u8>,
     drip: Vec<u8>,
     reads: Reads,
-    /// Whether it is only given up on after minutes.
-    pub(super) is_patient: bool,
+    /// By then it must have been given up on.
+    pub(super) limit: Duration,
 }
 
 /// What asks for something asks as the good client does: so what arrives while others attack is not taken for theirs.
@@ -44,11 +54,13 @@ pub(super) fn clients(tokens: &Tokens) -> Vec<Client> {
         first: first.into(),
         drip: drip.into(),
         reads: Reads::All,
-        is_patient: false,
+        limit: LIMIT,
     };
-    let answering =
-        |name, first: &[u8]| Client { reads: Reads::Frames(Vec::new()), ..client(name, first, b"") };
-    let patient = |client: Client| Client { is_patient: true, ..client };
+    let over_http2 = |client: Client| Client { limit: HTTP2_LIMIT, ..client };
+    let answering = |name, first: &[u8]| {
+        over_http2(Client { reads: Reads::Frames(Vec::new()), ..client(name, first, b"") })
+    };
+    let patient = |client: Client| Client { limit: PATIENT_LIMIT, ..client };
     let asked = |method: &str, path: &str, lines: &str| {
         let token = &tokens.good_long;
         let head = format!(
@@ -73,9 +85,13 @@ pub(super) fn clients(tokens: &Tokens) -> Vec<Client> {
         client("nothing said behind an answer", refused, b""),
         client("half a head behind an answer", &[&refused[..], b"GET /v1/case HT"].concat(), b""),
         client("a body that stops, refused", &stops(post_refused(LENGTH), b"x"), b""),
-        client("an HTTP/2 head of a byte a second", &slow_head(), &frame(kind::CONTINUATION, 0, 1, b"y")),
-        client("half a frame of HTTP/2", &[&http2[..], &[0, 0, 9, 1]].concat(), b""),
-        client("HTTP/2 and no request", &http2, b""),
+        over_http2(client(
+            "an HTTP/2 head of a byte a second",
+            &slow_head(),
+            &frame(kind::CONTINUATION, 0, 1, b"y"),
+        )),
+        over_http2(client("half a frame of HTTP/2", &[&http2[..], &[0, 0, 9, 1]].concat(), b"")),
+        over_http2(client("HTTP/2 and no request", &http2, b"")),
         answering("HTTP/2 and no request, pings answered", b""),
         answering("HTTP/2 and one request, pings answered", &stream(ended, None, "GET", "/v1/case")),
         patient(client(
@@ -114,7 +130,7 @@ impl Client {
             };
         }
         let stream = TcpStream::connect(addr).await.map_err(|error| error.to_string())?;
-        let own_port = stream.local_addr().map_err(|error| error.to_string())?.port();
+        let own = HashSet::from([stream.local_addr().map_err(|error| error.to_string())?.port()]);
         let (mut read, mut write) = stream.into_split();
         let sending = async {
             let _ = write.write_all(&self.first).await;
@@ -129,7 +145,7 @@ impl Client {
             let mut chunk = [0; 1024];
             if let Reads::Nothing = self.reads {
                 // An end stands behind what is not read.
-                while process::holds(addr.port(), own_port) {
+                while process::held(addr.port(), &own) > 0 {
                     sleep(LOOK).await;
                 }
                 return;
