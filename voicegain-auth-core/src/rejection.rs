@@ -248,43 +248,46 @@ impl std::error::Error for Rejection {}
 mod tests {
     use super::*;
 
-    const ALL: [(Reason, &str, u16, Option<&str>); 14] = [
-        (Reason::MissingToken, "missing_token", 401, Some(r#"Bearer realm="r""#)),
+    const ALL: [(Reason, &str, u16, u32, Option<&str>); 14] = [
+        (Reason::MissingToken, "missing_token", 401, 16, Some(r#"Bearer realm="r""#)),
         (
             Reason::InvalidRequest,
             "invalid_request",
             400,
+            3,
             Some(r#"Bearer realm="r", error="invalid_request""#),
         ),
-        (Reason::InvalidToken, "invalid_token", 401, Some(r#"Bearer realm="r", error="invalid_token""#)),
+        (Reason::InvalidToken, "invalid_token", 401, 16, Some(r#"Bearer realm="r", error="invalid_token""#)),
         (
             Reason::TokenExpired,
             "token_expired",
             401,
+            16,
             Some(r#"Bearer realm="r", error="invalid_token", error_description="The access token expired""#),
         ),
-        (Reason::OriginNotAllowed, "origin_not_allowed", 403, None),
+        (Reason::OriginNotAllowed, "origin_not_allowed", 403, 7, None),
         (
             Reason::InsufficientScope,
             "insufficient_scope",
             403,
+            7,
             Some(r#"Bearer realm="r", error="insufficient_scope""#),
         ),
-        (Reason::InvalidParameter, "invalid_parameter", 400, None),
-        (Reason::TemporarilyUnavailable, "temporarily_unavailable", 503, None),
-        (Reason::NotFound, "not_found", 404, None),
-        (Reason::MethodNotAllowed, "method_not_allowed", 405, None),
-        (Reason::RequestTooLarge, "request_too_large", 413, None),
-        (Reason::HeadersTooLarge, "headers_too_large", 431, None),
-        (Reason::UpstreamUnavailable, "upstream_unavailable", 502, None),
-        (Reason::UpstreamTimeout, "upstream_timeout", 504, None),
+        (Reason::InvalidParameter, "invalid_parameter", 400, 3, None),
+        (Reason::TemporarilyUnavailable, "temporarily_unavailable", 503, 14, None),
+        (Reason::NotFound, "not_found", 404, 12, None),
+        (Reason::MethodNotAllowed, "method_not_allowed", 405, 12, None),
+        (Reason::RequestTooLarge, "request_too_large", 413, 8, None),
+        (Reason::HeadersTooLarge, "headers_too_large", 431, 8, None),
+        (Reason::UpstreamUnavailable, "upstream_unavailable", 502, 14, None),
+        (Reason::UpstreamTimeout, "upstream_timeout", 504, 4, None),
     ];
 
     #[test]
     fn e_the_table_is_as_the_rule_has_it() {
-        for (reason, name, status, challenge) in ALL {
+        for (reason, name, status, grpc, challenge) in ALL {
             let rejection = Rejection::new(reason, "d").in_realm("r");
-            assert_eq!((reason.as_str(), rejection.status()), (name, status));
+            assert_eq!((reason.as_str(), rejection.status(), reason.grpc_status()), (name, status, grpc));
             assert_eq!(rejection.to_string(), format!("{name}: d"));
             assert_eq!(rejection.www_authenticate().as_deref(), challenge, "{reason}");
             assert_eq!(rejection.retry_after().is_some(), status == 503, "{reason}");

@@ -1,7 +1,7 @@
 //! The cache against a store that is parked, broken and changed behind its back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Held;
@@ -337,6 +337,28 @@ async fn c8_long_exchanges_hear_of_their_tokens_end() {
     assert!(!watching.is_finished());
     world.issuer.regenerate(issued.config.id).await.unwrap();
     watching.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c8_the_end_of_a_tokens_time_ends_no_exchange_that_has_begun() {
+    let world = World::new().await;
+    let verifier = world.verifier(Policy::default());
+    let issued = world.create().await;
+    let identity = async |jwt: &str| {
+        let admitted = verifier.authorize(&TestHead::get("/v1/x").bearer(jwt)).await.unwrap();
+        admitted.caller().identity().unwrap().clone()
+    };
+    let minted = world.issuer.mint(&identity(&issued.jwt).await, Some("aud=*&expInSec=5")).unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    let _watch = world.cache.on_revoked(&identity(&minted).await, move || end.store(true, Ordering::SeqCst));
+    // Long past its end, clock skew included, and well within the bound of proofs.
+    world.clock.advance(Duration::from_secs(20));
+    assert_eq!(verdict(&verifier, &minted).await, Err(Reason::TokenExpired));
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(!ended.load(Ordering::SeqCst));
+    world.issuer.regenerate(issued.config.id).await.unwrap();
+    until("the exchange has ended", || ended.load(Ordering::SeqCst)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
