@@ -232,7 +232,7 @@ fn secret(text: &str) -> Result<Secret, Refusal> {
 }
 
 /// The whole body, which may hold a secret.
-async fn body(request: Request) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+pub(crate) async fn body(request: Request) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > MAX_BODY)) {

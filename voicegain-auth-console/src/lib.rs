@@ -5,6 +5,7 @@ mod answer;
 mod fields;
 mod handlers;
 mod host;
+mod pages;
 mod parameters;
 mod probes;
 mod refusal;

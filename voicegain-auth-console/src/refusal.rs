@@ -88,6 +88,16 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn into_detail(self) -> Cow<'static, str> {
+        self.detail
+    }
+}
+
 impl From<IssueError> for Refusal {
     fn from(error: IssueError) -> Self {
         match error {

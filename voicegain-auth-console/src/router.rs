@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response, map_response_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderValue};
@@ -14,6 +14,7 @@ use voicegain_auth_core::{Issuer, StoreError};
 
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
+use crate::pages::Console;
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
 use crate::{handlers, probes};
@@ -27,7 +28,7 @@ impl AdminApi {
     /// Begins to set up the API over an issuer, whose store it reads and changes, and the token that opens it.
     pub fn builder(issuer: Issuer, admin_token: AdminToken) -> AdminApiBuilder {
         let served = Served { issuer, reseal: None, explain: |_| None };
-        AdminApiBuilder { served, admin_token, hosts: Hosts::default() }
+        AdminApiBuilder { served, admin_token, hosts: Hosts::default(), https: false }
     }
 }
 
@@ -37,6 +38,7 @@ pub struct AdminApiBuilder {
     served: Served,
     admin_token: AdminToken,
     hosts: Hosts,
+    https: bool,
 }
 
 /// What the handlers work with.
@@ -91,8 +93,16 @@ impl AdminApiBuilder {
         self
     }
 
+    /// Browsers reach the console by HTTPS alone, so that its cookie may say that it is for nothing else.
+    pub fn https(mut self) -> Self {
+        self.https = true;
+        self
+    }
+
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
+        let Served { issuer, explain, .. } = self.served.clone();
+        let console = Console::new(issuer, self.admin_token.clone(), explain, self.https);
         let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))
@@ -110,7 +120,10 @@ impl AdminApiBuilder {
             .route("/metrics", get(probes::metrics))
             .fallback(no_such_path)
             .method_not_allowed_fallback(method_not_allowed)
+            .route("/", get(to_console))
+            .route("/console/", get(to_first_page))
             .nest("/api", api)
+            .nest("/console", console.router())
             .layer(from_fn_with_state(Arc::new(self.hosts), check_host))
             .layer(map_response(keep_out_of_caches))
             .with_state(self.served)
@@ -121,6 +134,15 @@ impl fmt::Debug for AdminApiBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdminApiBuilder").field("hosts", &self.hosts).finish_non_exhaustive()
     }
+}
+
+/// Relative, wherever this was mounted.
+async fn to_console() -> Redirect {
+    Redirect::to("console/contexts")
+}
+
+async fn to_first_page() -> Redirect {
+    Redirect::to("contexts")
 }
 
 async fn no_such_path() -> Refusal {

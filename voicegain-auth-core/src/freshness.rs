@@ -11,8 +11,12 @@
 //! - when the log no longer holds the last entry known, everything is distrusted and the known set is read anew
 //!   (rule C4); only the highest generations survive that, so that a store that went back in time is found out.
 
+mod contexts;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
+
+pub use contexts::{ContextQuery, ContextSummary};
 
 use crate::clock::Reading;
 use crate::ids::{AccountId, ContextId, WebConfigId};

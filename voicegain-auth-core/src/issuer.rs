@@ -105,6 +105,18 @@ pub enum IssueError {
     Store(#[from] StoreError),
 }
 
+/// Why no token was minted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MintError {
+    /// A parameter does not fit; the refusal names it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl IssueError {
     fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid { field, problem: problem.into() }
@@ -273,12 +285,25 @@ impl Issuer {
             return Err(Rejection::new(Reason::InsufficientScope, detail).because("right to mint"));
         }
         let parameters = MintParameters::from_query(query.unwrap_or_default(), caller.context_id())?;
-        let now = self.cache.now().wall;
-        let expires = ceiling_seconds(now).saturating_add(parameters.expires_in);
-        let subject =
-            Subject::new(caller.web_config_id(), parameters.api_path.as_ref().map(ApiPath::borrowed));
-        let payload = short_lived_payload(&parameters.audience, subject, expires);
-        Ok(jws::sign(&caller.record().key, &payload))
+        Ok(self.sign(&caller.record().key, caller.web_config_id(), &parameters))
+    }
+
+    /// Mints a short-lived token for whoever runs the deployment, from the same parameters, with the newest secret that the
+    /// store has.
+    ///
+    /// # Errors
+    /// `invalid_parameter` naming the parameter, or what is wrong with the store.
+    pub async fn mint_for(&self, id: WebConfigId, query: &str) -> Result<String, MintError> {
+        let snapshot = self.cache.store().load(id).await?;
+        let stored = snapshot.value.ok_or(StoreError::NotFound)?;
+        let parameters = MintParameters::from_query(query, &stored.config.context_id)?;
+        Ok(self.sign(&MacKey::new(&stored.secret), id, &parameters))
+    }
+
+    fn sign(&self, key: &MacKey, id: WebConfigId, parameters: &MintParameters) -> String {
+        let expires = ceiling_seconds(self.cache.now().wall).saturating_add(parameters.expires_in);
+        let subject = Subject::new(id, parameters.api_path.as_ref().map(ApiPath::borrowed));
+        jws::sign(key, &short_lived_payload(&parameters.audience, subject, expires))
     }
 }
 

@@ -35,13 +35,13 @@ mod subject;
 mod verifier;
 mod web_config;
 
-pub use cache::{CacheStatus, SecretCache, SecretCacheBuilder, Watch};
+pub use cache::{CacheStatus, ContextQuery, ContextSummary, SecretCache, SecretCacheBuilder, Watch};
 pub use clock::Clock;
 pub use config_error::ConfigError;
 pub use credentials::{Edit, Strip, TokenSource, private_cache_control};
 pub use head::{Field, RequestHead, is_preflight, is_websocket_upgrade};
 pub use ids::{AccountId, ContextId, InvalidOpaqueId, InvalidWebConfigId, WebConfigId};
-pub use issuer::{CreateRequest, IssueError, Issued, Issuer};
+pub use issuer::{CreateRequest, IssueError, Issued, Issuer, MintError};
 pub use policy::{Mode, Policy, PolicyBuilder, TokenSources};
 pub use rejection::{Reason, Rejection};
 pub use secret::{InvalidSecret, Secret};

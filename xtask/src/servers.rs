@@ -1,4 +1,4 @@
-//! The servers that tests start, and what building for them takes, from the system's packages.
+//! The servers and the browser that tests start, and what building for them takes, from the system's packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::run::{Outcome, run};
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("postgres", "postgresql"),
     ("psql", "postgresql-client"),
     ("etcd", "etcd-server"),
@@ -16,6 +16,7 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("openssl", "openssl"),
     // libFuzzer is C++.
     ("c++", "g++"),
+    ("chromium", "chromium"),
 ];
 
 /// What the gateway is measured beside, and by.
@@ -30,7 +31,7 @@ pub fn install() -> Outcome {
         missing.push("libprotobuf-dev");
     }
     if missing.is_empty() {
-        println!("PostgreSQL, etcd, protoc and a C++ compiler are there");
+        println!("PostgreSQL, etcd, protoc, a C++ compiler and Chromium are there");
         return Ok(());
     }
     install_packages(&missing)

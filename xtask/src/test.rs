@@ -13,8 +13,9 @@ use crate::chores::{
 use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 use crate::servers;
 
-/// The published SDK that the gateway must serve, unchanged.
-const SDK: &str = "voicegain-speech==1.142.0";
+/// The published SDK that the gateway must serve, unchanged, and what looks at the console in a browser.
+const PACKAGES: [&str; 3] =
+    ["voicegain-speech==1.142.0", "playwright==1.65.2", "axe-playwright-python==0.1.8"];
 
 pub fn test() -> Outcome {
     heading("servers, and what building for them takes");
@@ -53,7 +54,7 @@ fn what_waits() -> Outcome {
     chaos(|| built(CHAOS), "1")?;
 
     heading("the published Python SDK");
-    let python = python_with_sdk(&root)?;
+    let python = python_with_packages(&root)?;
     for binary in [&gateway, &gateway_actix] {
         run(Command::new(&python).arg(root.join("tests/python/sdk_conversation.py")).arg(binary))?;
     }
@@ -62,6 +63,9 @@ fn what_waits() -> Outcome {
     for binary in [&gateway, &gateway_actix] {
         run(Command::new(&python).arg(root.join("tests/python/endurance.py")).arg(binary))?;
     }
+    heading("the console, in a browser");
+    run(Command::new(&python).arg(root.join("tests/browser/console.py")).arg(&gateway))?;
+
     heading("attacks on the gateways, byte by byte");
     run(built(WIRE)?.arg("--quick").args(each_gateway([gateway, gateway_actix])))
 }
@@ -80,22 +84,25 @@ fn what_did_not_run() {
     }
 }
 
-/// A Python of the project's own, with the SDK in it.
-fn python_with_sdk(root: &Path) -> Result<PathBuf, String> {
+/// A Python of the project's own, with these packages in it.
+fn python_with_packages(root: &Path) -> Result<PathBuf, String> {
     let environment = root.join(".test-env");
     let python = environment.join("bin/python");
     let marker = environment.join("installed");
-    if fs::read_to_string(&marker).is_ok_and(|installed| installed == SDK) {
+    let packages = PACKAGES.join(" ");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == packages) {
         return Ok(python);
     }
-    println!("installing {SDK} into {}", environment.display());
+    println!("installing {packages} into {}", environment.display());
     run(Command::new("python3").args(["-m", "venv"]).arg(&environment)).map_err(|problem| {
         format!(
             "{problem}\nPython 3 with its venv module is needed (on Debian: apt-get install python3-venv)"
         )
     })?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]))?;
-    fs::write(&marker, SDK).map_err(|error| format!("{}: {error}", marker.display()))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(PACKAGES))?;
+    fs::write(&marker, packages).map_err(|error| format!("{}: {error}", marker.display()))?;
     Ok(python)
 }
 

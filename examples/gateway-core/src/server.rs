@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use axum::Extension;
+use axum::extract::ConnectInfo;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -16,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_layer::Layer as _;
 
 use self::accept::Port;
 use self::answers::Hears;
@@ -107,9 +110,10 @@ fn over(ended: Result<(), BoxError>) {
     }
 }
 
-/// Serves an axum router, whose connections are not limited in number.
+/// Serves an axum router, which is told who its clients are and whose connections are not limited in number.
 pub async fn serve_router(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
-    let make = |_| TowerToHyperService::new(router.clone());
+    let make =
+        |client: SocketAddr| TowerToHyperService::new(Extension(ConnectInfo(client)).layer(router.clone()));
     serve(listener, make, false, Semaphore::MAX_PERMITS, shutdown).await;
 }
 

@@ -31,6 +31,8 @@ use tokio::task::AbortHandle;
 
 pub use builder::SecretCacheBuilder;
 pub use exchanges::Watch;
+
+pub use crate::freshness::{ContextQuery, ContextSummary};
 pub(crate) use near::{Held, Stamp};
 pub(crate) use wait::{Waited, Waiting};
 
@@ -186,6 +188,13 @@ impl SecretCache {
             revision: feed.applied,
             problem: feed.problem.clone(),
         }
+    }
+
+    /// The first contexts that are asked for, in the order of account and context ids, as far as changes have been heard of.
+    /// For people: it walks all web configs that are known, and whatever else asks what is known waits meanwhile.
+    #[must_use]
+    pub fn contexts(&self, query: &ContextQuery) -> Vec<ContextSummary> {
+        self.inner.shared.machine().contexts(query)
     }
 
     /// Waits until the promise can be kept, as after a start, and answers whether it can now. Gives up after the time a

@@ -1,0 +1,107 @@
+//! A short-lived token for a page, and how to use it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use voicegain_auth_core::{IssueError, MintError, WebConfig};
+
+use super::Console;
+use super::form::Sent;
+use super::meaning::{self, Meaning};
+use super::problem::Problem;
+use super::visitor::{Frame, Visitor, html};
+use super::web_configs::read_id;
+
+#[derive(Template)]
+#[template(path = "mint.html")]
+struct MintPage<'a> {
+    frame: Frame<'a>,
+    config: &'a WebConfig,
+    /// As they stand in the form.
+    aud: &'a str,
+    seconds: &'a str,
+    api: &'a str,
+    meanings: Vec<Meaning>,
+    problem: Option<&'a str>,
+    minted: Option<Minted<'a>>,
+}
+
+struct Minted<'a> {
+    token: String,
+    api_url: &'a str,
+    /// The API's URL as the Python package takes it.
+    host: &'a str,
+}
+
+async fn read(console: &Console, id: &str) -> Result<WebConfig, Problem> {
+    console.issuer.get(read_id(id)?).await.map_err(|error| console.problem(error))
+}
+
+pub(super) async fn page(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let config = read(&console, &id).await?;
+    let frame = Frame::of(&visitor, "Token for a page");
+    let (aud, meanings) = ("", Vec::new());
+    Ok(html(&MintPage {
+        frame,
+        config: &config,
+        aud,
+        seconds: "300",
+        api: "",
+        meanings,
+        problem: None,
+        minted: None,
+    }))
+}
+
+fn query(aud: &str, seconds: &str, api: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("aud", aud).append_pair("expInSec", seconds);
+    if !api.is_empty() {
+        query.append_pair("api", api);
+    }
+    query.finish()
+}
+
+/// Mints by the rules that `GET <base>/security/jwt` has (rule M2), with the web config's newest secret.
+pub(super) async fn mint(
+    State(console): State<Arc<Console>>,
+    Path(id): Path<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let Sent { visitor, mut form } = sent;
+    let [aud, seconds, api] = ["aud", "seconds", "api"].map(|name| form.text(name));
+    let config = read(&console, &id).await?;
+    let minted = console.issuer.mint_for(config.id, &query(&aud, &seconds, &api)).await;
+    let problem = match &minted {
+        Err(MintError::Rejected(rejection)) => Some(rejection.detail().to_owned()),
+        _ => None,
+    };
+    let token = match minted {
+        Ok(token) => Some(token),
+        Err(MintError::Store(error)) => return Err(console.problem(IssueError::Store(error))),
+        Err(_) => None,
+    };
+    let api_url = console.issuer.api_url();
+    let minted = token.map(|token| Minted { token, api_url, host: api_url });
+    let mut response = html(&MintPage {
+        frame: Frame::of(&visitor, "Token for a page"),
+        config: &config,
+        aud: &aud,
+        seconds: &seconds,
+        api: &api,
+        meanings: meaning::of_lines(&aud),
+        problem: problem.as_deref(),
+        minted,
+    });
+    if problem.is_some() {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    Ok(response)
+}

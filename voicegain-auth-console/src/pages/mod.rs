@@ -1,0 +1,85 @@
+//! The console: what an operator sees in a browser. Pages are made here, work without a script, and load nothing from elsewhere.
+
+mod assets;
+mod attempts;
+mod contexts;
+mod form;
+mod guard;
+mod meaning;
+mod minting;
+mod problem;
+mod sessions;
+mod sign_in;
+mod times;
+mod visitor;
+mod web_configs;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use voicegain_auth_core::{IssueError, Issuer, StoreError};
+
+use self::attempts::Attempts;
+use self::problem::Problem;
+use self::sessions::Sessions;
+use crate::admin_token::AdminToken;
+
+/// What the pages work with.
+pub(crate) struct Console {
+    issuer: Issuer,
+    token: AdminToken,
+    explain: fn(&StoreError) -> Option<&'static str>,
+    /// Whether browsers come by HTTPS, so that the cookie may say so.
+    https: bool,
+    sessions: Sessions,
+    attempts: Attempts,
+}
+
+impl Console {
+    pub(crate) fn new(
+        issuer: Issuer,
+        token: AdminToken,
+        explain: fn(&StoreError) -> Option<&'static str>,
+        https: bool,
+    ) -> Self {
+        Self { issuer, token, explain, https, sessions: Sessions::default(), attempts: Attempts::default() }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn problem(&self, error: IssueError) -> Problem {
+        Problem::explained(error, self.explain)
+    }
+
+    /// The pages, to be nested somewhere.
+    pub(crate) fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        Router::new()
+            .route("/", get(visitor::to_first_page))
+            .route("/contexts", get(contexts::list))
+            .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+            .route("/sign-out", post(sign_in::sign_out))
+            .route("/contexts/{account}/{context}", get(web_configs::list))
+            .route("/web-configs", post(web_configs::create))
+            .route("/web-configs/{id}", get(web_configs::page))
+            .route("/web-configs/{id}/settings", post(web_configs::change))
+            .route(
+                "/web-configs/{id}/regenerate",
+                get(web_configs::ask_regenerate).post(web_configs::regenerate),
+            )
+            .route("/web-configs/{id}/delete", get(web_configs::ask_delete).post(web_configs::delete))
+            .route("/web-configs/{id}/mint", get(minting::page).post(minting::mint))
+            .route("/origins", post(web_configs::origins))
+            .route("/console.css", get(assets::style))
+            .route("/console.js", get(assets::script))
+            .route("/icon.svg", get(assets::icon))
+            .fallback(async || Problem::no_such_page())
+            .method_not_allowed_fallback(async || Problem::method_not_allowed())
+            .layer(from_fn(guard::finish))
+            .with_state(Arc::new(self))
+    }
+}

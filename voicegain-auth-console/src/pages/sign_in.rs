@@ -1,0 +1,112 @@
+//! Signing in with the admin token, and out again.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
+
+use super::Console;
+use super::form::{Form, Sent};
+use super::problem::Problem;
+use super::visitor::{Frame, Visitor, base, html};
+
+pub(super) const COOKIE_NAME: &str = "voicegain-console";
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage<'a> {
+    frame: Frame<'a>,
+    problem: Option<String>,
+    next: &'a str,
+}
+
+/// Where to go on to.
+#[derive(Deserialize)]
+pub(super) struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+pub(super) async fn page(
+    State(console): State<Arc<Console>>,
+    Query(next): Query<Next>,
+    request: Request,
+) -> Response {
+    let base = base(request.extensions());
+    if Visitor::of(&console, request.headers(), request.extensions()).is_some() {
+        return Redirect::to(&format!("{base}/contexts")).into_response();
+    }
+    let frame = Frame::of_nobody(&base, "Sign in");
+    html(&SignInPage { frame, problem: None, next: &next.next })
+}
+
+pub(super) async fn sign_in(
+    State(console): State<Arc<Console>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let base = base(request.extensions());
+    let from: Option<IpAddr> =
+        request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    let mut form = Form::read(request).await?;
+    let (token, next) = (form.take("token"), form.text("next"));
+    let again = |problem: String, status, wait: Option<u64>| {
+        let frame = Frame::of_nobody(&base, "Sign in");
+        let mut response = html(&SignInPage { frame, problem: Some(problem), next: &next });
+        *response.status_mut() = status;
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        Ok(response)
+    };
+    let now = console.now();
+    if let Some(wait) = console.attempts.wait(from, now) {
+        let seconds = wait.as_secs().saturating_add(1);
+        let problem = format!("Too many wrong tokens came from here; wait {seconds} seconds.");
+        return again(problem, StatusCode::TOO_MANY_REQUESTS, Some(seconds));
+    }
+    if !console.token.is(token.trim().as_bytes()) {
+        console.attempts.wrong(from, now);
+        tracing::warn!("a wrong admin token was sent to the console");
+        let problem =
+            "That is not the admin token. The gateway prints it at its start, unless it was given one.";
+        return again(problem.to_owned(), StatusCode::UNAUTHORIZED, None);
+    }
+    let cookie = console.sessions.begin("operator", now)?;
+    tracing::info!("somebody signed in to the console");
+    // Only to a page of the console's own.
+    let is_own =
+        next.strip_prefix(&*base).is_some_and(|rest| rest.starts_with('/') && !rest.starts_with("//"));
+    let next = if is_own && !next.contains('\\') { next } else { format!("{base}/contexts") };
+    with_cookie(Redirect::to(&next).into_response(), &console, &base, &cookie, None)
+}
+
+pub(super) async fn sign_out(State(console): State<Arc<Console>>, sent: Sent) -> Result<Response, Problem> {
+    let Visitor { base, signed_in } = sent.visitor;
+    console.sessions.end(&signed_in);
+    let response = Redirect::to(&format!("{base}/sign-in")).into_response();
+    with_cookie(response, &console, &base, "", Some(0))
+}
+
+fn with_cookie(
+    mut response: Response,
+    console: &Console,
+    base: &str,
+    value: &str,
+    max_age: Option<u64>,
+) -> Result<Response, Problem> {
+    let mut cookie = format!("{COOKIE_NAME}={value}; Path={base}; HttpOnly; SameSite=Lax");
+    if console.https {
+        cookie.push_str("; Secure");
+    }
+    if let Some(seconds) = max_age {
+        cookie.push_str(&format!("; Max-Age={seconds}"));
+    }
+    let cookie = HeaderValue::from_str(&cookie).map_err(|_| Problem::no_such_page())?;
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(response)
+}

@@ -1,0 +1,115 @@
+//! Who looks at a page, and what stands around each.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, NestedPath};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use http::header::{CONTENT_TYPE, COOKIE};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderValue};
+
+use super::sessions::SignedIn;
+use super::{Console, sign_in};
+
+/// Somebody who is signed in, on a page.
+pub(super) struct Visitor {
+    /// What the console's paths begin with, as the browser knows them.
+    pub(super) base: String,
+    pub(super) signed_in: SignedIn,
+}
+
+impl Visitor {
+    /// Whoever sends this cookie, if it is good.
+    pub(super) fn of(console: &Console, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
+        let signed_in = cookie(headers).and_then(|cookie| console.sessions.find(cookie, console.now()))?;
+        Some(Self { base: base(extensions), signed_in })
+    }
+}
+
+impl FromRequestParts<Arc<Console>> for Visitor {
+    /// To the sign-in page, which leads back.
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Response> {
+        Self::of(console, &parts.headers, &parts.extensions).ok_or_else(|| {
+            let base = base(&parts.extensions);
+            let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+            let mut next = form_urlencoded::Serializer::new(String::new());
+            next.append_pair("next", &format!("{base}{path}"));
+            Redirect::to(&format!("{base}/sign-in?{}", next.finish())).into_response()
+        })
+    }
+}
+
+/// What the console's paths begin with, wherever it was mounted.
+pub(super) fn base(extensions: &Extensions) -> String {
+    extensions
+        .get::<NestedPath>()
+        .map_or(String::new(), |path| path.as_str().trim_end_matches('/').to_owned())
+}
+
+/// From where the console was mounted to its first page.
+pub(super) async fn to_first_page(extensions: Extensions) -> Redirect {
+    Redirect::to(&format!("{}/contexts", base(&extensions)))
+}
+
+/// The one cookie of the console's. Two of that name are somebody's attempt to fix one.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let pairs = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut ours = pairs.filter_map(|pair| pair.trim().strip_prefix(sign_in::COOKIE_NAME)?.strip_prefix('='));
+    ours.next().filter(|_| ours.next().is_none())
+}
+
+/// What stands around a page.
+pub(super) struct Frame<'a> {
+    pub(super) base: &'a str,
+    pub(super) title: &'a str,
+    /// Who is signed in, and what stands in their forms.
+    pub(super) signed_in: Option<&'a SignedIn>,
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn of(visitor: &'a Visitor, title: &'a str) -> Self {
+        Self { base: &visitor.base, title, signed_in: Some(&visitor.signed_in) }
+    }
+
+    pub(super) fn of_nobody(base: &'a str, title: &'a str) -> Self {
+        Self { base, title, signed_in: None }
+    }
+}
+
+/// A page.
+pub(super) fn html(page: &impl Template) -> Response {
+    // Writing to a string does not fail, and no template calls what can.
+    let text = page.render().unwrap_or_default();
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cookie_counts_and_two_do_not() {
+        let with = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(COOKIE, HeaderValue::from_static(value));
+            }
+            cookie(&headers).map(str::to_owned)
+        };
+        assert_eq!(with(&["voicegain-console=a"]).as_deref(), Some("a"));
+        assert_eq!(with(&["x=y; voicegain-console=a", "z=1"]).as_deref(), Some("a"));
+        for none in [&[][..], &["voicegain-consoles=a"], &["voicegain-console=a; voicegain-console=b"]] {
+            assert_eq!(with(none), None, "{none:?}");
+        }
+    }
+}

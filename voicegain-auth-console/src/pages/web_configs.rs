@@ -1,0 +1,289 @@
+//! Web configs: those of a context, one by itself, and what can be done to it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use http::StatusCode;
+use serde::Deserialize;
+use voicegain_auth_core::store::ListQuery;
+use voicegain_auth_core::{AccountId, ContextId, CreateRequest, WebConfig, WebConfigId, WebConfigPatch};
+
+use super::Console;
+use super::form::{Sent, SentOnce};
+use super::meaning::{self, Meaning};
+use super::problem::Problem;
+use super::times::{Time, lasting};
+use super::visitor::{Frame, Visitor, html};
+use crate::answer::json;
+
+/// How many web configs of a context are shown.
+const SHOWN: usize = 1_000;
+
+type Page = Result<Response, Problem>;
+
+/// An id of a path. What is none leads nowhere.
+pub(super) fn read_id(id: &str) -> Result<WebConfigId, Problem> {
+    id.parse().map_err(|_| Problem::no_such_page())
+}
+
+/// A web config as it is shown in a list.
+struct Row {
+    config: WebConfig,
+    made: Time,
+}
+
+impl Row {
+    fn of(config: WebConfig) -> Self {
+        Self { made: Time::of(config.secret_created_at), config }
+    }
+}
+
+async fn rows(console: &Console, account: AccountId, context: ContextId) -> Result<Vec<Row>, Problem> {
+    let query = ListQuery { account_id: Some(account), context_id: Some(context), after: None, limit: SHOWN };
+    let configs = console.issuer.list(query).await.map_err(|error| console.problem(error))?;
+    Ok(configs.into_iter().map(Row::of).collect())
+}
+
+/// The other web configs of its context, whose tokens stay valid whatever is done to it.
+async fn others(console: &Console, config: &WebConfig) -> Result<Vec<Row>, Problem> {
+    let mut rows = rows(console, config.account_id.clone(), config.context_id.clone()).await?;
+    rows.retain(|row| row.config.id != config.id);
+    Ok(rows)
+}
+
+async fn read(console: &Console, id: &str) -> Result<WebConfig, Problem> {
+    console.issuer.get(read_id(id)?).await.map_err(|error| console.problem(error))
+}
+
+#[derive(Template)]
+#[template(path = "context.html")]
+struct ContextPage<'a> {
+    frame: Frame<'a>,
+    account: &'a str,
+    context: &'a str,
+    rows: Vec<Row>,
+    once: String,
+}
+
+/// The web configs of a context.
+pub(super) async fn list(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+    Path((account, context)): Path<(String, String)>,
+) -> Page {
+    let none = |_| Problem::no_such_page();
+    let rows = rows(&console, account.parse().map_err(none)?, context.parse().map_err(none)?).await?;
+    let once = console.sessions.form(&visitor.signed_in)?;
+    let frame = Frame::of(&visitor, "API security");
+    Ok(html(&ContextPage { frame, account: &account, context: &context, rows, once }))
+}
+
+/// What is wrong with what was typed into a form that is shown again.
+#[derive(Template)]
+#[template(path = "create.html")]
+struct CreatePage<'a> {
+    frame: Frame<'a>,
+    problem: &'a str,
+    account: &'a str,
+    context: &'a str,
+    name: &'a str,
+    origins: &'a str,
+    once: String,
+}
+
+#[derive(Template)]
+#[template(path = "token.html")]
+struct TokenPage<'a> {
+    frame: Frame<'a>,
+    config: &'a WebConfig,
+    token: &'a str,
+    is_new: bool,
+    others: Vec<Row>,
+}
+
+/// Creates a web config, in a context that may be new, and shows its token: in this answer and nowhere else.
+pub(super) async fn create(State(console): State<Arc<Console>>, SentOnce(sent): SentOnce) -> Page {
+    let Sent { visitor, mut form } = sent;
+    let [account, context, name, origins] =
+        ["account", "context", "name", "origins"].map(|name| form.text(name));
+    let created = match new(&account, &context, &name, &origins) {
+        Ok(new) => console.issuer.create(new).await.map_err(|error| console.problem(error)),
+        Err(problem) => Err(problem),
+    };
+    let issued = match created {
+        Ok(issued) => issued,
+        Err(problem) => {
+            let once = console.sessions.form(&visitor.signed_in)?;
+            let (account, context, name, origins) = (&*account, &*context, &*name, &*origins);
+            let frame = Frame::of(&visitor, "Create a web config");
+            let page = CreatePage { frame, problem: problem.text(), account, context, name, origins, once };
+            return Ok(with_status(problem.status(), html(&page)));
+        }
+    };
+    tracing::info!(web_config = %issued.config.id, who = visitor.signed_in.who(), "a web config was created");
+    let others = others(&console, &issued.config).await.unwrap_or_default();
+    let frame = Frame::of(&visitor, "Your new token");
+    Ok(html(&TokenPage { frame, config: &issued.config, token: &issued.jwt, is_new: true, others }))
+}
+
+fn new(account: &str, context: &str, name: &str, origins: &str) -> Result<CreateRequest, Problem> {
+    let account = account.parse().map_err(|error| Problem::field("Account", &error))?;
+    let context = context.parse().map_err(|error| Problem::field("Context", &error))?;
+    let mut new = CreateRequest::new(account, context, name);
+    new.allowed_origins = meaning::lines(origins).map(str::to_owned).collect();
+    Ok(new)
+}
+
+#[derive(Template)]
+#[template(path = "web_config.html")]
+struct WebConfigPage<'a> {
+    frame: Frame<'a>,
+    config: &'a WebConfig,
+    created: Time,
+    made: Time,
+    /// As they stand in the form, which may be what was typed.
+    name: &'a str,
+    origins: &'a str,
+    meanings: Vec<Meaning>,
+    problem: Option<&'a str>,
+    is_saved: bool,
+}
+
+impl<'a> WebConfigPage<'a> {
+    fn of(visitor: &'a Visitor, config: &'a WebConfig, name: &'a str, origins: &'a str) -> Self {
+        Self {
+            frame: Frame::of(visitor, "Web config"),
+            config,
+            created: Time::of(config.created_at),
+            made: Time::of(config.secret_created_at),
+            name,
+            origins,
+            meanings: meaning::of_lines(origins),
+            problem: None,
+            is_saved: false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Saved {
+    #[serde(default)]
+    saved: String,
+}
+
+/// One web config.
+pub(super) async fn page(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(Saved { saved }): Query<Saved>,
+) -> Page {
+    let config = read(&console, &id).await?;
+    let origins = config.allowed_origins.join("\n");
+    let page = WebConfigPage::of(&visitor, &config, &config.name, &origins);
+    Ok(html(&WebConfigPage { is_saved: saved == "yes", ..page }))
+}
+
+/// Changes its name and its allowed origins. What does not fit is shown again, as it was typed.
+pub(super) async fn change(State(console): State<Arc<Console>>, Path(id): Path<String>, sent: Sent) -> Page {
+    let Sent { visitor, mut form } = sent;
+    let [name, origins] = ["name", "origins"].map(|name| form.text(name));
+    let patch = WebConfigPatch {
+        name: Some(name.clone()),
+        allowed_origins: Some(meaning::lines(&origins).map(str::to_owned).collect()),
+    };
+    match console.issuer.update(read_id(&id)?, patch).await {
+        Ok(config) => {
+            tracing::info!(web_config = %config.id, who = visitor.signed_in.who(), "a web config was changed");
+            // A page that a form led to cannot be gone back to.
+            let page = format!("{}/web-configs/{}?saved=yes", visitor.base, config.id);
+            Ok(Redirect::to(&page).into_response())
+        }
+        Err(error) => {
+            let problem = console.problem(error);
+            let config = read(&console, &id).await?;
+            let page = WebConfigPage::of(&visitor, &config, &name, &origins);
+            Ok(with_status(problem.status(), html(&WebConfigPage { problem: Some(problem.text()), ..page })))
+        }
+    }
+}
+
+/// What patterns mean, while they are typed.
+pub(super) async fn origins(State(_): State<Arc<Console>>, sent: Sent) -> Page {
+    let Sent { mut form, .. } = sent;
+    Ok(json(StatusCode::OK, &meaning::of_lines(&form.text("origins"))))
+}
+
+#[derive(Template)]
+#[template(path = "ask.html")]
+struct AskPage<'a> {
+    frame: Frame<'a>,
+    config: &'a WebConfig,
+    made: Time,
+    /// Whether it is about deleting it.
+    deletes: bool,
+    bound: String,
+    others: Vec<Row>,
+    once: String,
+}
+
+async fn ask(console: &Console, visitor: &Visitor, id: &str, deletes: bool) -> Page {
+    let config = read(console, id).await?;
+    let others = others(console, &config).await?;
+    let once = console.sessions.form(&visitor.signed_in)?;
+    let frame = Frame::of(visitor, if deletes { "Delete?" } else { "Regenerate?" });
+    let made = Time::of(config.secret_created_at);
+    let bound = lasting(console.issuer.cache().status().max_revocation_delay);
+    Ok(html(&AskPage { frame, config: &config, made, deletes, bound, others, once }))
+}
+
+/// Says what will stop working.
+pub(super) async fn ask_regenerate(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Page {
+    ask(&console, &visitor, &id, false).await
+}
+
+/// Says what will stop working.
+pub(super) async fn ask_delete(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Page {
+    ask(&console, &visitor, &id, true).await
+}
+
+/// Replaces the secret and shows the new token: in this answer and nowhere else (rule M1).
+pub(super) async fn regenerate(
+    State(console): State<Arc<Console>>,
+    Path(id): Path<String>,
+    SentOnce(Sent { visitor, .. }): SentOnce,
+) -> Page {
+    let issued = console.issuer.regenerate(read_id(&id)?).await.map_err(|error| console.problem(error))?;
+    let (config, generation) = (&issued.config, issued.config.generation);
+    tracing::info!(web_config = %config.id, %generation, who = visitor.signed_in.who(), "a secret was regenerated");
+    let others = issued.others.iter().cloned().map(Row::of).collect();
+    let frame = Frame::of(&visitor, "Your new token");
+    Ok(html(&TokenPage { frame, config, token: &issued.jwt, is_new: false, others }))
+}
+
+/// Deletes a web config for good.
+pub(super) async fn delete(
+    State(console): State<Arc<Console>>,
+    Path(id): Path<String>,
+    SentOnce(Sent { visitor, .. }): SentOnce,
+) -> Page {
+    let id = read_id(&id)?;
+    console.issuer.delete(id).await.map_err(|error| console.problem(error))?;
+    tracing::info!(web_config = %id, who = visitor.signed_in.who(), "a web config was deleted");
+    Ok(Redirect::to(&format!("{}/contexts", visitor.base)).into_response())
+}
+
+fn with_status(status: StatusCode, mut response: Response) -> Response {
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,396 @@
+//! The console's pages from outside, without a browser: what a browser could be made to do is asked of it elsewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "clippy takes only what is marked as a test for one"
+)]
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use form_urlencoded::Serializer;
+use http::{HeaderMap, Request, StatusCode};
+use tower::ServiceExt as _;
+use voicegain_auth_console::{AdminApi, AdminToken};
+use voicegain_auth_core::store::ListQuery;
+use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, SecretCache, WebConfigId};
+
+const TOKEN: &str = "the-admin-token-of-these-tests";
+
+struct Page {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Page {
+    fn location(&self) -> &str {
+        assert_eq!(self.status, 303, "{}", self.text);
+        self.headers["location"].to_str().unwrap()
+    }
+
+    /// The value of the first field of this name.
+    fn field(&self, name: &str) -> String {
+        let mark = format!("name=\"{name}\" value=\"");
+        let at =
+            self.text.find(&mark).unwrap_or_else(|| panic!("no field {name}: {}", self.text)) + mark.len();
+        self.text[at..].split('"').next().unwrap().to_owned()
+    }
+
+    /// The token that it shows.
+    fn token(&self) -> Option<String> {
+        let (_, rest) = self.text.split_once("data-once>")?;
+        Some(rest.split('<').next().unwrap().to_owned())
+    }
+}
+
+/// A console, and a browser that is signed in or not.
+#[derive(Clone)]
+struct Browser {
+    router: Router,
+    issuer: Issuer,
+    cookie: Option<String>,
+}
+
+impl Browser {
+    async fn new() -> Self {
+        let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
+        assert!(cache.ready().await);
+        let issuer = Issuer::new(cache, "https://api.voicegain.ai/v1").unwrap();
+        let router = AdminApi::builder(issuer.clone(), AdminToken::new(TOKEN).unwrap()).build();
+        Self { router, issuer, cookie: None }
+    }
+
+    async fn signed_in() -> Self {
+        let mut browser = Self::new().await;
+        browser.sign_in().await;
+        browser
+    }
+
+    async fn sign_in(&mut self) {
+        let answer = self.post("/console/sign-in", &[("token", TOKEN)]).await;
+        assert_eq!(answer.location(), "/console/contexts");
+        let cookie = answer.headers["set-cookie"].to_str().unwrap();
+        self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+    }
+
+    fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:8081");
+        match &self.cookie {
+            Some(cookie) => request.header("cookie", cookie),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Page {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        assert_eq!(parts.headers["cache-control"], "no-store", "nothing here may be cached");
+        assert!(
+            parts.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none';")
+        );
+        assert!(!text.contains(TOKEN), "{text}");
+        Page { status: parts.status, headers: parts.headers, text }
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        self.send(self.request("GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn post_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+        let body = Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.request("POST", path).header("origin", origin);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.post_from("http://localhost:8081", path, fields).await
+    }
+
+    async fn create(&self, context: &str, name: &str) -> WebConfigId {
+        let request = CreateRequest::new("acc".parse().unwrap(), context.parse().unwrap(), name);
+        self.issuer.create(request).await.unwrap().config.id
+    }
+
+    async fn generation(&self, id: WebConfigId) -> u64 {
+        self.issuer.get(id).await.unwrap().generation.get()
+    }
+}
+
+#[tokio::test]
+async fn without_signing_in_there_is_nothing_but_the_sign_in_page() {
+    let browser = Browser::new().await;
+    let id = browser.create("ctx", "n").await;
+    let own = format!("/console/web-configs/{id}");
+    for path in [
+        "/console/contexts",
+        "/console/contexts/acc/ctx",
+        &own,
+        &format!("{own}/regenerate"),
+        &format!("{own}/mint"),
+    ] {
+        let next = Serializer::new(String::new()).append_pair("next", path).finish();
+        assert_eq!(browser.get(path).await.location(), format!("/console/sign-in?{next}"));
+    }
+    for path in ["regenerate", "delete", "settings", "mint"] {
+        let answer = browser.post(&format!("{own}/{path}"), &[("once", "x"), ("session", "")]).await;
+        assert_eq!(answer.status, 401, "{}", answer.text);
+    }
+    assert_eq!(browser.generation(id).await, 1);
+    for (path, to) in
+        [("/", "console/contexts"), ("/console/", "contexts"), ("/console", "/console/contexts")]
+    {
+        let request = browser.request("GET", path).body(Body::empty()).unwrap();
+        let answer = browser.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.headers()["location"], to, "{path}");
+    }
+    assert_eq!(browser.get("/console/sign-in").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_cookie_is_for_the_console_alone_and_good_until_it_is_signed_out() {
+    let mut browser = Browser::new().await;
+    let answer =
+        browser.post("/console/sign-in", &[("token", TOKEN), ("next", "/console/contexts/a/b")]).await;
+    assert_eq!(answer.location(), "/console/contexts/a/b");
+    let cookie = answer.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.ends_with("; Path=/console; HttpOnly; SameSite=Lax"), "{cookie}");
+    browser.sign_in().await;
+    let page = browser.get("/console/contexts").await;
+    assert_eq!(page.status, 200);
+    let session = page.field("session");
+    assert_eq!(
+        browser.post("/console/sign-out", &[("session", &session)]).await.location(),
+        "/console/sign-in"
+    );
+    assert_eq!(browser.get("/console/contexts").await.status, 303, "the same cookie is good for nothing");
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_no_other_site() {
+    let browser = Browser::new().await;
+    for next in [
+        "//evil.test",
+        "https://evil.test/",
+        "/console//evil.test",
+        "/console/\\evil.test",
+        "/api",
+        "evil",
+        "",
+    ] {
+        let answer = browser.post("/console/sign-in", &[("token", TOKEN), ("next", next)]).await;
+        assert_eq!(answer.location(), "/console/contexts", "{next}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_so_and_not_very_often() {
+    let browser = Browser::new().await;
+    for _ in 0..10 {
+        let answer = browser.post("/console/sign-in", &[("token", "wrong-wrong-wrong")]).await;
+        assert_eq!(answer.status, 401);
+        assert!(answer.headers.get("set-cookie").is_none());
+    }
+    let answer = browser.post("/console/sign-in", &[("token", TOKEN)]).await;
+    assert_eq!((answer.status.as_u16(), answer.headers.contains_key("retry-after")), (429, true));
+}
+
+#[tokio::test]
+async fn forms_of_others_do_nothing() {
+    let browser = Browser::signed_in().await;
+    let id = browser.create("ctx", "n").await;
+    let path = format!("/console/web-configs/{id}/regenerate");
+    let page = browser.get(&path).await;
+    let (session, once) = (page.field("session"), page.field("once"));
+    let fields = [("session", &*session), ("once", &*once)];
+    for origin in ["null", "http://evil.test", "http://localhost:9000"] {
+        assert_eq!(browser.post_from(origin, &path, &fields).await.status, 403, "{origin}");
+        assert_eq!(browser.post_from(origin, "/console/sign-in", &[("token", TOKEN)]).await.status, 403);
+    }
+    let mut other = browser.clone();
+    other.sign_in().await;
+    let of_other = other.get(&path).await.field("session");
+    for session in ["", "x", &of_other] {
+        assert_eq!(browser.post(&path, &[("session", session), ("once", &once)]).await.status, 403);
+    }
+    let body = format!("session={session}&once={once}");
+    for media_type in ["text/plain", "multipart/form-data", "application/json"] {
+        let request = browser.request("POST", &path).header("content-type", media_type);
+        assert_eq!(browser.send(request.body(Body::from(body.clone())).unwrap()).await.status, 403);
+    }
+    assert_eq!(browser.generation(id).await, 1);
+    assert_eq!(browser.post(&path, &fields).await.status, 200);
+    assert_eq!(browser.generation(id).await, 2);
+}
+
+#[tokio::test]
+async fn m1_a_token_is_shown_once_and_the_form_works_once() {
+    let browser = Browser::signed_in().await;
+    let page = browser.get("/console/contexts").await;
+    let (session, once) = (page.field("session"), page.field("once"));
+    let fields =
+        [("session", &*session), ("once", &once), ("account", "acc"), ("context", "ctx"), ("name", "n")];
+    let first = browser.post("/console/web-configs", &fields).await;
+    let token = first.token().unwrap();
+    assert_eq!(token.matches('.').count(), 2, "{token}");
+    assert_eq!(browser.post("/console/web-configs", &fields).await.status, 409);
+
+    let found = browser.issuer.list(ListQuery { limit: 9, ..ListQuery::default() }).await.unwrap();
+    assert_eq!(found.len(), 1, "sent again it created nothing");
+    let own = format!("/console/web-configs/{}", found[0].id);
+    let ask = browser.get(&format!("{own}/regenerate")).await;
+    assert!(ask.text.contains("30 seconds"), "{}", ask.text);
+    let fields = [("session", &*session), ("once", &ask.field("once"))];
+    let second = browser.post(&format!("{own}/regenerate"), &fields).await.token().unwrap();
+    assert_ne!(first.token().unwrap(), second);
+    assert_eq!(browser.post(&format!("{own}/regenerate"), &fields).await.status, 409);
+    assert_eq!(browser.generation(found[0].id).await, 2);
+    for path in [
+        "/console/contexts",
+        "/console/contexts/acc/ctx",
+        &own,
+        &format!("{own}/regenerate"),
+        &format!("{own}/mint"),
+    ] {
+        let text = browser.get(path).await.text;
+        assert!(!text.contains(&token) && !text.contains(&second), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_have_written_is_text() {
+    let browser = Browser::signed_in().await;
+    let (name, context) = ("<script>alert(1)</script>\"'", "<b>&c/d%2f?#");
+    let id = browser.create(context, name).await;
+    let list = browser.get("/console/contexts").await.text;
+    let path = "/console/contexts/acc/%3Cb%3E%26c%2Fd%252f%3F%23";
+    assert!(list.contains(&format!("href=\"{path}\"")), "{list}");
+    for path in [path, "/console/contexts", &format!("/console/web-configs/{id}")] {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(!page.text.contains("<script>") && !page.text.contains("<b>"), "{}", page.text);
+    }
+    let search = browser.get("/console/contexts?account=%22%3E%3Cscript%3E&part=%22%3E%3Cscript%3E").await;
+    assert!(!search.text.contains("<script>"), "{}", search.text);
+}
+
+#[tokio::test]
+async fn contexts_are_found_by_account_and_by_a_part_of_their_name() {
+    let browser = Browser::signed_in().await;
+    for context in ["calls", "callers", "videos"] {
+        browser.create(context, "n").await;
+    }
+    let rows = async |query: &str| {
+        browser.get(&format!("/console/contexts?{query}")).await.text.matches("<tr><td>").count()
+    };
+    assert_eq!((rows("").await, rows("account=acc").await, rows("account=other").await), (3, 3, 0));
+    assert_eq!((rows("part=CALL").await, rows("part=x%20y").await), (2, 0));
+    assert_eq!(rows("after_account=acc&after_context=callers").await, 2);
+}
+
+#[tokio::test]
+async fn settings_are_saved_and_what_does_not_fit_is_not_lost() {
+    let browser = Browser::signed_in().await;
+    let id = browser.create("ctx", "old").await;
+    let own = format!("/console/web-configs/{id}");
+    let session = browser.get(&own).await.field("session");
+    let change = async |name: &str, origins: &str| {
+        browser
+            .post(&format!("{own}/settings"), &[("session", &*session), ("name", name), ("origins", origins)])
+            .await
+    };
+    let saved = change("new", "https://*.shop.example\r\n\r\nlocalhost:8080").await;
+    let saved = browser.get(saved.location()).await;
+    assert!(saved.text.contains("Saved"), "{}", saved.text);
+    assert!(saved.text.contains("<code>https://a.shop.example</code>"), "{}", saved.text);
+    let config = browser.issuer.get(id).await.unwrap();
+    assert_eq!(config.name, "new");
+    assert_eq!(config.allowed_origins, ["https://*.shop.example", "localhost:8080"]);
+
+    let bad = change("newer", "https://ok.example\nhttps://*").await;
+    assert_eq!(bad.status, 400);
+    assert!(bad.text.contains("pattern 2") && bad.text.contains("Nothing was changed"), "{}", bad.text);
+    assert!(bad.text.contains("https://ok.example\nhttps://*"), "what was typed is still there");
+    assert_eq!(browser.issuer.get(id).await.unwrap(), config);
+}
+
+#[tokio::test]
+async fn what_origins_mean_is_told_while_they_are_typed() {
+    let browser = Browser::signed_in().await;
+    let session = browser.get("/console/contexts").await.field("session");
+    let fields = [("session", &*session), ("origins", "*.shop.example\n*.com")];
+    let answer: serde_json::Value =
+        serde_json::from_str(&browser.post("/console/origins", &fields).await.text).unwrap();
+    assert_eq!(answer[0]["matches"][0], "https://a.shop.example");
+    assert_eq!(answer[0]["differs"][0], "https://shop.example");
+    assert!(answer[1]["problem"].as_str().unwrap().contains("strangers"), "{answer}");
+}
+
+#[tokio::test]
+async fn deleting_asks_first_and_is_for_good() {
+    let browser = Browser::signed_in().await;
+    let (id, _) = (browser.create("ctx", "doomed").await, browser.create("ctx", "stays").await);
+    let own = format!("/console/web-configs/{id}");
+    let ask = browser.get(&format!("{own}/delete")).await;
+    assert!(ask.text.contains("stays") && ask.text.contains("doomed"), "{}", ask.text);
+    let fields = [("session", &*ask.field("session")), ("once", &ask.field("once"))];
+    assert_eq!(browser.post(&format!("{own}/delete"), &fields).await.location(), "/console/contexts");
+    assert_eq!(browser.get(&own).await.status, 404);
+}
+
+#[tokio::test]
+async fn m2_a_token_for_a_page_is_minted_by_the_rules() {
+    let browser = Browser::signed_in().await;
+    let id = browser.create("ctx", "n").await;
+    let path = format!("/console/web-configs/{id}/mint");
+    let session = browser.get(&path).await.field("session");
+    let mint = async |aud: &str, seconds: &str, api: &str| {
+        browser.post(&path, &[("session", &*session), ("aud", aud), ("seconds", seconds), ("api", api)]).await
+    };
+    let minted = mint("https://app.example.com", "60", "/data-prep").await;
+    assert_eq!(minted.token().unwrap().matches('.').count(), 2);
+    for snippet in ["fetch(", "curl -H", "voicegain_speech.Configuration", "https://api.voicegain.ai/v1"] {
+        assert!(minted.text.contains(snippet), "{snippet}");
+    }
+    for (aud, seconds, api, named) in [
+        ("https://app.example.com", "3601", "", "expInSec"),
+        ("https://app.example.com/x", "60", "", "aud"),
+        ("*.com", "60", "", "aud"),
+        ("https://app.example.com", "60", "x", "api"),
+    ] {
+        let refused = mint(aud, seconds, api).await;
+        assert_eq!((refused.status.as_u16(), refused.token()), (400, None), "{aud}");
+        assert!(
+            refused.text.contains(named) && refused.text.contains(&format!("value=\"{aud}\"")),
+            "{}",
+            refused.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_console_can_be_mounted_below_a_path() {
+    let mut browser = Browser::new().await;
+    browser.router = Router::new().nest("/ops/auth", browser.router.clone());
+    assert_eq!(
+        browser.get("/ops/auth/console/contexts").await.location(),
+        "/ops/auth/console/sign-in?next=%2Fops%2Fauth%2Fconsole%2Fcontexts"
+    );
+    let answer = browser.post("/ops/auth/console/sign-in", &[("token", TOKEN)]).await;
+    assert_eq!(answer.location(), "/ops/auth/console/contexts");
+    assert!(answer.headers["set-cookie"].to_str().unwrap().contains("; Path=/ops/auth/console;"));
+    browser.cookie =
+        Some(answer.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned());
+    assert!(
+        browser
+            .get("/ops/auth/console/contexts")
+            .await
+            .text
+            .contains("href=\"/ops/auth/console/console.css\"")
+    );
+    for asset in ["console.css", "console.js", "icon.svg"] {
+        assert_eq!(browser.get(&format!("/ops/auth/console/{asset}")).await.status, 200);
+    }
+}
