@@ -1,4 +1,9 @@
-#![doc = include_str!("../README.md")]
+// Its examples are of all three stores.
+#![cfg_attr(all(feature = "sqlite", feature = "postgres", feature = "etcd"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "etcd")),
+    doc = "Stores for Voicegain's web configs. Their documentation is that of all features together."
+)]
 
 #[cfg(feature = "contract-tests")]
 pub mod contract;

@@ -18,7 +18,7 @@ use voicegain_gateway_core::server::serve_router;
 use voicegain_gateway_core::setup::{Setup, SetupError};
 use voicegain_gateway_core::{logging, signals};
 
-/// What this gateway is started with besides.
+/// Flags besides.
 #[derive(clap::Args)]
 struct OwnArgs {
     /// Take HTTP/2 too, without limits on what it may cost: only behind a proxy that has them

@@ -141,7 +141,7 @@ impl Args {
     /// Likewise, for a program with flags of its own.
     #[must_use]
     pub fn parse_with<Own: clap::Args>(name: &'static str, version: &'static str) -> (Self, Own) {
-        let command = || Own::augment_args(Self::command(name, version));
+        let command = || Self::describe(Own::augment_args(Self::augment_args(Command::new(name).version(version))));
         let matches = command().get_matches();
         let parsed = Self::from_matches(&matches, std::env::var_os(MASTER_KEYS))
             .and_then(|args| Ok((args, Own::from_arg_matches(&matches)?)));
@@ -181,9 +181,9 @@ impl Args {
         Err(clap::Error::raw(ErrorKind::ArgumentConflict, which))
     }
 
-    fn command(name: &'static str, version: &'static str) -> Command {
-        // The description comes last: that of the flags' struct would take its place.
-        Self::augment_args(Command::new(name).version(version))
+    /// The description comes last: that of a struct of flags would take its place.
+    fn describe(command: Command) -> Command {
+        command
             .about("Puts Voicegain's tokens in front of an API: accepts, refuses, mints, and revokes")
             .long_about(None)
             .after_help(
@@ -266,7 +266,7 @@ mod tests {
 
     fn parse_with(master_keys: &str, args: &[&str]) -> Result<Args, clap::Error> {
         let args = std::iter::once("gateway").chain(args.iter().copied());
-        Args::command("gateway", "0")
+        Args::describe(Args::augment_args(Command::new("gateway").version("0")))
             .try_get_matches_from(args)
             .and_then(|matches| Args::from_matches(&matches, Some(master_keys.into())))
     }

@@ -13,6 +13,10 @@ const MANY: usize = 10_000;
 /// What this process and the gateway need besides.
 const RESERVED: usize = 1_000;
 
+/// The gateways take as many connections as half of the files that they may open are enough for. So many of these are left for
+/// the good client, and for what the gateways keep for themselves.
+const LEFT: usize = 256;
+
 /// Whether a connection is held, and how it is answered, by a gateway that speaks HTTP/2 or does not.
 type Expected = fn(bool) -> (Answer, bool);
 
@@ -59,8 +63,9 @@ fn many(
     Attack::new(name, Family::Slow, move |stage| {
         let first = first.clone();
         Box::pin(async move {
-            let taken = RESERVED + stage.subject.upstream.record.open();
-            let possible = usize::try_from(stage.open_files).unwrap_or(usize::MAX).saturating_sub(taken);
+            let files = usize::try_from(stage.open_files).unwrap_or(usize::MAX);
+            let own = files.saturating_sub(RESERVED + stage.subject.upstream.record.open());
+            let possible = own.min(files / 2 - (files / 2).min(LEFT));
             let (answer, stays) = expected(stage.http2);
             let crowd = Crowd {
                 connections: MANY.min(possible),
