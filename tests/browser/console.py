@@ -138,6 +138,12 @@ def operator(playwright, gateway):
     headers["Origin"] = "https://other.example.com"
     expect("and not for another", page.request.get(gateway.url + "/v1/x", headers=headers).status, 403)
 
+    page.get_by_role("link", name="Why was it refused?").click()
+    page.get_by_label("Token", exact=True).fill(first)
+    page.get_by_role("button", name="Explain").click()
+    expect("a refusal is explained", "Its signature" in page.locator(".checks .failed").inner_text(), True)
+    expect("without the token", first in html(page), False)
+
     cookie = next(one for one in console.context.cookies() if one["name"] == "voicegain-console")
     expect("no script sees the cookie", (cookie["httpOnly"], cookie["sameSite"]), (True, "Lax"))
     page.get_by_role("button", name="Sign out").click()
@@ -145,7 +151,7 @@ def operator(playwright, gateway):
     console.open("/contexts")
     expect("signed out on the server too", page.get_by_role("heading", level=1).inner_text(), "Sign in")
     console.close()
-    return profile, [first, second, minted]
+    return profile, [first, second, minted, gateway.admin_token]
 
 
 def ways_to_have_it_again(console, own, token):
@@ -250,6 +256,10 @@ def appearance(playwright, gateway, folder):
         page.get_by_label("Origin of the page").fill("https://app.example.com")
         page.get_by_role("button", name="Mint").click()
         look("minted")
+        page.goto(f"{gateway.admin_url}/console/explain")
+        page.get_by_label("Token", exact=True).fill("x")
+        page.get_by_role("button", name="Explain").click()
+        look("explain")
         page.goto(f"{gateway.admin_url}/console/nothing")
         look("problem")
         console.close()

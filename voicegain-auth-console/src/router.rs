@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderValue};
-use voicegain_auth_core::{Issuer, StoreError};
+use voicegain_auth_core::{Issuer, StoreError, Verifier};
 
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
@@ -28,7 +28,7 @@ impl AdminApi {
     /// Begins to set up the API over an issuer, whose store it reads and changes, and the token that opens it.
     pub fn builder(issuer: Issuer, admin_token: AdminToken) -> AdminApiBuilder {
         let served = Served { issuer, reseal: None, explain: |_| None };
-        AdminApiBuilder { served, admin_token, hosts: Hosts::default(), https: false }
+        AdminApiBuilder { served, admin_token, hosts: Hosts::default(), https: false, verifier: None }
     }
 }
 
@@ -39,6 +39,7 @@ pub struct AdminApiBuilder {
     admin_token: AdminToken,
     hosts: Hosts,
     https: bool,
+    verifier: Option<Verifier>,
 }
 
 /// What the handlers work with.
@@ -93,6 +94,12 @@ impl AdminApiBuilder {
         self
     }
 
+    /// The verifier that decides about requests, so that the console can explain what it decides.
+    pub fn explain_decisions_of(mut self, verifier: Verifier) -> Self {
+        self.verifier = Some(verifier);
+        self
+    }
+
     /// Browsers reach the console by HTTPS alone, so that its cookie may say that it is for nothing else.
     pub fn https(mut self) -> Self {
         self.https = true;
@@ -102,7 +109,7 @@ impl AdminApiBuilder {
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
         let Served { issuer, explain, .. } = self.served.clone();
-        let console = Console::new(issuer, self.admin_token.clone(), explain, self.https);
+        let console = Console::new(issuer, self.verifier, self.admin_token.clone(), explain, self.https);
         let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))

@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, StatusCode};
 use tower::ServiceExt as _;
 use voicegain_auth_console::{AdminApi, AdminToken};
 use voicegain_auth_core::store::ListQuery;
-use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, SecretCache, WebConfigId};
+use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, Policy, SecretCache, Verifier, WebConfigId};
 
 const TOKEN: &str = "the-admin-token-of-these-tests";
 
@@ -58,7 +58,10 @@ impl Browser {
         let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
         assert!(cache.ready().await);
         let issuer = Issuer::new(cache, "https://api.voicegain.ai/v1").unwrap();
-        let router = AdminApi::builder(issuer.clone(), AdminToken::new(TOKEN).unwrap()).build();
+        let verifier = Verifier::new(issuer.cache().clone(), Policy::default());
+        let router = AdminApi::builder(issuer.clone(), AdminToken::new(TOKEN).unwrap())
+            .explain_decisions_of(verifier)
+            .build();
         Self { router, issuer, cookie: None }
     }
 
@@ -392,5 +395,43 @@ async fn the_console_can_be_mounted_below_a_path() {
     );
     for asset in ["console.css", "console.js", "icon.svg"] {
         assert_eq!(browser.get(&format!("/ops/auth/console/{asset}")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn v9_a_refusal_is_explained_and_the_token_is_not_kept() {
+    let browser = Browser::signed_in().await;
+    let id = browser.create("ctx", "n").await;
+    let old = browser.issuer.regenerate(id).await.unwrap().jwt;
+    let new = browser.issuer.regenerate(id).await.unwrap().jwt;
+    let session = browser.get("/console/explain").await.field("session");
+    let explain = async |token: &str, origin: &str| {
+        let fields = [
+            ("session", &*session),
+            ("token", token),
+            ("method", "GET"),
+            ("path", "/v1/asr?x=y"),
+            ("origin", origin),
+            ("host", "api.example"),
+        ];
+        let answer = browser.post("/console/explain", &fields).await;
+        browser.get(answer.location()).await.text
+    };
+    for (token, origin, heading, failed) in [
+        (&*old, "", "Refused: 401 <code>invalid_token", Some("Its signature")),
+        (
+            &*new,
+            "https://page.example",
+            "Refused: 403 <code>origin_not_allowed",
+            Some("The page&#39;s origin"),
+        ),
+        (&*format!("Bearer {new}"), "", "Accepted", None),
+        ("x", "", "Refused: 401 <code>invalid_token", Some("The token&#39;s form")),
+    ] {
+        let text = explain(token, origin).await;
+        assert!(text.contains(heading), "{text}");
+        let (_, rest) = text.split_once("<li class=\"failed\"><strong>").unwrap_or_default();
+        assert_eq!(failed.is_some_and(|failed| rest.starts_with(failed)), failed.is_some(), "{text}");
+        assert!(!text.contains(&old) && !text.contains(&new), "{text}");
     }
 }

@@ -48,8 +48,8 @@ pub use secret::{InvalidSecret, Secret};
 pub use store::{ChangeFeed, MemoryStore, SecretStore, StoreError};
 pub use subject::{ApiPath, BasePath, EmptySegments, PathForm, check_path};
 pub use verifier::{
-    Admitted, Caller, Identity, Pending, Progress, RESERVED_PREFIX, Resumption, TokenKind, Verifier,
-    check_origin_header, is_reserved_header,
+    Admitted, Caller, Check, Explanation, Identity, Outcome, Pending, Progress, RESERVED_PREFIX, Resumption,
+    Step, TokenKind, Verifier, check_origin_header, is_reserved_header,
 };
 pub use web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 #[cfg(test)]

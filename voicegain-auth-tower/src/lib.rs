@@ -1,6 +1,9 @@
 // Its examples are axum's.
 #![cfg_attr(feature = "axum", doc = include_str!("../README.md"))]
-#![cfg_attr(not(feature = "axum"), doc = "A Tower layer for Voicegain's tokens. Its documentation is that of the feature `axum`.")]
+#![cfg_attr(
+    not(feature = "axum"),
+    doc = "A Tower layer for Voicegain's tokens. Its documentation is that of the feature `axum`."
+)]
 
 mod body;
 #[cfg(feature = "axum")]

@@ -141,7 +141,8 @@ impl Args {
     /// Likewise, for a program with flags of its own.
     #[must_use]
     pub fn parse_with<Own: clap::Args>(name: &'static str, version: &'static str) -> (Self, Own) {
-        let command = || Self::describe(Own::augment_args(Self::augment_args(Command::new(name).version(version))));
+        let command =
+            || Self::describe(Own::augment_args(Self::augment_args(Command::new(name).version(version))));
         let matches = command().get_matches();
         let parsed = Self::from_matches(&matches, std::env::var_os(MASTER_KEYS))
             .and_then(|args| Ok((args, Own::from_arg_matches(&matches)?)));

@@ -125,8 +125,9 @@ impl Setup {
         if let Some(sealed) = sealed {
             admin = admin.reseal(move || master_keys::reseal(Arc::clone(&sealed)));
         }
-        admin = admin.explain_failures(master_keys::explain);
-        let gateway = Gateway::new(Verifier::new(cache, policy), issuer, forwarder, args.max_body_bytes);
+        let verifier = Verifier::new(cache, policy);
+        admin = admin.explain_failures(master_keys::explain).explain_decisions_of(verifier.clone());
+        let gateway = Gateway::new(verifier, issuer, forwarder, args.max_body_bytes);
         let admin_listener = TcpListener::from_std(admin_listener)
             .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
         let (admin, store) = (admin.build(), sqlite);

@@ -3,6 +3,7 @@
 mod assets;
 mod attempts;
 mod contexts;
+mod explain;
 mod form;
 mod guard;
 mod meaning;
@@ -20,7 +21,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
-use voicegain_auth_core::{IssueError, Issuer, StoreError};
+use voicegain_auth_core::{IssueError, Issuer, StoreError, Verifier};
 
 use self::attempts::Attempts;
 use self::problem::Problem;
@@ -30,6 +31,8 @@ use crate::admin_token::AdminToken;
 /// What the pages work with.
 pub(crate) struct Console {
     issuer: Issuer,
+    /// What decides about requests, if it is here.
+    verifier: Option<Verifier>,
     token: AdminToken,
     explain: fn(&StoreError) -> Option<&'static str>,
     /// Whether browsers come by HTTPS, so that the cookie may say so.
@@ -41,11 +44,20 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(
         issuer: Issuer,
+        verifier: Option<Verifier>,
         token: AdminToken,
         explain: fn(&StoreError) -> Option<&'static str>,
         https: bool,
     ) -> Self {
-        Self { issuer, token, explain, https, sessions: Sessions::default(), attempts: Attempts::default() }
+        Self {
+            issuer,
+            verifier,
+            token,
+            explain,
+            https,
+            sessions: Sessions::default(),
+            attempts: Attempts::default(),
+        }
     }
 
     fn now(&self) -> Instant {
@@ -73,6 +85,7 @@ impl Console {
             )
             .route("/web-configs/{id}/delete", get(web_configs::ask_delete).post(web_configs::delete))
             .route("/web-configs/{id}/mint", get(minting::page).post(minting::mint))
+            .route("/explain", get(explain::page).post(explain::explain))
             .route("/origins", post(web_configs::origins))
             .route("/console.css", get(assets::style))
             .route("/console.js", get(assets::script))

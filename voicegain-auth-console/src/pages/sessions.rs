@@ -17,6 +17,8 @@ const LIFE: Duration = Duration::from_secs(12 * 3600);
 const SESSIONS: usize = 1_000;
 /// How many forms of a session may be open; the oldest makes room.
 const FORMS: usize = 200;
+/// How many pages are kept for it to be shown.
+const PAGES: usize = 3;
 
 /// Of the cookie's value: whoever can read this process's memory finds no cookie that is good.
 type Key = [u8; 32];
@@ -33,6 +35,8 @@ struct Session {
     secret: Arc<str>,
     /// Forms that have not been sent yet and may be sent once.
     forms: VecDeque<String>,
+    /// Pages that a form has led to, each by a name of its own.
+    pages: VecDeque<(String, Arc<str>)>,
 }
 
 impl Session {
@@ -80,7 +84,14 @@ impl Sessions {
             let idlest = sessions.iter().min_by_key(|(_, session)| session.seen).map(|(key, _)| *key);
             idlest.and_then(|key| sessions.remove(&key));
         }
-        let session = Session { who: who.into(), begun: now, seen: now, secret, forms: VecDeque::new() };
+        let session = Session {
+            who: who.into(),
+            begun: now,
+            seen: now,
+            secret,
+            forms: VecDeque::new(),
+            pages: VecDeque::new(),
+        };
         sessions.insert(key(&cookie), session);
         Ok(cookie)
     }
@@ -112,6 +123,26 @@ impl Sessions {
         let Some(session) = sessions.get_mut(&signed_in.key) else { return false };
         let found = session.forms.iter().position(|open| open == mark);
         found.and_then(|at| session.forms.remove(at)).is_some()
+    }
+
+    /// Keeps a page that is to be shown at a place of its own, and answers the name it is kept by. Browsers keep what was sent
+    /// along with a page that answers a form, on their disk too; to a page that the answer leads to they keep nothing.
+    pub(super) fn keep(&self, signed_in: &SignedIn, page: String) -> Result<String, getrandom::Error> {
+        let name = random()?;
+        if let Some(session) = self.sessions().get_mut(&signed_in.key) {
+            session.pages.push_back((name.clone(), page.into()));
+            if session.pages.len() > PAGES {
+                session.pages.pop_front();
+            }
+        }
+        Ok(name)
+    }
+
+    /// The page that is kept by this name.
+    pub(super) fn kept(&self, signed_in: &SignedIn, name: &str) -> Option<Arc<str>> {
+        let sessions = self.sessions();
+        let pages = &sessions.get(&signed_in.key)?.pages;
+        pages.iter().find(|(have, _)| have == name).map(|(_, page)| page.clone())
     }
 
     /// Ends a session: its cookie is good for nothing from now on.
@@ -175,6 +206,19 @@ mod tests {
             sessions.form(&one).unwrap();
         }
         assert!(!sessions.send(&one, &first), "the oldest made room");
+    }
+
+    #[test]
+    fn a_page_is_kept_for_its_own_session_and_not_for_ever() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let ((_, one), (_, other)) = (signed_in(&sessions, now), signed_in(&sessions, now));
+        let name = sessions.keep(&one, "a page".to_owned()).unwrap();
+        assert_eq!(sessions.kept(&one, &name).as_deref(), Some("a page"));
+        assert!(sessions.kept(&other, &name).is_none() && sessions.kept(&one, "").is_none());
+        for _ in 0..PAGES {
+            sessions.keep(&one, String::new()).unwrap();
+        }
+        assert!(sessions.kept(&one, &name).is_none(), "the oldest made room");
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(super) async fn sign_in(
 }
 
 pub(super) async fn sign_out(State(console): State<Arc<Console>>, sent: Sent) -> Result<Response, Problem> {
-    let Visitor { base, signed_in } = sent.visitor;
+    let Visitor { base, signed_in, .. } = sent.visitor;
     console.sessions.end(&signed_in);
     let response = Redirect::to(&format!("{base}/sign-in")).into_response();
     with_cookie(response, &console, &base, "", Some(0))

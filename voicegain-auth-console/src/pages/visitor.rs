@@ -18,13 +18,15 @@ pub(super) struct Visitor {
     /// What the console's paths begin with, as the browser knows them.
     pub(super) base: String,
     pub(super) signed_in: SignedIn,
+    /// Whether decisions can be explained here.
+    explains: bool,
 }
 
 impl Visitor {
     /// Whoever sends this cookie, if it is good.
     pub(super) fn of(console: &Console, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let signed_in = cookie(headers).and_then(|cookie| console.sessions.find(cookie, console.now()))?;
-        Some(Self { base: base(extensions), signed_in })
+        Some(Self { base: base(extensions), signed_in, explains: console.verifier.is_some() })
     }
 }
 
@@ -72,22 +74,27 @@ pub(super) struct Frame<'a> {
     pub(super) title: &'a str,
     /// Who is signed in, and what stands in their forms.
     pub(super) signed_in: Option<&'a SignedIn>,
+    pub(super) explains: bool,
 }
 
 impl<'a> Frame<'a> {
     pub(super) fn of(visitor: &'a Visitor, title: &'a str) -> Self {
-        Self { base: &visitor.base, title, signed_in: Some(&visitor.signed_in) }
+        Self { base: &visitor.base, title, signed_in: Some(&visitor.signed_in), explains: visitor.explains }
     }
 
     pub(super) fn of_nobody(base: &'a str, title: &'a str) -> Self {
-        Self { base, title, signed_in: None }
+        Self { base, title, signed_in: None, explains: false }
     }
 }
 
 /// A page.
 pub(super) fn html(page: &impl Template) -> Response {
     // Writing to a string does not fail, and no template calls what can.
-    let text = page.render().unwrap_or_default();
+    of_html(page.render().unwrap_or_default())
+}
+
+/// A page that was made before.
+pub(super) fn of_html(text: String) -> Response {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response

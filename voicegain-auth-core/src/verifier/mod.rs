@@ -2,10 +2,12 @@
 //! it that finds the record and waits where it must ([`Verifier`]).
 
 mod decision;
+mod explanation;
 mod identity;
 mod shell;
 
 pub use decision::check_origin_header;
+pub use explanation::{Check, Explanation, Outcome, Step};
 pub use identity::{Caller, Identity, RESERVED_PREFIX, TokenKind, is_reserved_header};
 pub use shell::{Admitted, Pending, Progress, Resumption, Verifier};
 

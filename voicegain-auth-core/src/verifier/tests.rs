@@ -515,3 +515,88 @@ async fn v1_the_answer_names_another_protocol() {
     assert_eq!(admitted.default_protocol(), Some("chat"));
     assert!(!admitted.is_private());
 }
+
+/// Which check failed, and that those before it passed and those behind it were not come to.
+async fn failed(fixture: &Fixture, policy: PolicyBuilder, head: &TestHead) -> Option<Check> {
+    let verifier = fixture.world.verifier(policy.build().unwrap());
+    let Explanation { rejection, steps, .. } = verifier.explain(head).await;
+    let decided = verifier.authorize(head).await.err().map(|rejection| rejection.reason());
+    assert_eq!(
+        rejection.map(|rejection| rejection.reason()),
+        decided,
+        "it is the decision itself that is explained"
+    );
+    assert_eq!(steps.iter().map(|step| step.check).collect::<Vec<_>>(), Check::ALL);
+    let at = steps.iter().position(|step| step.outcome == Outcome::Failed);
+    let last = at.unwrap_or(if head_has_token(head) { 7 } else { 0 });
+    for (number, step) in steps.iter().enumerate() {
+        let expected = match number {
+            number if Some(number) == at => Outcome::Failed,
+            number if number <= last => Outcome::Passed,
+            _ => Outcome::NotReached,
+        };
+        assert_eq!(step.outcome, expected, "{steps:?}");
+        assert_eq!(step.compared.is_empty(), expected == Outcome::NotReached, "{steps:?}");
+    }
+    at.map(|at| Check::ALL[at])
+}
+
+fn head_has_token(head: &TestHead) -> bool {
+    crate::head::single(head, crate::head::Field::Authorization) != crate::head::Single::Absent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v9_each_check_is_explained() {
+    let fixture = Fixture::new().await;
+    let plain = || Policy::builder();
+    let long = &fixture.issued.jwt;
+    let gone = fixture.world.create().await;
+    fixture.world.issuer.delete(gone.config.id).await.unwrap();
+    let other = sign(
+        &MacKey::new(&Secret::generate().unwrap()),
+        &long_lived_payload(API_URL, fixture.issued.config.id),
+    );
+    let later = fixture.now() + 600;
+    let cases = [
+        (get(), Some(Check::Credentials)),
+        (get().bearer(long).bearer(long), Some(Check::Credentials)),
+        (get().bearer("a.b"), Some(Check::Token)),
+        (get().bearer(&gone.jwt), Some(Check::WebConfig)),
+        (get().bearer(&other), Some(Check::Signature)),
+        (get().bearer(&fixture.token(r#""aud":"*","exp":1"#)), Some(Check::Expiry)),
+        (
+            get().bearer(&fixture.token(&format!(r#""aud":"*","nbf":{later},"exp":{later}"#))),
+            Some(Check::NotBefore),
+        ),
+        (get().bearer(&fixture.short(APP)).with("origin", "https://other.example.com"), Some(Check::Origin)),
+        (get().bearer(long).with("origin", APP), Some(Check::Origin)),
+        (get().bearer(&fixture.short(APP)).with("origin", APP), None),
+        (get().bearer(long), None),
+    ];
+    for (head, expected) in cases {
+        assert_eq!(failed(&fixture, plain(), &head).await, expected);
+    }
+    let limited =
+        format!(r#"{{"aud":"*","exp":{},"sub":"api:/data-prep:{}"}}"#, later, fixture.issued.config.id);
+    let limited = sign(&fixture.key, &limited);
+    assert_eq!(failed(&fixture, plain(), &get().bearer(&limited)).await, Some(Check::ApiPath));
+    assert_eq!(failed(&fixture, plain().mode(Mode::Optional), &get()).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v3_what_a_token_says_is_told_only_if_its_signature_holds() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let forged = sign(
+        &MacKey::new(&Secret::generate().unwrap()),
+        &format!(r#"{{"aud":"https://forged.example","exp":1,"sub":"{}"}}"#, fixture.issued.config.id),
+    );
+    for token in [&forged, &fixture.issued.jwt, &fixture.short(APP)] {
+        let head = get().bearer(token).with("origin", "https://page.example");
+        let told = format!("{:?}", verifier.explain(&head).await);
+        assert!(!told.contains("forged.example"), "{told}");
+        for part in token.split('.').skip(1) {
+            assert!(!told.contains(part), "a part of the token: {told}");
+        }
+    }
+}
