@@ -11,12 +11,8 @@
 //! - when the log no longer holds the last entry known, everything is distrusted and the known set is read anew
 //!   (rule C4); only the highest generations survive that, so that a store that went back in time is found out.
 
-mod contexts;
-
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-
-pub use contexts::{ContextQuery, ContextSummary};
 
 use crate::clock::Reading;
 use crate::ids::{AccountId, ContextId, WebConfigId};
@@ -379,6 +375,17 @@ impl Freshness {
             self.distrust();
         }
         listing
+    }
+
+    /// The contexts that are known, and how many of the web configs of each live. Walks all that is known, as a bulk end does.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = (&AccountId, &ContextId, usize)> {
+        let mut counts: HashMap<Owner, usize> = HashMap::new();
+        for known in self.known.values().filter(|known| known.epoch == self.epoch && known.living) {
+            let count = counts.entry(known.owner).or_default();
+            *count = count.saturating_add(1);
+        }
+        let counted = move |owner: &Owner| counts.get(owner).copied().unwrap_or_default();
+        self.owners.0.iter().map(move |((account, context), owner)| (account, context, counted(owner)))
     }
 
     /// A context's ids as they are held here, so that records need no copies of their own. `None`: it is not known.

@@ -10,6 +10,7 @@
 //!   either is seen by the removal or sees the change (rule C3).
 
 mod builder;
+mod contexts;
 mod exchanges;
 mod feed;
 mod load;
@@ -30,9 +31,8 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::AbortHandle;
 
 pub use builder::SecretCacheBuilder;
+pub use contexts::{ContextQuery, ContextSummary};
 pub use exchanges::Watch;
-
-pub use crate::freshness::{ContextQuery, ContextSummary};
 pub(crate) use near::{Held, Stamp};
 pub(crate) use wait::{Waited, Waiting};
 
@@ -194,7 +194,7 @@ impl SecretCache {
     /// For people: it walks all web configs that are known, and whatever else asks what is known waits meanwhile.
     #[must_use]
     pub fn contexts(&self, query: &ContextQuery) -> Vec<ContextSummary> {
-        self.inner.shared.machine().contexts(query)
+        query.find(&self.inner.shared.machine())
     }
 
     /// Waits until the promise can be kept, as after a start, and answers whether it can now. Gives up after the time a

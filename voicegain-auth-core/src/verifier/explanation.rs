@@ -178,8 +178,7 @@ impl Verifier {
         let id = match jws::read(&token, |token| token.id()) {
             Ok(id) => id,
             Err(malformed) => {
-                facts
-                    .say(Check::Token, format!("It is no such token: {malformed}."));
+                facts.say(Check::Token, format!("It is no such token: {malformed}."));
                 return facts;
             }
         };
