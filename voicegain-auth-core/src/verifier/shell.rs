@@ -392,3 +392,26 @@ impl fmt::Debug for Verifier {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn v6_a_request_that_has_looked_often_enough_is_told_to_come_later() {
+        let world = World::new().await;
+        let verifier = world.verifier(Policy::default());
+        let mut round = Round { arrived: Duration::ZERO, count: 0, doubt: None };
+        for count in 1..=MAX_ROUNDS {
+            let waits = verifier.wait(round, |cache| cache.wait_for_proof(Duration::ZERO));
+            let Verdict::Wait(_, next) = waits else { panic!("given up after {count} rounds") };
+            assert_eq!(next.count, count);
+            round = next;
+        }
+        let over = verifier.wait(round, |cache| cache.wait_for_proof(Duration::ZERO));
+        assert!(
+            matches!(over, Verdict::Decided(Err(rejection)) if rejection.reason() == Reason::TemporarilyUnavailable)
+        );
+    }
+}
