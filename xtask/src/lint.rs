@@ -59,6 +59,15 @@ pub fn lint() -> Outcome {
                 .args(["-D", "warnings"]))?;
         }
     }
+    heading("the lock file of what is not built here");
+    // It fails if it would change anything.
+    run(cargo().args([
+        "update",
+        "--workspace",
+        "--locked",
+        "--manifest-path",
+        "examples/stacks/Cargo.toml",
+    ]))?;
     heading("the oldest versions that the library crates allow");
     oldest_versions()?;
     heading("the core knows no HTTP framework");
