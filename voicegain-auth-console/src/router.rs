@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
+use axum::extract::{FromRef, NestedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
@@ -143,9 +143,9 @@ impl fmt::Debug for AdminApiBuilder {
     }
 }
 
-/// Relative, wherever this was mounted.
-async fn to_console() -> Redirect {
-    Redirect::to("console/contexts")
+async fn to_console(request: Request) -> Redirect {
+    let base = request.extensions().get::<NestedPath>().map_or("", |path| path.as_str());
+    Redirect::to(&format!("{}/console/contexts", base.trim_end_matches('/')))
 }
 
 async fn to_first_page() -> Redirect {

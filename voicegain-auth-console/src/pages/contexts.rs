@@ -40,6 +40,9 @@ pub(super) async fn list(
     visitor: Visitor,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
+    if !console.issuer.cache().status().ready {
+        return Err(Problem::not_known());
+    }
     let mut contexts = match query(&asked) {
         Some(query) => console.issuer.cache().contexts(&query),
         // No id is like that.

@@ -66,6 +66,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "That does not fit", format!("{name}: {problem}."))
     }
 
+    /// What there is cannot be told while nothing can be proved.
+    pub(super) fn not_known() -> Self {
+        let text = "Which contexts there are is not known at the moment: the store does not answer. Try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)
+    }
+
     pub(super) fn no_randomness() -> Self {
         let text = "The operating system has no randomness to give; try again shortly.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)

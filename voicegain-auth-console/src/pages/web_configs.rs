@@ -189,12 +189,26 @@ pub(super) async fn page(
 /// Changes its name and its allowed origins. What does not fit is shown again, as it was typed.
 pub(super) async fn change(State(console): State<Arc<Console>>, Path(id): Path<String>, sent: Sent) -> Page {
     let Sent { visitor, mut form } = sent;
-    let [name, origins] = ["name", "origins"].map(|name| form.text(name));
+    let [name, origins, had_name, had_origins] =
+        ["name", "origins", "had_name", "had_origins"].map(|name| form.text(name));
+    let before = read(&console, &id).await?;
+    let is_as_shown =
+        before.name.trim() == had_name && had_origins.split_whitespace().eq(&before.allowed_origins);
+    if !is_as_shown {
+        // What somebody else has taken out meanwhile must not come back unseen.
+        let problem = "It was changed meanwhile. What it is now stands above; what you typed is still here.";
+        let page = WebConfigPage::of(&visitor, &before, &name, &origins);
+        return Ok(with_status(
+            StatusCode::CONFLICT,
+            html(&WebConfigPage { problem: Some(problem), ..page }),
+        ));
+    }
+    let typed: Vec<String> = meaning::lines(&origins).map(str::to_owned).collect();
     let patch = WebConfigPatch {
-        name: Some(name.clone()),
-        allowed_origins: Some(meaning::lines(&origins).map(str::to_owned).collect()),
+        name: (name != had_name).then(|| name.clone()),
+        allowed_origins: (typed != before.allowed_origins).then_some(typed),
     };
-    match console.issuer.update(read_id(&id)?, patch).await {
+    match console.issuer.update(before.id, patch).await {
         Ok(config) => {
             tracing::info!(web_config = %config.id, who = visitor.signed_in.who(), "a web config was changed");
             // A page that a form led to cannot be gone back to.

@@ -581,6 +581,13 @@ async fn v9_each_check_is_explained() {
     let limited = sign(&fixture.key, &limited);
     assert_eq!(failed(&fixture, plain(), &get().bearer(&limited)).await, Some(Check::ApiPath));
     assert_eq!(failed(&fixture, plain().mode(Mode::Optional), &get()).await, None);
+
+    let optional = fixture.world.verifier(plain().mode(Mode::Optional).build().unwrap());
+    let explained = optional.explain(&get().with("origin", "none")).await;
+    let outcomes: Vec<_> = explained.steps.iter().map(|step| step.outcome).collect();
+    assert_eq!(outcomes[0], Outcome::Passed);
+    assert!(outcomes[1..6].iter().all(|outcome| *outcome == Outcome::NotReached), "{outcomes:?}");
+    assert_eq!(outcomes[6..], [Outcome::Failed, Outcome::NotReached]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use crate::strict::Request;
 use crate::subject::Tokens;
 use crate::upstream::{self, Arrived, Seen};
 
-use super::{Attack, Family, Outcome, Stage};
+use super::{Attack, Family, Outcome, Stage, left_behind};
 
 /// What may, or must, come of a case.
 #[derive(Clone, Debug)]
@@ -125,6 +125,8 @@ impl Case {
         let pieces: Vec<Vec<u8>> = self.pieces.iter().map(|piece| filled(piece, tokens)).collect();
         let sure = if let Expect::Passed(passed) = &self.expect { passed.len() } else { 0 };
         let talk = raw::talk(stage.subject.addr, &pieces, sure).await;
+        // What is still on its way belongs to this case; that it ends is looked at behind every attack.
+        let _ = left_behind(stage).await;
         let seen = stage.seen().await;
         let mut findings = seen.problems.clone();
         findings.extend(self.check(&talk, &seen));
@@ -160,14 +162,18 @@ impl Case {
             Expect::Either(passed) | Expect::Failed(passed) => (&passed[..], false),
         };
         let arrived: Vec<_> = seen.arrived.iter().map(|arrived| &arrived.request).collect();
-        let mut left = allowed.iter();
+        let mut left: Vec<&Passed> = allowed.iter().collect();
+        // An answer that comes before its body lets the next request overtake it.
+        let in_order = !allowed.iter().any(|passed| passed.target.ends_with("/early"));
         for request in &arrived {
             let same = |passed: &Passed| {
                 (&*request.head.method, &*request.head.target, &request.body)
                     == (&passed.method, &passed.target, &passed.body)
             };
-            if !left.any(same) {
-                findings.push(format!("a request that was not decided about: {}", shown(request)));
+            match left.iter().position(|passed| same(passed)) {
+                Some(at) if in_order => drop(left.drain(..=at)),
+                Some(at) => drop(left.remove(at)),
+                None => findings.push(format!("a request that was not decided about: {}", shown(request))),
             }
         }
         let may_begin =
@@ -200,7 +206,8 @@ impl Case {
             findings.push(format!("a tunnel through which `{}` came", seen.tunnelled.escape_ascii()));
         }
         for (answer, request) in good.iter().zip(&arrived).filter(|(answer, _)| answer.status == 200) {
-            if answer.body != upstream::body_of_answer(request) {
+            let is_to = |request: &&Request| answer.body == upstream::body_of_answer(request);
+            if !is_to(request) && (in_order || !arrived.iter().any(is_to)) {
                 findings.push("the answer to another request".to_owned());
             }
         }
