@@ -106,6 +106,11 @@ impl Connection {
         while let Some(request) = self.request(&mut bytes).await? {
             let answer = Answer::to(&request);
             self.record.arrived(self.number, request);
+            if matches!(answer, Answer::Early) {
+                // It was answered before: what stands behind it is the next request.
+                self.under_way = None;
+                continue;
+            }
             if matches!(answer, Answer::Late(_)) {
                 let _ = timeout(LATE, self.stream.read_buf(&mut bytes)).await;
             }
