@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, NestedPath, Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
@@ -14,7 +14,7 @@ use voicegain_auth_core::{Issuer, StoreError, Verifier};
 
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
-use crate::pages::Console;
+use crate::pages::{Console, base};
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
 use crate::{handlers, probes};
@@ -144,8 +144,7 @@ impl fmt::Debug for AdminApiBuilder {
 }
 
 async fn to_console(request: Request) -> Redirect {
-    let base = request.extensions().get::<NestedPath>().map_or("", |path| path.as_str());
-    Redirect::to(&format!("{}/console/contexts", base.trim_end_matches('/')))
+    Redirect::to(&format!("{}/console/contexts", base(request.extensions())))
 }
 
 async fn to_first_page() -> Redirect {

@@ -12,8 +12,8 @@ use super::Console;
 use super::form::Sent;
 use super::meaning::{self, Meaning};
 use super::problem::Problem;
-use super::visitor::{Frame, Visitor, html};
-use super::web_configs::read_id;
+use super::visitor::{Frame, Visitor, html, with_status};
+use super::web_configs::read;
 
 #[derive(Template)]
 #[template(path = "mint.html")]
@@ -32,12 +32,6 @@ struct MintPage<'a> {
 struct Minted<'a> {
     token: String,
     api_url: &'a str,
-    /// The API's URL as the Python package takes it.
-    host: &'a str,
-}
-
-async fn read(console: &Console, id: &str) -> Result<WebConfig, Problem> {
-    console.issuer.get(read_id(id)?).await.map_err(|error| console.problem(error))
 }
 
 pub(super) async fn page(
@@ -79,18 +73,15 @@ pub(super) async fn mint(
     let [aud, seconds, api] = ["aud", "seconds", "api"].map(|name| form.text(name));
     let config = read(&console, &id).await?;
     let minted = console.issuer.mint_for(config.id, &query(&aud, &seconds, &api)).await;
-    let problem = match &minted {
-        Err(MintError::Rejected(rejection)) => Some(rejection.detail().to_owned()),
-        _ => None,
-    };
-    let token = match minted {
-        Ok(token) => Some(token),
+    let (status, minted, problem) = match minted {
+        Ok(token) => (StatusCode::OK, Some(Minted { token, api_url: console.issuer.api_url() }), None),
         Err(MintError::Store(error)) => return Err(console.problem(IssueError::Store(error))),
-        Err(_) => None,
+        Err(MintError::Rejected(rejection)) => {
+            (StatusCode::BAD_REQUEST, None, Some(rejection.detail().to_owned()))
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, None, Some(error.to_string())),
     };
-    let api_url = console.issuer.api_url();
-    let minted = token.map(|token| Minted { token, api_url, host: api_url });
-    let mut response = html(&MintPage {
+    let page = MintPage {
         frame: Frame::of(&visitor, "Token for a page"),
         config: &config,
         aud: &aud,
@@ -99,9 +90,6 @@ pub(super) async fn mint(
         meanings: meaning::of_lines(&aud),
         problem: problem.as_deref(),
         minted,
-    });
-    if problem.is_some() {
-        *response.status_mut() = StatusCode::BAD_REQUEST;
-    }
-    Ok(response)
+    };
+    Ok(with_status(status, html(&page)))
 }

@@ -26,6 +26,7 @@ use voicegain_auth_core::{IssueError, Issuer, StoreError, Verifier};
 use self::attempts::Attempts;
 use self::problem::Problem;
 use self::sessions::Sessions;
+pub(crate) use self::visitor::base;
 use crate::admin_token::AdminToken;
 
 /// What the pages work with.

@@ -121,7 +121,7 @@ impl From<getrandom::Error> for Problem {
     }
 }
 
-/// In the extensions of an answer, until [`shown`](Self::shown) makes a page of it.
+/// In the extensions of an answer, until [`shown`] makes a page of it.
 #[derive(Clone)]
 pub(super) struct Unshown(Arc<Problem>);
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::Console;
 use super::form::{Form, Sent};
 use super::problem::Problem;
-use super::visitor::{Frame, Visitor, base, html};
+use super::visitor::{Frame, Visitor, base, html, with_status};
 
 pub(super) const COOKIE_NAME: &str = "voicegain-console";
 
@@ -56,8 +56,8 @@ pub(super) async fn sign_in(
     let (token, next) = (form.take("token"), form.text("next"));
     let again = |problem: String, status, wait: Option<u64>| {
         let frame = Frame::of_nobody(&base, "Sign in");
-        let mut response = html(&SignInPage { frame, problem: Some(problem), next: &next });
-        *response.status_mut() = status;
+        let page = html(&SignInPage { frame, problem: Some(problem), next: &next });
+        let mut response = with_status(status, page);
         if let Some(seconds) = wait {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }

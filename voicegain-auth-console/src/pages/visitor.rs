@@ -8,7 +8,7 @@ use axum::extract::{FromRequestParts, NestedPath};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 
 use super::sessions::SignedIn;
 use super::{Console, sign_in};
@@ -46,7 +46,7 @@ impl FromRequestParts<Arc<Console>> for Visitor {
 }
 
 /// What the console's paths begin with, wherever it was mounted.
-pub(super) fn base(extensions: &Extensions) -> String {
+pub(crate) fn base(extensions: &Extensions) -> String {
     extensions
         .get::<NestedPath>()
         .map_or(String::new(), |path| path.as_str().trim_end_matches('/').to_owned())
@@ -91,6 +91,12 @@ impl<'a> Frame<'a> {
 pub(super) fn html(page: &impl Template) -> Response {
     // Writing to a string does not fail, and no template calls what can.
     of_html(page.render().unwrap_or_default())
+}
+
+/// The same, which says that something is wrong.
+pub(super) fn with_status(status: StatusCode, mut page: Response) -> Response {
+    *page.status_mut() = status;
+    page
 }
 
 /// A page that was made before.

@@ -15,7 +15,7 @@ use super::form::{Sent, SentOnce};
 use super::meaning::{self, Meaning};
 use super::problem::Problem;
 use super::times::{Time, lasting};
-use super::visitor::{Frame, Visitor, html};
+use super::visitor::{Frame, Visitor, html, with_status};
 use crate::answer::json;
 
 /// How many web configs of a context are shown.
@@ -24,7 +24,7 @@ const SHOWN: usize = 1_000;
 type Page = Result<Response, Problem>;
 
 /// An id of a path. What is none leads nowhere.
-pub(super) fn read_id(id: &str) -> Result<WebConfigId, Problem> {
+fn read_id(id: &str) -> Result<WebConfigId, Problem> {
     id.parse().map_err(|_| Problem::no_such_page())
 }
 
@@ -53,7 +53,8 @@ async fn others(console: &Console, config: &WebConfig) -> Result<Vec<Row>, Probl
     Ok(rows)
 }
 
-async fn read(console: &Console, id: &str) -> Result<WebConfig, Problem> {
+/// The web config that a path names.
+pub(super) async fn read(console: &Console, id: &str) -> Result<WebConfig, Problem> {
     console.issuer.get(read_id(id)?).await.map_err(|error| console.problem(error))
 }
 
@@ -295,9 +296,4 @@ pub(super) async fn delete(
     console.issuer.delete(id).await.map_err(|error| console.problem(error))?;
     tracing::info!(web_config = %id, who = visitor.signed_in.who(), "a web config was deleted");
     Ok(Redirect::to(&format!("{}/contexts", visitor.base)).into_response())
-}
-
-fn with_status(status: StatusCode, mut response: Response) -> Response {
-    *response.status_mut() = status;
-    response
 }

@@ -20,7 +20,7 @@ use crate::ids::WebConfigId;
 use crate::web_config::Generation;
 
 /// How long the task goes without looking at the clocks: timers sleep through a suspend, and know nothing of the wall clock.
-const MAX_NAP: Duration = Duration::from_secs(1);
+pub(super) const MAX_NAP: Duration = Duration::from_secs(1);
 /// How many are looked at before others get their turn.
 const AT_ONCE: usize = 256;
 /// So that threads seldom wait for each other, or for the task.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Held;
+use super::exchanges::MAX_NAP;
 use crate::head::testing::TestHead;
 use crate::store::{Change, EntryId, LogEntry, LogPosition, Revision};
 use crate::testing::{Controls, PausedClock, TestStore, World, until};
@@ -355,7 +356,7 @@ async fn c8_the_end_of_a_tokens_time_ends_no_exchange_that_has_begun() {
     // Long past its end, clock skew included, and well within the bound of proofs.
     world.clock.advance(Duration::from_secs(20));
     assert_eq!(verdict(&verifier, &minted).await, Err(Reason::TokenExpired));
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    tokio::time::sleep(MAX_NAP + Duration::from_millis(200)).await;
     assert!(!ended.load(Ordering::SeqCst));
     world.issuer.regenerate(issued.config.id).await.unwrap();
     until("the exchange has ended", || ended.load(Ordering::SeqCst)).await;

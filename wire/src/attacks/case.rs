@@ -164,7 +164,7 @@ impl Case {
         let arrived: Vec<_> = seen.arrived.iter().map(|arrived| &arrived.request).collect();
         let mut left: Vec<&Passed> = allowed.iter().collect();
         // An answer that comes before its body lets the next request overtake it.
-        let in_order = !allowed.iter().any(|passed| passed.target.ends_with("/early"));
+        let in_order = !allowed.iter().any(|passed| upstream::is_early(&passed.target));
         for request in &arrived {
             let same = |passed: &Passed| {
                 (&*request.head.method, &*request.head.target, &request.body)

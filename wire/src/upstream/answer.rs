@@ -57,8 +57,7 @@ pub fn body_of_answer(request: &Request) -> Vec<u8> {
 }
 
 fn told(method: &str, target: &str, length: usize) -> Vec<u8> {
-    let is_early = target.ends_with("/early");
-    format!("{method} {target} {}", if is_early { 0 } else { length }).into_bytes()
+    format!("{method} {target} {}", if is_early(target) { 0 } else { length }).into_bytes()
 }
 
 pub(super) fn echo(request: &Request) -> Vec<u8> {
@@ -68,9 +67,9 @@ pub(super) fn echo(request: &Request) -> Vec<u8> {
     [start.into_bytes(), body_of_answer(request)].concat()
 }
 
-/// Whether it is answered as soon as its head has come.
-pub(super) fn is_early(request: &Request) -> bool {
-    request.head.target.ends_with("/early")
+/// Whether a request to this is answered as soon as its head has come.
+pub fn is_early(target: &str) -> bool {
+    target.ends_with("/early")
 }
 
 /// Whether nothing of it is read behind the head.

@@ -30,7 +30,7 @@ use tokio::time::{sleep, timeout};
 use crate::judge::Judge;
 use crate::strict::{self, Request};
 use answer::Answer;
-pub use answer::body_of_answer;
+pub use answer::{body_of_answer, is_early};
 use record::UnderWay;
 pub use record::{Arrived, Record, Seen};
 
@@ -160,7 +160,7 @@ impl Connection {
             {
                 self.under_way = self.record.begun(self.number, request);
                 judged = true;
-                if answer::is_early(request) {
+                if is_early(&request.head.target) {
                     self.stream.write_all(&answer::echo(request)).await?;
                 }
             }
