@@ -70,7 +70,7 @@ impl Auth {
 
     /// Makes the request ready for the application.
     pub(crate) fn admit(&self, request: &mut ServiceRequest, admitted: Admitted) -> Finish {
-        strip::apply(self.verifier.strip_admitted(&Head(request.head()), &admitted), request);
+        strip::apply(self.verifier.strip_admitted(&Head::of(request), &admitted), request);
         let finish = Finish::of(&admitted);
         let caller = admitted.into_caller();
         if caller.identity().is_none() {
@@ -89,7 +89,7 @@ impl Auth {
         rejection: Rejection,
     ) -> ServiceResponse<EitherBody<B>> {
         let rejected = self.rejected(request.head(), rejection);
-        strip::apply(self.verifier.strip(&Head(request.head())), &mut request);
+        strip::apply(self.verifier.strip(&Head::of(&request)), &mut request);
         request.error_response(rejected).map_into_right_body()
     }
 }
@@ -136,7 +136,7 @@ where
     forward_ready!(service);
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        match self.auth.verifier.decide(&Head(request.head())) {
+        match self.auth.verifier.decide(&Head::of(&request)) {
             Progress::Decided(Ok(admitted)) => {
                 let finish = self.auth.admit(&mut request, admitted);
                 AuthFuture::admitted(self.service.call(request), finish)

@@ -62,7 +62,7 @@ where
             Progress::Decided(decision) => break decision,
             Progress::Pending(pending) => {
                 let resumption = pending.await;
-                progress = auth.verifier().resume(&Head(request.head()), resumption);
+                progress = auth.verifier().resume(&Head::of(&request), resumption);
             }
         }
     };

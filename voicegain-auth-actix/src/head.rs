@@ -1,33 +1,47 @@
-use actix_web::dev;
+use actix_web::HttpMessage as _;
+use actix_web::dev::{self, ServiceRequest};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use voicegain_auth_core::{Field, RequestHead};
+use voicegain_auth_core::{Field, RequestHead, RequestId};
 
 /// actix's request head, as the rules want to see it.
 ///
 /// The path is the raw one of the request line: scopes leave it alone, and the decoded copy that routes are
 /// matched against is kept elsewhere. The authority is never that of `connection_info()`, which believes
 /// forwarding headers. Extended CONNECT (RFC 8441) is not offered by actix, so the trait's default holds.
-pub(crate) struct Head<'a>(pub(crate) &'a dev::RequestHead);
+pub(crate) struct Head<'a> {
+    head: &'a dev::RequestHead,
+    id: Option<RequestId>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of(request: &'a ServiceRequest) -> Self {
+        Self { head: request.head(), id: request.extensions().get().copied() }
+    }
+}
 
 impl RequestHead for Head<'_> {
     fn method(&self) -> &str {
-        self.0.method.as_str()
+        self.head.method.as_str()
     }
 
     fn path(&self) -> &str {
-        self.0.uri.path()
+        self.head.uri.path()
     }
 
     fn query(&self) -> Option<&str> {
-        self.0.uri.query()
+        self.head.uri.query()
     }
 
     fn target_authority(&self) -> Option<&str> {
-        self.0.uri.authority().map(|authority| authority.as_str())
+        self.head.uri.authority().map(|authority| authority.as_str())
+    }
+
+    fn request_id(&self) -> Option<RequestId> {
+        self.id
     }
 
     fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        self.0.headers.get_all(name(field)).map(HeaderValue::as_bytes)
+        self.head.headers.get_all(name(field)).map(HeaderValue::as_bytes)
     }
 }
 

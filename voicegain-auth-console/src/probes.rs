@@ -8,10 +8,11 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use voicegain_auth_core::{CacheStatus, Issuer};
+use voicegain_auth_core::{CacheStatus, Decisions, Issuer, Reason, Verifier};
 
 use crate::answer::{Status, json};
 use crate::refusal::Refusal;
+use crate::router::Metrics;
 use crate::utc::rfc3339;
 
 /// `GET /healthz`
@@ -32,8 +33,17 @@ pub(crate) async fn readiness(State(issuer): State<Issuer>) -> Result<Response, 
 }
 
 /// `GET /metrics`, in the text format of Prometheus.
-pub(crate) async fn metrics(State(issuer): State<Issuer>) -> Response {
-    let mut response = Response::new(Body::from(exposition(&issuer.cache().status())));
+pub(crate) async fn metrics(
+    State(issuer): State<Issuer>,
+    State(verifier): State<Option<Verifier>>,
+    State(more): State<Option<Metrics>>,
+) -> Response {
+    let decisions = verifier.map(|verifier| verifier.decisions());
+    let mut text = exposition(&issuer.cache().status(), decisions.as_ref());
+    if let Some(more) = more {
+        text.push_str(&more());
+    }
+    let mut response = Response::new(Body::from(text));
     let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, format);
     response
@@ -67,7 +77,7 @@ fn seconds(time: Duration) -> f64 {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
 }
 
-fn exposition(status: &CacheStatus) -> String {
+fn exposition(status: &CacheStatus, decisions: Option<&Decisions>) -> String {
     let ready = u8::from(why_not_ready(status).is_none());
     // An alert on a proof that is too old should go off without one, too.
     let age = status.proof_age.map_or_else(|| "+Inf".to_owned(), |age| seconds(age).to_string());
@@ -93,10 +103,50 @@ fn exposition(status: &CacheStatus) -> String {
             status.revision.get().to_string(),
         ),
     ] {
-        // Nothing can go wrong when a string is written to.
-        let _ = writeln!(text, "# HELP voicegain_auth_{name} {help}");
-        let _ = writeln!(text, "# TYPE voicegain_auth_{name} gauge");
-        let _ = writeln!(text, "voicegain_auth_{name} {value}");
+        family(&mut text, name, "gauge", help, &[(String::new(), value)]);
+    }
+    let work = &status.work;
+    let by_result = |counts: &[(&str, u64)]| -> Vec<(String, String)> {
+        counts.iter().map(|(result, count)| (format!("{{result=\"{result}\"}}"), count.to_string())).collect()
+    };
+    let lookups = by_result(&[("found", work.found), ("absent", work.absent), ("failed", work.failed)]);
+    let help = "Look-ups of web configs in the store.";
+    family(&mut text, "lookups_total", "counter", help, &lookups);
+    let proofs = by_result(&[("proved", work.proved), ("failed", work.unproved)]);
+    let help = "Attempts to prove that what is cached is current.";
+    family(&mut text, "proofs_total", "counter", help, &proofs);
+    if let Some(decisions) = decisions {
+        let plain = |count: u64| [(String::new(), count.to_string())];
+        let help = "Requests that were let in, preflights among them.";
+        family(&mut text, "accepted_total", "counter", help, &plain(decisions.accepted));
+        let help = "Decisions that had to wait for the store.";
+        family(&mut text, "waited_total", "counter", help, &plain(decisions.waited));
+        let refused: Vec<_> = refusals(decisions).collect();
+        let help =
+            "Requests that were refused, by what the client was told and by what only the operator may know.";
+        family(&mut text, "refused_total", "counter", help, &refused);
     }
     text
+}
+
+/// Every reason, also those that have not come yet: an alert on an increase would miss the first.
+fn refusals(decisions: &Decisions) -> impl Iterator<Item = (String, String)> {
+    let seen = decisions.refused.iter().map(|refused| (refused.reason, refused.cause, refused.count));
+    let is_seen = |reason: &Reason| decisions.refused.iter().any(|refused| refused.reason == *reason);
+    let unseen = Reason::ALL.into_iter().filter(move |reason| !is_seen(reason));
+    // A reason without causes of its own is its only cause.
+    let unseen = unseen.map(|reason| (reason, reason.as_str(), 0));
+    seen.chain(unseen).map(|(reason, cause, count)| {
+        (format!("{{reason=\"{reason}\",cause=\"{cause}\"}}"), count.to_string())
+    })
+}
+
+/// A metric with its values, each behind its labels. No label's value holds what would have to be escaped.
+fn family(text: &mut String, name: &str, kind: &str, help: &str, values: &[(String, String)]) {
+    // Nothing can go wrong when a string is written to.
+    let _ = writeln!(text, "# HELP voicegain_auth_{name} {help}");
+    let _ = writeln!(text, "# TYPE voicegain_auth_{name} {kind}");
+    for (labels, value) in values {
+        let _ = writeln!(text, "voicegain_auth_{name}{labels} {value}");
+    }
 }

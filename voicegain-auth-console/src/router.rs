@@ -1,6 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,12 +10,13 @@ use axum::middleware::{Next, from_fn_with_state, map_response, map_response_with
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, VARY};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use voicegain_auth_core::{Issuer, StoreError, Verifier};
+use voicegain_auth_core::{Explanation, Issuer, StoreError, Verifier};
 
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
-use crate::pages::{Console, base};
+use crate::pages::{Console, Explains, base};
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
 use crate::{handlers, probes};
@@ -27,8 +29,15 @@ pub struct AdminApi;
 impl AdminApi {
     /// Begins to set up the API over an issuer, whose store it reads and changes, and the token that opens it.
     pub fn builder(issuer: Issuer, admin_token: AdminToken) -> AdminApiBuilder {
-        let served = Served { issuer, reseal: None, explain: |_| None };
-        AdminApiBuilder { served, admin_token, hosts: Hosts::default(), https: false, verifier: None }
+        let served = Served { issuer, reseal: None, explain: |_| None, verifier: None, metrics: None };
+        AdminApiBuilder {
+            served,
+            admin_token,
+            hosts: Hosts::default(),
+            https: false,
+            verifier: None,
+            explain_request: None,
+        }
     }
 }
 
@@ -40,7 +49,14 @@ pub struct AdminApiBuilder {
     hosts: Hosts,
     https: bool,
     verifier: Option<Verifier>,
+    explain_request: Option<ExplainRequest>,
 }
+
+/// Says what would be decided about a request.
+pub(crate) type ExplainRequest = Arc<dyn Fn(Parts) -> BoxFuture<Explanation> + Send + Sync>;
+/// Further metrics.
+pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -48,6 +64,20 @@ struct Served {
     issuer: Issuer,
     reseal: Option<Reseal>,
     explain: fn(&StoreError) -> Option<&'static str>,
+    verifier: Option<Verifier>,
+    metrics: Option<Metrics>,
+}
+
+impl FromRef<Served> for Option<Verifier> {
+    fn from_ref(served: &Served) -> Self {
+        served.verifier.clone()
+    }
+}
+
+impl FromRef<Served> for Option<Metrics> {
+    fn from_ref(served: &Served) -> Self {
+        served.metrics.clone()
+    }
 }
 
 impl FromRef<Served> for Issuer {
@@ -94,9 +124,28 @@ impl AdminApiBuilder {
         self
     }
 
-    /// The verifier that decides about requests, so that the console can explain what it decides.
+    /// The verifier that decides about requests, so that the console can explain what it decides and list the refusals it
+    /// [keeps](Verifier::keeping_refusals), and `/metrics` tells what it has decided.
     pub fn explain_decisions_of(mut self, verifier: Verifier) -> Self {
-        self.verifier = Some(verifier);
+        self.verifier = Some(verifier.clone());
+        self.served.verifier = Some(verifier);
+        self
+    }
+
+    /// How requests are explained where more than the verifier decides about them, as in a gateway. It is given what an
+    /// operator asks about; the token among it must not be kept.
+    pub fn explain_requests<F, R>(mut self, explain: F) -> Self
+    where
+        F: Fn(Parts) -> R + Send + Sync + 'static,
+        R: Future<Output = Explanation> + Send + 'static,
+    {
+        self.explain_request = Some(Arc::new(move |head| Box::pin(explain(head))));
+        self
+    }
+
+    /// What `/metrics` tells besides, in Prometheus' text format.
+    pub fn metrics(mut self, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.served.metrics = Some(Arc::new(metrics));
         self
     }
 
@@ -109,7 +158,8 @@ impl AdminApiBuilder {
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
         let Served { issuer, explain, .. } = self.served.clone();
-        let console = Console::new(issuer, self.verifier, self.admin_token.clone(), explain, self.https);
+        let explains = self.verifier.map(|verifier| Explains { verifier, request: self.explain_request });
+        let console = Console::new(issuer, explains, self.admin_token.clone(), explain, self.https);
         let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))
@@ -210,7 +260,7 @@ mod tests {
         let cache = voicegain_auth_core::SecretCache::builder(store).build().unwrap();
         let issuer = Issuer::new(cache, "https://api.voicegain.ai/v1").unwrap();
         let explain = |error: &StoreError| error.chain().contains("keys").then_some("The keys do not fit.");
-        let served = Served { issuer, reseal: None, explain };
+        let served = Served { issuer, reseal: None, explain, verifier: None, metrics: None };
         let router: Router = Router::new()
             .route("/", get(move || async move { Refusal::from(error()) }))
             .layer(map_response_with_state(served, explain_failure));

@@ -1,5 +1,7 @@
 //! What the rules need to see of a request, in no framework's types.
 
+use crate::request_id::RequestId;
+
 /// A header field that the rules look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "adapters map every field, and must not miss one")]
@@ -59,6 +61,12 @@ pub trait RequestHead {
     /// Whether this is an extended CONNECT with `:protocol: websocket` (RFC 8441).
     fn is_websocket_connect(&self) -> bool {
         false
+    }
+
+    /// What the request is called in the log and among the refusals that are kept, if it was given a name. Not a client's: it
+    /// could choose one that is taken.
+    fn request_id(&self) -> Option<RequestId> {
+        None
     }
 
     /// The values of a header field, each line on its own, in the order they came.
@@ -164,6 +172,7 @@ pub(crate) mod testing {
         pub(crate) authority: Option<String>,
         pub(crate) websocket_connect: bool,
         pub(crate) headers: Vec<(String, Vec<u8>)>,
+        pub(crate) id: Option<RequestId>,
     }
 
     impl TestHead {
@@ -179,6 +188,7 @@ pub(crate) mod testing {
                 authority: None,
                 websocket_connect: false,
                 headers: Vec::new(),
+                id: None,
             }
         }
 
@@ -194,6 +204,11 @@ pub(crate) mod testing {
 
         pub(crate) fn bearer(self, token: &str) -> Self {
             self.with("authorization", format!("Bearer {token}"))
+        }
+
+        pub(crate) fn called(mut self, id: RequestId) -> Self {
+            self.id = Some(id);
+            self
         }
 
         pub(crate) fn websocket(self) -> Self {
@@ -220,6 +235,10 @@ pub(crate) mod testing {
 
         fn is_websocket_connect(&self) -> bool {
             self.websocket_connect
+        }
+
+        fn request_id(&self) -> Option<RequestId> {
+            self.id
         }
 
         fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {

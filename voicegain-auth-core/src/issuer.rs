@@ -282,7 +282,7 @@ impl Issuer {
     pub fn mint(&self, caller: &Identity, query: Option<&str>) -> Result<String, Rejection> {
         if caller.token_kind() != TokenKind::LongLived || caller.api_path().is_some() {
             let detail = "Only a long-lived token that is not limited to an API path can get short-lived ones; use that.";
-            return Err(Rejection::new(Reason::InsufficientScope, detail).because("right to mint"));
+            return Err(Rejection::new(Reason::InsufficientScope, detail).because(Rejection::RIGHT_TO_MINT));
         }
         let parameters = MintParameters::from_query(query.unwrap_or_default(), caller.context_id())?;
         Ok(self.sign(&caller.record().key, caller.web_config_id(), &parameters))

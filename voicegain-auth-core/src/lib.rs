@@ -27,6 +27,7 @@ pub mod origin;
 mod policy;
 mod record;
 mod rejection;
+mod request_id;
 #[cfg(feature = "second-opinion")]
 mod second_opinion;
 mod secret;
@@ -35,7 +36,9 @@ mod subject;
 mod verifier;
 mod web_config;
 
-pub use cache::{CacheStatus, ContextQuery, ContextSummary, SecretCache, SecretCacheBuilder, Watch};
+pub use cache::{
+    CacheStatus, ContextQuery, ContextSummary, SecretCache, SecretCacheBuilder, StoreWork, Watch,
+};
 pub use clock::Clock;
 pub use config_error::ConfigError;
 pub use credentials::{Edit, Strip, TokenSource, private_cache_control};
@@ -44,12 +47,13 @@ pub use ids::{AccountId, ContextId, InvalidOpaqueId, InvalidWebConfigId, WebConf
 pub use issuer::{CreateRequest, IssueError, Issued, Issuer, MintError};
 pub use policy::{Mode, Policy, PolicyBuilder, TokenSources};
 pub use rejection::{Reason, Rejection};
+pub use request_id::{InvalidRequestId, RequestId};
 pub use secret::{InvalidSecret, Secret};
 pub use store::{ChangeFeed, MemoryStore, SecretStore, StoreError};
 pub use subject::{ApiPath, BasePath, EmptySegments, PathForm, check_path};
 pub use verifier::{
-    Admitted, Caller, Check, Explanation, Identity, Outcome, Pending, Progress, RESERVED_PREFIX, Resumption,
-    Step, TokenKind, Verifier, check_origin_header, is_reserved_header,
+    Admitted, Caller, Check, Decisions, Explanation, Identity, Outcome, Pending, Progress, RESERVED_PREFIX,
+    RecentRefusal, Refused, Resumption, Step, TokenKind, Verifier, check_origin_header, is_reserved_header,
 };
 pub use web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 #[cfg(test)]

@@ -48,6 +48,24 @@ struct Challenge {
 }
 
 impl Reason {
+    /// Every reason, in the order of the table.
+    pub const ALL: [Self; 14] = [
+        Self::MissingToken,
+        Self::InvalidRequest,
+        Self::InvalidToken,
+        Self::TokenExpired,
+        Self::OriginNotAllowed,
+        Self::InsufficientScope,
+        Self::InvalidParameter,
+        Self::TemporarilyUnavailable,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTooLarge,
+        Self::HeadersTooLarge,
+        Self::UpstreamUnavailable,
+        Self::UpstreamTimeout,
+    ];
+
     /// The fixed string that stands in the answer.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -133,6 +151,8 @@ pub struct Rejection {
 impl Rejection {
     /// The media type of [`body`](Self::body).
     pub const CONTENT_TYPE: &'static str = "application/json";
+    /// The cause of refusing to mint (rule M3).
+    pub(crate) const RIGHT_TO_MINT: &'static str = "right to mint";
     /// What `temporarily_unavailable` says in `Retry-After`, in seconds.
     const RETRY_AFTER: u64 = 1;
 
@@ -285,6 +305,7 @@ mod tests {
 
     #[test]
     fn e_the_table_is_as_the_rule_has_it() {
+        assert_eq!(ALL.map(|(reason, ..)| reason), Reason::ALL);
         for (reason, name, status, grpc, challenge) in ALL {
             let rejection = Rejection::new(reason, "d").in_realm("r");
             assert_eq!((reason.as_str(), rejection.status(), reason.grpc_status()), (name, status, grpc));

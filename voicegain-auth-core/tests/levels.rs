@@ -12,6 +12,7 @@ const LEVELS: &[(&str, u8)] = &[
     // Values.
     ("clock", 0),
     ("ids", 0),
+    ("request_id", 0),
     ("secret", 0),
     ("origin", 0),
     ("subject", 0),

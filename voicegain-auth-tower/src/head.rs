@@ -1,6 +1,6 @@
 use http::header::{self, HeaderName};
 use http::{Extensions, HeaderMap, Method, Request, Uri};
-use voicegain_auth_core::{Field, RequestHead};
+use voicegain_auth_core::{Field, RequestHead, RequestId};
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -68,6 +68,10 @@ impl RequestHead for Head<'_> {
         let protocol = self.extensions.get::<hyper::ext::Protocol>();
         *self.method == Method::CONNECT
             && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+    }
+
+    fn request_id(&self) -> Option<RequestId> {
+        self.extensions.get().copied()
     }
 
     fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {

@@ -9,8 +9,10 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
+use http::StatusCode;
 use voicegain_auth_core::is_reserved_header;
-use voicegain_gateway_core::{Gateway, cors};
+use voicegain_gateway_core::head::REQUEST_ID;
+use voicegain_gateway_core::{Began, Gateway, cors};
 
 use crate::body::AnswerBody;
 use crate::connection::{LastPart, Requests};
@@ -27,11 +29,19 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
         [CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE].iter().any(|name| request.headers().contains_key(name));
     let under_way = request.conn_data::<Rc<Requests>>().map(|requests| requests.begin(has_rest));
     remove_reserved(request.headers_mut());
+    let began = Began::now();
+    request.extensions_mut().insert(began.id);
     let admitted = match convert::head(request.head()) {
-        Ok(mut head) => gateway.admit(&mut head),
-        Err(refusal) => Err(Box::new(cors::refused(refusal, false))),
+        Ok(mut head) => {
+            head.extensions.insert(began.id);
+            gateway.admit(&mut head)
+        }
+        Err(refusal) => {
+            gateway.verifier().count_refusal(Some(began.id), refusal.rejection());
+            Err(Box::new(cors::refused(refusal, false)))
+        }
     };
-    let response = match admitted {
+    let mut response = match admitted {
         Ok(route) => {
             request.extensions_mut().insert(route);
             let mut response = next.call(request).await?;
@@ -45,6 +55,11 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
             request.into_response(response).map_into_right_body()
         }
     };
+    let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or_default();
+    let id = gateway.answered(began, status);
+    if let Some((name, value)) = id.and_then(|id| convert::header_to_actix(&REQUEST_ID, &id)) {
+        response.headers_mut().insert(name, value);
+    }
     Ok(response.map_body(|_, body| LastPart::new(body, under_way)))
 }
 

@@ -9,9 +9,11 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
-use voicegain_auth_core::{BasePath, Caller, Identity, Issuer, Rejection, Verifier};
+use voicegain_auth_core::{
+    BasePath, Caller, Explanation, Identity, Issuer, Rejection, RequestHead as _, RequestId, Verifier,
+};
 
 use crate::body::GatewayBody;
 use crate::cors;
@@ -19,6 +21,7 @@ use crate::echo;
 use crate::forward::{BoxError, ClientUpgrade, Ending, ForwardContext, Forwarder};
 use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
+use crate::metrics::{Began, Metrics};
 use crate::refusal::{Refusal, is_grpc};
 
 /// What is behind the middleware: the mint route, and the upstream or the echo. Cloning is cheap.
@@ -34,6 +37,7 @@ struct Inner {
     /// Without one there is the echo.
     forwarder: Option<Forwarder>,
     max_body_bytes: u64,
+    metrics: Metrics,
 }
 
 /// What is known of an accepted request besides the request.
@@ -55,8 +59,43 @@ impl Gateway {
         issuer: Issuer,
         forwarder: Option<Forwarder>,
         max_body_bytes: u64,
-    ) -> Self {
-        Self { inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes }) }
+    ) -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new()?;
+        Ok(Self { inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes, metrics }) })
+    }
+
+    /// Takes notice of a request's answer, whose head is all there is of it yet. What is returned stands in the answer as
+    /// [`REQUEST_ID`](crate::head::REQUEST_ID).
+    #[must_use]
+    pub fn answered(&self, began: Began, status: StatusCode) -> Option<HeaderValue> {
+        self.inner.metrics.answered(began, status);
+        HeaderValue::try_from(began.id.to_string()).ok()
+    }
+
+    /// What was measured, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.inner.metrics.exposition()
+    }
+
+    /// Decides about a request as it would be decided about if it came, and says how that came about.
+    pub async fn explain(&self, head: &Parts) -> Explanation {
+        let Inner { verifier, issuer, .. } = &*self.inner;
+        let seen = HttpHead(head);
+        let route =
+            check_size(head).map_err(Refusal::from).and_then(|()| gate::decide(&seen, self.base_path()));
+        match route {
+            Err(refusal) => verifier.explain_refusal(&seen, None, refusal.rejection().clone()),
+            Ok(Route::Preflight | Route::Upstream) => verifier.explain(&seen).await,
+            Ok(Route::Mint) => {
+                let explained = verifier.explain(&seen).await;
+                let refused = explained.identity.as_ref().map(|caller| issuer.mint(caller, head.uri.query()));
+                match refused {
+                    Some(Err(rejection)) => verifier.explain_refusal(&seen, None, rejection),
+                    _ => explained,
+                }
+            }
+        }
     }
 
     /// Decides about tokens; for the middleware.
@@ -90,7 +129,13 @@ impl Gateway {
         match decided {
             Ok(Route::Preflight) => Err(Box::new(cors::preflight(&head.headers))),
             Ok(route) => Ok(route),
-            Err(refusal) => Err(Box::new(cors::refused(refusal, is_grpc(&head.headers)))),
+            Err(refusal) => {
+                let Inner { verifier, .. } = &*self.inner;
+                let seen = HttpHead(head);
+                verifier.count_refusal(seen.request_id(), refusal.rejection());
+                verifier.keep_refusal(&seen, None, refusal.rejection());
+                Err(Box::new(cors::refused(refusal, is_grpc(&head.headers))))
+            }
         }
     }
 
@@ -106,6 +151,8 @@ impl Gateway {
     {
         let grpc = is_grpc(request.headers());
         let origin = request.headers().get(ORIGIN).cloned();
+        let id = request.extensions().get::<RequestId>().copied();
+        let gateway = self.clone();
         let answer = match self.answer(request, arrival) {
             Ok(answer) => Either::Left(answer),
             Err(refusal) => Either::Right(ready(Err(refusal))),
@@ -115,7 +162,10 @@ impl Gateway {
                 cors::accept(&mut response, origin.as_ref());
                 response
             }
-            Err(refusal) => cors::refused(refusal, grpc),
+            Err(refusal) => {
+                gateway.inner.verifier.count_refusal(id, refusal.rejection());
+                cors::refused(refusal, grpc)
+            }
         })
     }
 
@@ -131,7 +181,7 @@ impl Gateway {
     {
         type Answer = Pin<Box<dyn Future<Output = Result<Response<GatewayBody>, Refusal>> + Send>>;
 
-        let Inner { issuer, forwarder, max_body_bytes, .. } = &*self.inner;
+        let Inner { verifier, issuer, forwarder, max_body_bytes, .. } = &*self.inner;
         let Arrival { caller, route, client, upgrade } = arrival;
         let Some(Caller::Identified(identity)) = caller else {
             // A gateway has no optional mode, and answers preflights before they get here.
@@ -139,7 +189,11 @@ impl Gateway {
             return Err(Rejection::missing_token().into());
         };
         if route == Route::Mint {
-            let minted = mint(issuer, &identity, request.uri().query())?;
+            let minted = mint(issuer, &identity, request.uri().query());
+            let (head, _) = request.into_parts();
+            let minted = minted.inspect_err(|rejection| {
+                verifier.keep_refusal(&HttpHead(&head), Some(&identity), rejection);
+            })?;
             return Ok(Either::Right(Box::pin(ready(Ok(minted))) as Answer));
         }
         let context = ForwardContext {
@@ -222,7 +276,7 @@ mod tests {
     fn gateway() -> Gateway {
         let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
         let issuer = Issuer::new(cache.clone(), "https://api.voicegain.ai/v1").unwrap();
-        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0)
+        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0).unwrap()
     }
 
     #[tokio::test]

@@ -3,10 +3,13 @@
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::ext::Protocol;
-use voicegain_auth_core::{Field, Reason, Rejection, RequestHead, is_reserved_header};
+use voicegain_auth_core::{Field, Reason, Rejection, RequestHead, RequestId, is_reserved_header};
 
 /// The largest head that is looked at: request target and header section, in bytes. The largest token has 8 KiB.
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// What a request is called, in its answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-voicegain-request-id");
 
 /// An `http` 1.x head, as the rules want to see it.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +39,10 @@ impl RequestHead for HttpHead<'_> {
                 .extensions
                 .get::<Protocol>()
                 .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+    }
+
+    fn request_id(&self) -> Option<RequestId> {
+        self.0.extensions.get().copied()
     }
 
     fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {

@@ -19,6 +19,7 @@ mod gateway;
 pub mod head;
 pub mod logging;
 pub mod master_keys;
+mod metrics;
 pub mod open_files;
 mod refusal;
 pub mod server;
@@ -28,4 +29,5 @@ pub mod store;
 
 pub use body::GatewayBody;
 pub use gateway::{Arrival, Gateway};
+pub use metrics::Began;
 pub use refusal::{Refusal, is_grpc};

@@ -29,7 +29,6 @@ impl Refusal {
     /// The answer of rule E, for gRPC if the request was.
     pub fn into_response<B: From<Bytes> + Default>(self, grpc: bool) -> Response<B> {
         let Self { rejection, allow } = self;
-        tracing::info!(reason = rejection.reason().as_str(), "refused");
         let mut response = Response::new(B::default());
         let headers = response.headers_mut();
         for (name, value) in rejection.headers() {

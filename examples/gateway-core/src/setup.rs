@@ -23,6 +23,9 @@ use crate::store::{self, Opened, StoreProblem};
 /// The fewest characters of an admin token.
 const MIN_ADMIN_TOKEN: usize = 16;
 
+/// How many refusals the console can tell of.
+const KEPT_REFUSALS: usize = 200;
+
 /// Everything a gateway serves, and where.
 pub struct Setup {
     /// For the main port.
@@ -78,6 +81,9 @@ pub enum SetupError {
     /// A setting cannot work.
     #[error("{}", in_flags(.0))]
     Config(#[from] ConfigError),
+    /// The metrics cannot be kept.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The upstream cannot be forwarded to.
     #[error("--upstream: {0}")]
     Upstream(#[from] ForwardConfigError),
@@ -125,9 +131,17 @@ impl Setup {
         if let Some(sealed) = sealed {
             admin = admin.reseal(move || master_keys::reseal(Arc::clone(&sealed)));
         }
-        let verifier = Verifier::new(cache, policy);
-        admin = admin.explain_failures(master_keys::explain).explain_decisions_of(verifier.clone());
-        let gateway = Gateway::new(verifier, issuer, forwarder, args.max_body_bytes);
+        let verifier = Verifier::new(cache, policy).keeping_refusals(KEPT_REFUSALS);
+        let gateway = Gateway::new(verifier.clone(), issuer, forwarder, args.max_body_bytes)?;
+        let (explains, measures) = (gateway.clone(), gateway.clone());
+        admin = admin
+            .explain_failures(master_keys::explain)
+            .explain_decisions_of(verifier)
+            .explain_requests(move |head| {
+                let gateway = explains.clone();
+                async move { gateway.explain(&head).await }
+            })
+            .metrics(move || measures.metrics());
         let admin_listener = TcpListener::from_std(admin_listener)
             .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
         let (admin, store) = (admin.build(), sqlite);

@@ -1,21 +1,23 @@
 //! The main port: gate, layer, and what is behind them.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::{self, Future, Ready};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt as _;
-use futures_util::future::{Either, Map};
+use futures_util::future::Either;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
+use pin_project_lite::pin_project;
 use tower_layer::Layer as _;
 use tower_service::Service;
 use voicegain_auth_core::Caller;
 use voicegain_auth_tower::{AuthLayer, AuthService};
 use voicegain_gateway_core::gate::Route;
-use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, cors};
+use voicegain_gateway_core::head::REQUEST_ID;
+use voicegain_gateway_core::{Arrival, Began, Gateway, GatewayBody, cors};
 
 type Answered = Result<Response<GatewayBody>, Infallible>;
 
@@ -34,26 +36,58 @@ impl Api {
 }
 
 /// The answer to one request.
-type Answer = Either<
-    Ready<Answered>,
-    Map<<AuthService<Behind> as Service<Request<Incoming>>>::Future, fn(Answered) -> Answered>,
->;
+type Answer = Either<Ready<Answered>, Answering>;
 
 impl Api {
     fn answer(&self, request: Request<Incoming>) -> Answer {
         let (mut head, body) = request.into_parts();
+        let began = Began::now();
+        head.extensions.insert(began.id);
+        let finish = Finish { gateway: self.gateway.clone(), began };
         let route = match self.gateway.admit(&mut head) {
             Ok(route) => route,
-            Err(response) => return Either::Left(ready(Ok(*response))),
+            Err(response) => return Either::Left(future::ready(Ok(finish.finish(*response)))),
         };
         let behind = Behind { gateway: self.gateway.clone(), client: self.client, route };
         // It is ready whenever what is behind it is, and that is always.
         let answered = self.auth.layer(behind).call(Request::from_parts(head, body));
-        Either::Right(answered.map(|answered| {
-            let mut response = answered?;
-            cors::finish(&mut response);
-            Ok(response)
-        }))
+        Either::Right(Answering { answered, finish })
+    }
+}
+
+/// What is done once there is an answer.
+pub struct Finish {
+    gateway: Gateway,
+    began: Began,
+}
+
+impl Finish {
+    fn finish(&self, mut response: Response<GatewayBody>) -> Response<GatewayBody> {
+        cors::finish(&mut response);
+        let status = response.status();
+        if let Some(id) = self.gateway.answered(self.began, status) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response
+    }
+}
+
+pin_project! {
+    /// An answer that comes by way of the layer.
+    pub struct Answering {
+        #[pin]
+        answered: <AuthService<Behind> as Service<Request<Incoming>>>::Future,
+        finish: Finish,
+    }
+}
+
+impl Future for Answering {
+    type Output = Answered;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        let this = self.project();
+        let response = ready!(this.answered.poll(cx))?;
+        Poll::Ready(Ok(this.finish.finish(response)))
     }
 }
 

@@ -28,12 +28,20 @@ use self::problem::Problem;
 use self::sessions::Sessions;
 pub(crate) use self::visitor::base;
 use crate::admin_token::AdminToken;
+use crate::router::ExplainRequest;
+
+/// What decides about requests.
+pub(crate) struct Explains {
+    pub(crate) verifier: Verifier,
+    /// How requests are explained where more than the verifier decides.
+    pub(crate) request: Option<ExplainRequest>,
+}
 
 /// What the pages work with.
 pub(crate) struct Console {
     issuer: Issuer,
     /// What decides about requests, if it is here.
-    verifier: Option<Verifier>,
+    explains: Option<Explains>,
     token: AdminToken,
     explain: fn(&StoreError) -> Option<&'static str>,
     /// Whether browsers come by HTTPS, so that the cookie may say so.
@@ -45,14 +53,14 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(
         issuer: Issuer,
-        verifier: Option<Verifier>,
+        explains: Option<Explains>,
         token: AdminToken,
         explain: fn(&StoreError) -> Option<&'static str>,
         https: bool,
     ) -> Self {
         Self {
             issuer,
-            verifier,
+            explains,
             token,
             explain,
             https,

@@ -26,7 +26,7 @@ impl Visitor {
     /// Whoever sends this cookie, if it is good.
     pub(super) fn of(console: &Console, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let signed_in = cookie(headers).and_then(|cookie| console.sessions.find(cookie, console.now()))?;
-        Some(Self { base: base(extensions), signed_in, explains: console.verifier.is_some() })
+        Some(Self { base: base(extensions), signed_in, explains: console.explains.is_some() })
     }
 }
 

@@ -15,6 +15,7 @@ use super::near::Near;
 use super::preload;
 use super::published::Published;
 use super::waiters::{self, Waiters};
+use super::work::Counts;
 use super::{Owner, SecretCache, Shared};
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
@@ -150,6 +151,7 @@ impl SecretCacheBuilder {
             waiting_for_record: AtomicUsize::new(0),
             capacity: self.capacity,
             preloading: watch::Sender::new(self.preload),
+            counts: Counts::default(),
         });
         let mut tasks = vec![
             shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle(),

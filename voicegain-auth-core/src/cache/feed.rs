@@ -224,6 +224,9 @@ async fn follow(shared: Arc<Shared>) {
                 road = Road::Proof;
             }
             Err(error) => {
+                if road == Road::Proof {
+                    shared.counts.unproved.add();
+                }
                 if shared.machine().failed() {
                     distrusted(&shared);
                 }
@@ -336,6 +339,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
         return Ok(Step::Anew);
     };
     shared.published.prove(proof);
+    shared.counts.proved.add();
     if had_lapsed {
         // Exchanges may begin again, and this proof may run out soon.
         shared.changes.send_replace(());

@@ -166,7 +166,14 @@ impl Running {
         }
         let verdict = commit(shared, ticket, self.id, snapshot.head, record);
         match verdict {
-            Verdict::Keep { .. } | Verdict::Absent => Ok(Outcome::Look),
+            Verdict::Keep { .. } => {
+                shared.counts.found.add();
+                Ok(Outcome::Look)
+            }
+            Verdict::Absent => {
+                shared.counts.absent.add();
+                Ok(Outcome::Look)
+            }
             Verdict::Again { after } => {
                 wait::caught_up(shared, after).await;
                 Ok(Outcome::Look)
@@ -188,6 +195,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.outcome == Outcome::Failed {
+            self.shared.counts.failed.add();
+        }
         let failed_at = self.shared.clock.read().boot;
         let mut look_ups = self.shared.look_ups();
         let running = look_ups.of.remove(&self.id);

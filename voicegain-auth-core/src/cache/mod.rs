@@ -19,6 +19,7 @@ mod preload;
 mod published;
 mod wait;
 mod waiters;
+mod work;
 
 use std::fmt;
 use std::future::Future;
@@ -35,6 +36,7 @@ pub use contexts::{ContextQuery, ContextSummary};
 pub use exchanges::Watch;
 pub(crate) use near::{Held, Stamp};
 pub(crate) use wait::{Waited, Waiting};
+pub use work::StoreWork;
 
 use self::exchanges::{Authority, Exchanges};
 use self::feed::FeedStatus;
@@ -42,6 +44,7 @@ use self::load::LookUps;
 use self::near::Near;
 use self::published::Published;
 use self::waiters::Waiters;
+use self::work::Counts;
 use crate::clock::{Clock, Reading};
 use crate::freshness::{Freshness, Life, Proof};
 use crate::ids::WebConfigId;
@@ -111,6 +114,7 @@ struct Shared {
     capacity: u64,
     /// Whether all web configs are still being loaded ahead.
     preloading: watch::Sender<bool>,
+    counts: Counts,
 }
 
 /// A record that the machine let in, and the epoch it did so in: in a later one it counts no more.
@@ -152,6 +156,8 @@ pub struct CacheStatus {
     pub revision: Revision,
     /// The last thing that went wrong, if nothing went right since.
     pub problem: Option<String>,
+    /// What was asked of the store.
+    pub work: StoreWork,
 }
 
 impl SecretCache {
@@ -187,6 +193,7 @@ impl SecretCache {
             preloading: *shared.preloading.borrow(),
             revision: feed.applied,
             problem: feed.problem.clone(),
+            work: shared.counts.read(),
         }
     }
 

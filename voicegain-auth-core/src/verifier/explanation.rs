@@ -3,21 +3,24 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::shell::Verifier;
+use super::identity::Identity;
+use super::shell::{self, Verifier};
 use crate::claims::Claims;
 use crate::credentials::{Found, TokenSource, find};
-use crate::head::{Field, RequestHead, Single, own_authority, single};
+use crate::freshness::Life;
+use crate::head::{Field, RequestHead, Single, is_preflight, own_authority, single};
+use crate::ids::WebConfigId;
 use crate::jws;
-use crate::mac::MacKey;
 use crate::policy::Policy;
+use crate::record::Record;
 use crate::rejection::{Reason, Rejection};
-use crate::store::StoreError;
-use crate::web_config::{StoredWebConfig, WebConfig};
 
 /// A check of rule V9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Check {
+    /// It is a request that is taken at all: authority, form of the path, base path, method. A gateway looks at that.
+    Request,
     /// There is one token, in one place (rules V1, V2).
     Credentials,
     /// It is a JWT as these are (rules W1 to W6).
@@ -34,6 +37,8 @@ pub enum Check {
     Origin,
     /// It is good for the path (section P).
     ApiPath,
+    /// It may mint what is asked for (rules M2, M3). Only a request to mint comes to it.
+    Minting,
 }
 
 /// What came of a check.
@@ -67,15 +72,18 @@ pub struct Step {
 pub struct Explanation {
     /// The refusal, if it was one.
     pub rejection: Option<Rejection>,
-    /// Every check, in the order of rule V9.
+    /// Every check, in the order of rule V9; [`Minting`](Check::Minting) only if it was come to.
     pub steps: Vec<Step>,
-    /// The web config that the token names, if the store has it.
-    pub web_config: Option<WebConfig>,
+    /// The web config that the token names, if it lives here.
+    pub web_config: Option<WebConfigId>,
+    /// Who calls, if it was let in with a token.
+    pub identity: Option<Identity>,
 }
 
 impl Check {
     /// All of them, in the order they are made.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
+        Self::Request,
         Self::Credentials,
         Self::Token,
         Self::WebConfig,
@@ -84,12 +92,14 @@ impl Check {
         Self::NotBefore,
         Self::Origin,
         Self::ApiPath,
+        Self::Minting,
     ];
 
     /// What is checked, in a few words.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
+            Self::Request => "The request itself",
             Self::Credentials => "One token, in one place",
             Self::Token => "The token's form",
             Self::WebConfig => "Its web config",
@@ -98,24 +108,26 @@ impl Check {
             Self::NotBefore => "Already valid",
             Self::Origin => "The page's origin",
             Self::ApiPath => "The path of the API",
+            Self::Minting => "What it may mint",
         }
     }
 
-    /// Which one a refusal of the verifier's comes from.
+    /// Which one a refusal comes from.
     fn of(rejection: &Rejection) -> Self {
-        match rejection.reason() {
-            Reason::TokenExpired => Self::Expiry,
-            Reason::OriginNotAllowed => Self::Origin,
-            Reason::InsufficientScope => Self::ApiPath,
-            Reason::InvalidToken => match rejection.cause() {
-                "malformed token" => Self::Token,
-                "unknown web config" => Self::WebConfig,
-                "not yet valid" => Self::NotBefore,
-                _ => Self::Signature,
-            },
+        match (rejection.reason(), rejection.cause()) {
+            (Reason::MissingToken, _) | (Reason::InvalidRequest, shell::AMBIGUOUS) => Self::Credentials,
+            (Reason::InvalidToken, shell::MALFORMED) => Self::Token,
             // Nothing can be said of it while no proof of freshness holds.
-            Reason::TemporarilyUnavailable => Self::WebConfig,
-            _ => Self::Credentials,
+            (Reason::InvalidToken, shell::UNKNOWN) | (Reason::TemporarilyUnavailable, _) => Self::WebConfig,
+            (Reason::InvalidToken, "not yet valid") => Self::NotBefore,
+            (Reason::InvalidToken, _) => Self::Signature,
+            (Reason::TokenExpired, _) => Self::Expiry,
+            (Reason::OriginNotAllowed, _) => Self::Origin,
+            (Reason::InsufficientScope, Rejection::RIGHT_TO_MINT) | (Reason::InvalidParameter, _) => {
+                Self::Minting
+            }
+            (Reason::InsufficientScope, _) => Self::ApiPath,
+            _ => Self::Request,
         }
     }
 }
@@ -124,9 +136,11 @@ impl Check {
 #[derive(Default)]
 struct Facts {
     of: [String; Check::ALL.len()],
-    web_config: Option<WebConfig>,
+    web_config: Option<WebConfigId>,
     /// Whether there is a token to check.
     has_token: bool,
+    /// Whether its signature holds, if that could be looked at.
+    is_signed: Option<bool>,
 }
 
 impl Facts {
@@ -135,34 +149,110 @@ impl Facts {
             *place = text.into();
         }
     }
-}
 
-impl Verifier {
-    /// Decides about a request as [`authorize`](Self::authorize) does, and says how that came about. The store is asked for
-    /// the web config besides, so this is for people, not for every request.
-    pub async fn explain<H: RequestHead + Sync>(&self, head: &H) -> Explanation {
-        let rejection = self.authorize(head).await.err();
-        let facts = self.facts(head).await;
+    /// For a token that is gone.
+    fn accepted_as(&mut self, identity: &Identity) {
+        self.has_token = true;
+        for check in
+            Check::ALL.into_iter().filter(|check| (Check::Credentials..=Check::ApiPath).contains(check))
+        {
+            self.say(check, "It passed when the token was accepted.");
+        }
+        let (id, context, account) = (identity.web_config_id(), identity.context_id(), identity.account_id());
+        self.say(
+            Check::WebConfig,
+            format!("It names web config {id} of context {context}, account {account}."),
+        );
+        self.web_config = Some(id);
+    }
+
+    /// Whether the decision was made about the same: a change may have come in between.
+    fn fit(&self, rejection: Option<&Rejection>) -> bool {
+        let failed = rejection.map(Check::of);
+        let should_be_signed = match failed {
+            Some(Check::Signature) => Some(false),
+            Some(failed) if failed > Check::Signature => Some(true),
+            None if self.has_token => Some(true),
+            _ => None,
+        };
+        !matches!((should_be_signed, self.is_signed), (Some(should), Some(is)) if should != is)
+    }
+
+    fn explain(self, rejection: Option<Rejection>, identity: Option<Identity>) -> Explanation {
         let failed = rejection.as_ref().map(Check::of);
-        let last = failed.unwrap_or(if facts.has_token { Check::ApiPath } else { Check::Credentials });
-        let Facts { mut of, web_config, has_token } = facts;
-        let steps = Check::ALL.into_iter().zip(&mut of).map(|(check, text)| {
+        let last = failed.unwrap_or(if self.has_token { Check::ApiPath } else { Check::Credentials });
+        let Self { of, web_config, has_token, .. } = self;
+        let steps = Check::ALL
+            .into_iter()
+            .zip(of)
+            .filter(|(check, _)| *check <= Check::ApiPath || failed == Some(*check));
+        let steps = steps.map(|(check, text)| {
             let outcome = match failed {
                 _ if check > last => Outcome::NotReached,
                 Some(failed) if failed == check => Outcome::Failed,
                 // Without a token, which may be let in, there is nothing to be looked at in between.
-                _ if !has_token && check != Check::Credentials => Outcome::NotReached,
+                _ if !has_token && check > Check::Credentials => Outcome::NotReached,
                 _ => Outcome::Passed,
             };
-            let compared = if outcome == Outcome::NotReached { String::new() } else { std::mem::take(text) };
+            let compared = match (outcome, &rejection) {
+                (Outcome::NotReached, _) => String::new(),
+                (Outcome::Failed, Some(rejection)) if text.is_empty() || check == Check::Request => {
+                    rejection.detail().to_owned()
+                }
+                _ => text,
+            };
             Step { check, outcome, compared }
         });
-        Explanation { steps: steps.collect(), rejection, web_config }
+        Explanation { steps: steps.collect(), rejection, web_config, identity }
+    }
+}
+
+impl Verifier {
+    /// Decides about a request as [`authorize`](Self::authorize) does, and says how that came about. It is counted and logged
+    /// nowhere.
+    pub async fn explain<H: RequestHead + Sync>(&self, head: &H) -> Explanation {
+        const ROUNDS: usize = 3;
+
+        let mut round = 0_usize;
+        loop {
+            let decision = self.authorize_quietly(head).await;
+            let facts = self.facts(head);
+            round = round.saturating_add(1);
+            if facts.fit(decision.as_ref().err()) || round >= ROUNDS {
+                return match decision {
+                    Ok(admitted) => facts.explain(None, admitted.caller().identity().cloned()),
+                    Err(rejection) => facts.explain(Some(rejection), None),
+                };
+            }
+        }
     }
 
-    async fn facts<H: RequestHead + Sync>(&self, head: &H) -> Facts {
+    /// Explains a refusal of this request that was made already, here or by a gateway in front or behind. Does not wait: what
+    /// is known of the token's web config is what is cached. Behind, the token is gone, and the identity stands for it.
+    #[must_use]
+    pub fn explain_refusal<H: RequestHead>(
+        &self,
+        head: &H,
+        identity: Option<&Identity>,
+        rejection: Rejection,
+    ) -> Explanation {
+        let mut facts = self.facts(head);
+        if let Some(identity) = identity.filter(|_| !facts.has_token) {
+            facts.accepted_as(identity);
+        }
+        facts.explain(Some(rejection), None)
+    }
+
+    fn facts<H: RequestHead>(&self, head: &H) -> Facts {
         let mut facts = Facts::default();
         let policy = self.policy();
+        let authority = own_authority(head).map_or("no authority".to_owned(), shown);
+        facts.say(Check::Request, format!("{}, for {authority}.", asked(head)));
+        if is_preflight(head) {
+            facts.say(Check::Credentials, "It is a preflight, which carries none.");
+            facts.say(Check::Origin, origin_header(head));
+            return facts;
+        }
         let (token, source) = match find(head, policy.token_sources()) {
             Found::Token(token, source) => (token, source),
             Found::Ambiguous(why) => {
@@ -177,71 +267,70 @@ impl Verifier {
         };
         facts.has_token = true;
         facts.say(Check::Credentials, format!("There is one, {}.", place(source)));
-        let id = match jws::read(&token, |token| token.id()) {
-            Ok(id) => id,
-            Err(malformed) => {
-                facts.say(Check::Token, format!("It is no such token: {malformed}."));
-                return facts;
+        let told = jws::read(&token, |unverified| {
+            let form = format!("{} bytes: three parts, HS256, claims that can be used.", token.len());
+            facts.say(Check::Token, form);
+            let id = unverified.id();
+            let Some(record) = self.web_config_of(id, &mut facts) else { return };
+            let wall = self.cache().now().wall;
+            let claims = unverified.verify(Some(&record.key));
+            if let Some(claims) = &claims {
+                said_by(claims, &record, head, source, policy, wall, &mut facts);
             }
-        };
-        facts.say(
-            Check::Token,
-            format!("{} bytes: three parts, HS256, claims that can be used.", token.len()),
-        );
-        let stored = match self.cache().store().load(id).await {
-            Ok(snapshot) => snapshot.value,
-            Err(error) => {
-                facts.say(Check::WebConfig, unread(&error));
-                return facts;
-            }
-        };
-        let Some(stored) = stored else {
-            let text = format!(
-                "It names web config {id}, which does not live here. It may have been deleted, or the token is of another \
-                 deployment, whose own gateway takes it."
-            );
-            facts.say(Check::WebConfig, text);
-            return facts;
-        };
-        let config = &stored.config;
-        let names = format!(
-            "It names web config {id} of context {}, account {}",
-            config.context_id, config.account_id
-        );
-        let state = if self.cache().status().ready {
-            "lives"
-        } else {
-            "lives, but that cannot be proved within the promise"
-        };
-        facts.say(Check::WebConfig, format!("{names}, which {state}."));
-        let key = MacKey::new(&stored.secret);
-        let wall = self.cache().now().wall;
-        let is_signed = jws::read(&token, |token| {
-            let Some(claims) = token.verify(Some(&key)) else { return false };
-            said_by(&claims, &stored, head, source, policy, wall, &mut facts);
-            true
+            facts.is_signed = Some(claims.is_some());
+            facts.say(Check::Signature, signature(record.generation.get(), claims.is_some()));
         });
-        let generation = config.generation;
-        facts.say(
-            Check::Signature,
-            if is_signed == Ok(true) {
-                format!("It is signed with the secret of generation {generation}, the newest.")
-            } else {
-                format!(
-                    "It is not signed with the secret of generation {generation}, the newest: Regenerate has replaced the one \
-                     it was signed with, or it is damaged, or of another deployment with the same web config."
-                )
-            },
-        );
-        facts.web_config = Some(stored.config);
+        if let Err(malformed) = told {
+            facts.say(Check::Token, format!("It is no such token: {malformed}."));
+        }
         facts
     }
+
+    fn web_config_of(&self, id: WebConfigId, facts: &mut Facts) -> Option<crate::cache::Held> {
+        let seen = self.cache().see(id);
+        let Some(record) = seen.record else {
+            let text = match self.cache().life(id, seen.stamp.epoch) {
+                Life::NotThere if seen.proof.is_some() => format!(
+                    "It names web config {id}, which does not live here. It may have been deleted, or the token is of another \
+                     deployment, whose own gateway takes it."
+                ),
+                Life::Lives => {
+                    format!("It names web config {id}, which lives and could not be read just now.")
+                }
+                Life::NotThere | Life::Unknown => {
+                    format!("It names web config {id}, of which nothing can be proved at the moment.")
+                }
+            };
+            facts.say(Check::WebConfig, text);
+            return None;
+        };
+        let state = match seen.proof {
+            Some(_) => "lives",
+            None => "lived when that could last be proved, which is longer ago than the promise allows",
+        };
+        let (context, account) = (&record.context_id, &record.account_id);
+        let text =
+            format!("It names web config {id} of context {context}, account {account}, which {state}.");
+        facts.say(Check::WebConfig, text);
+        facts.web_config = Some(id);
+        Some(record)
+    }
+}
+
+fn signature(generation: u64, holds: bool) -> String {
+    if holds {
+        return format!("It is signed with the secret of generation {generation}, the newest.");
+    }
+    format!(
+        "It is not signed with the secret of generation {generation}, the newest: Regenerate has replaced the one it was signed \
+         with, or it is damaged, or of another deployment with the same web config."
+    )
 }
 
 /// What claims say whose signature holds.
 fn said_by<H: RequestHead>(
     claims: &Claims<'_>,
-    stored: &StoredWebConfig,
+    record: &Record,
     head: &H,
     source: TokenSource,
     policy: &Policy,
@@ -263,15 +352,15 @@ fn said_by<H: RequestHead>(
             None => "There is no `nbf`.".to_owned(),
         },
     );
-    let audience: Vec<&str> = claims.audience().iter().collect();
-    let mut origin = format!("{} `aud` is {audience:?}.", origin_header(head));
+    let audience = claims.audience().iter();
+    let mut origin = format!("{} `aud` is {}.", origin_header(head), list(audience));
     if !matches!(single(head, Field::Origin), Single::Absent) && claims.expires_at().is_none() {
-        let authority = own_authority(head).unwrap_or("not known");
-        let allowed = &stored.config.allowed_origins;
+        let authority = own_authority(head).map_or("not known".to_owned(), shown);
+        let allowed = list(record.allowed_origins.patterns());
         // Writing into a String does not fail.
         let _ = write!(
             origin,
-            " It is long-lived: the request's own authority is {authority}, allowed origins are {allowed:?}."
+            " It is long-lived: the request's own authority is {authority}, allowed origins are {allowed}."
         );
     }
     if matches!(source, TokenSource::Cookie | TokenSource::Query) {
@@ -280,7 +369,7 @@ fn said_by<H: RequestHead>(
         );
     }
     facts.say(Check::Origin, origin);
-    let (base, path) = (policy.base_path(), head.path());
+    let (base, path) = (policy.base_path(), shown(head.path()));
     facts.say(
         Check::ApiPath,
         match claims.subject().api_path() {
@@ -303,12 +392,81 @@ fn origin_header<H: RequestHead>(head: &H) -> String {
     match single(head, Field::Origin) {
         Single::Absent => "There is no Origin header: no browser says that a page sends this.".to_owned(),
         Single::Several => "There are several Origin headers.".to_owned(),
-        Single::One(origin) => format!("Origin is {:?}.", String::from_utf8_lossy(origin)),
+        Single::One(origin) => format!("Origin is {}.", shown(&String::from_utf8_lossy(origin))),
     }
 }
 
-/// What the store says may hold what is not for everybody; it stands in the log.
-fn unread(error: &StoreError) -> String {
-    tracing::warn!(error = error.chain(), "a web config could not be read for an explanation");
-    "The store does not answer, so that nothing can be said of its web config.".to_owned()
+/// The first few of them.
+fn list<'a>(mut texts: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 10;
+
+    let mut list: Vec<String> = texts.by_ref().take(MOST).map(shown).collect();
+    match texts.count() {
+        0 if list.is_empty() => return "empty".to_owned(),
+        0 => {}
+        more => list.push(format!("and {more} more")),
+    }
+    list.join(", ")
+}
+
+/// What was asked for, for people.
+pub(super) fn asked<H: RequestHead>(head: &H) -> String {
+    format!("{} {}", shown(head.method()), shown(head.path()))
+}
+
+/// What a client has sent, for people: in one line, no longer than need be, and without what looks like a token.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+
+    let is_of_token = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let mut shown = String::new();
+    for piece in text.split_inclusive(|letter| !is_of_token(letter)) {
+        if piece.find("eyJ").is_some_and(|at| piece.len().saturating_sub(at) > 20) {
+            shown.push_str("[what looks like a token]");
+            shown.extend(piece.chars().last().filter(|letter| "/&;,?= ".contains(*letter)));
+            continue;
+        }
+        for letter in piece.chars() {
+            // Of these nothing needs to be escaped, and all else that cannot be seen or turns the line around is.
+            if matches!(letter, '"' | '\'' | '\\') {
+                shown.push(letter)
+            } else {
+                shown.extend(letter.escape_debug())
+            }
+        }
+        if shown.len() > MOST {
+            let end = shown.floor_char_boundary(MOST);
+            shown.truncate(end);
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_short_and_in_one_line_and_no_token() {
+        for (text, expected) in [
+            ("/v1/a?b=c \"d\"", "/v1/a?b=c \"d\""),
+            ("/v1/eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAA/x", "/v1/[what looks like a token]/x"),
+            ("/v1/tokeyJhbGciOiJIUzI1NiJ9AAAAAA", "/v1/[what looks like a token]"),
+            ("eyJ", "eyJ"),
+            ("a\nb\u{202e}c\u{0}", "a\\nb\\u{202e}c\\0"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+        let long = shown(&"ä/".repeat(1_000));
+        assert!(long.len() <= 204 && long.ends_with('…'), "{long}");
+    }
+
+    #[test]
+    fn a_list_says_how_many_more_there_are() {
+        assert_eq!(list(std::iter::empty()), "empty");
+        assert_eq!(list(["a", "b"].into_iter()), "a, b");
+        assert_eq!(list(["a"; 12].into_iter()), format!("{}and 2 more", "a, ".repeat(10)));
+    }
 }

@@ -4,12 +4,16 @@
 mod decision;
 mod explanation;
 mod identity;
+mod recent;
 mod shell;
+mod tally;
 
 pub use decision::check_origin_header;
 pub use explanation::{Check, Explanation, Outcome, Step};
 pub use identity::{Caller, Identity, RESERVED_PREFIX, TokenKind, is_reserved_header};
+pub use recent::RecentRefusal;
 pub use shell::{Admitted, Pending, Progress, Resumption, Verifier};
+pub use tally::{Decisions, Refused};
 
 #[cfg(test)]
 mod tests;

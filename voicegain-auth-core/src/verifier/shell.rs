@@ -7,7 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::decision::{check, check_origin_header};
+use super::explanation::asked;
 use super::identity::{Caller, Identity};
+use super::recent::{Recent, RecentRefusal};
+use super::tally::{Decisions, Tally};
 use crate::cache::{Held, SecretCache, Waited, Waiting};
 use crate::constant_time::is_same;
 use crate::credentials::{Found, Strip, TokenSource, find, other_protocol};
@@ -19,9 +22,15 @@ use crate::long_lived::{self, Recognised};
 use crate::policy::{Mode, Policy};
 use crate::record::Record;
 use crate::rejection::{Reason, Rejection};
+use crate::request_id::RequestId;
 
 /// How often a request looks again before it is told to come later.
 const MAX_ROUNDS: u8 = 8;
+
+/// Causes of refusals that an explanation tells apart.
+pub(super) const AMBIGUOUS: &str = "more than one token";
+pub(super) const MALFORMED: &str = "malformed token";
+pub(super) const UNKNOWN: &str = "unknown web config";
 
 const NOT_VALID: &str = "The token is not valid; check that it was copied whole and is the newest one.";
 
@@ -38,6 +47,8 @@ pub struct Verifier {
 struct Inner {
     cache: SecretCache,
     policy: Policy,
+    tally: Tally,
+    recent: Recent,
 }
 
 /// A request that was let in.
@@ -133,7 +144,7 @@ struct Doubt {
 
 impl Doubt {
     fn cause(&self) -> &'static str {
-        if self.record.is_some() { "wrong or superseded signature" } else { "unknown web config" }
+        if self.record.is_some() { "wrong or superseded signature" } else { UNKNOWN }
     }
 }
 
@@ -166,7 +177,31 @@ impl Verifier {
     /// A verifier over a cache, with its own policy.
     #[must_use]
     pub fn new(cache: SecretCache, policy: Policy) -> Self {
-        Self { inner: Arc::new(Inner { cache, policy }) }
+        Self::keeping(cache, policy, 0)
+    }
+
+    fn keeping(cache: SecretCache, policy: Policy, refusals: usize) -> Self {
+        let (tally, recent) = (Tally::default(), Recent::new(refusals));
+        Self { inner: Arc::new(Inner { cache, policy, tally, recent }) }
+    }
+
+    /// The same, which keeps the last so many refusals in memory, explained and without their tokens, for
+    /// [`recent_refusals`](Self::recent_refusals). Counts nothing yet.
+    #[must_use]
+    pub fn keeping_refusals(self, refusals: usize) -> Self {
+        Self::keeping(self.inner.cache.clone(), self.inner.policy.clone(), refusals)
+    }
+
+    /// The refusals that are kept, the newest first. Of more than 50 in one second not all are: they are counted.
+    #[must_use]
+    pub fn recent_refusals(&self) -> Vec<RecentRefusal> {
+        self.inner.recent.list()
+    }
+
+    /// What it has decided so far.
+    #[must_use]
+    pub fn decisions(&self) -> Decisions {
+        self.inner.tally.read()
     }
 
     /// The policy it decides by.
@@ -207,17 +242,69 @@ impl Verifier {
 
     /// Begins to decide about a request.
     pub fn decide<H: RequestHead>(&self, head: &H) -> Progress {
-        self.attempt(head, None)
+        let progress = self.attempt(head, None);
+        match &progress {
+            Progress::Decided(Ok(_)) => self.inner.tally.accept(),
+            Progress::Decided(Err(_)) => {}
+            Progress::Pending(_) => self.inner.tally.wait(),
+        }
+        self.told(head, progress)
     }
 
     /// Goes on after a wait, with the same request.
     pub fn resume<H: RequestHead>(&self, head: &H, resumption: Resumption) -> Progress {
+        let progress = self.go_on(head, resumption);
+        if let Progress::Decided(Ok(_)) = &progress {
+            self.inner.tally.accept();
+        }
+        self.told(head, progress)
+    }
+
+    /// Keeps a refusal that somebody else made of the same requests, as a gateway does before and after, if refusals are kept.
+    /// The identity is that of the token, if the token had been accepted.
+    pub fn keep_refusal<H: RequestHead>(&self, head: &H, identity: Option<&Identity>, rejection: &Rejection) {
+        let Inner { recent, cache, .. } = &*self.inner;
+        let now = cache.now();
+        if recent.has_room(now.boot) {
+            let (request, target) = (head.request_id(), asked(head));
+            let explanation = self.explain_refusal(head, identity, rejection.clone());
+            recent.keep(RecentRefusal { request, at: now.wall, target, explanation });
+        }
+    }
+
+    /// Counts a refusal that somebody else made of the same requests, and tells the log.
+    pub fn count_refusal(&self, request: Option<RequestId>, rejection: &Rejection) {
+        self.inner.tally.refuse(rejection);
+        tracing::info!(
+            reason = rejection.reason().as_str(),
+            cause = rejection.cause(),
+            web_config = rejection.web_config_id().map(tracing::field::display),
+            request = request.map(tracing::field::display),
+            "refused"
+        );
+    }
+
+    /// Decides without telling anybody.
+    pub(super) async fn authorize_quietly<H: RequestHead + Sync>(
+        &self,
+        head: &H,
+    ) -> Result<Admitted, Rejection> {
+        let mut progress = self.attempt(head, None);
+        loop {
+            match progress {
+                Progress::Decided(decision) => return decision,
+                Progress::Pending(pending) => progress = self.go_on(head, pending.await),
+            }
+        }
+    }
+
+    fn go_on<H: RequestHead>(&self, head: &H, resumption: Resumption) -> Progress {
         match resumption.waited {
             Waited::Look => match self.confirm(&resumption.round) {
-                Some(rejection) => Progress::Decided(Err(self.refused(rejection))),
+                Some(rejection) => Progress::Decided(Err(self.in_realm(rejection))),
                 None => self.attempt(head, Some(resumption.round)),
             },
-            Waited::InVain(cause) => Progress::Decided(Err(self.refused(unavailable(cause)))),
+            Waited::InVain(cause) => Progress::Decided(Err(self.in_realm(unavailable(cause)))),
         }
     }
 
@@ -239,20 +326,26 @@ impl Verifier {
     fn attempt<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Progress {
         match self.attempt_unnamed(head, round) {
             Ok(progress) => progress,
-            Err(rejection) => Progress::Decided(Err(self.refused(rejection))),
+            Err(rejection) => Progress::Decided(Err(self.in_realm(rejection))),
         }
     }
 
-    /// Names the realm, and tells the operator.
-    fn refused(&self, rejection: Rejection) -> Rejection {
-        let web_config = rejection.web_config_id().map(tracing::field::display);
-        tracing::info!(
-            reason = rejection.reason().as_str(),
-            cause = rejection.cause(),
-            web_config,
-            "refused"
-        );
+    fn in_realm(&self, rejection: Rejection) -> Rejection {
         rejection.in_realm(Arc::clone(&self.inner.policy.realm))
+    }
+
+    fn told<H: RequestHead>(&self, head: &H, progress: Progress) -> Progress {
+        if let Progress::Decided(Err(rejection)) = &progress {
+            self.tell(head, rejection);
+        }
+        progress
+    }
+
+    /// Counts a refusal, and tells the operator.
+    #[cold]
+    fn tell<H: RequestHead>(&self, head: &H, rejection: &Rejection) {
+        self.count_refusal(head.request_id(), rejection);
+        self.keep_refusal(head, None, rejection);
     }
 
     fn attempt_unnamed<H: RequestHead>(&self, head: &H, round: Option<Round>) -> Result<Progress, Rejection> {
@@ -264,7 +357,7 @@ impl Verifier {
         let policy = &self.inner.policy;
         let (token, source) = match find(head, &policy.sources) {
             Found::Token(token, source) => (token, source),
-            Found::Ambiguous(why) => return Err(Rejection::new(Reason::InvalidRequest, ambiguous(why))),
+            Found::Ambiguous(why) => return Err(ambiguous(why)),
             Found::Nothing if policy.mode == Mode::Optional => {
                 check_origin_header(head)?;
                 return admit(Caller::Anonymous);
@@ -305,7 +398,7 @@ impl Verifier {
         head: &H,
         source: TokenSource,
     ) -> Option<Verdict> {
-        let Inner { cache, policy } = &*self.inner;
+        let Inner { cache, policy, .. } = &*self.inner;
         let form = cache.long_lived();
         let Recognised { id, signature } = form.recognise(token)?;
         let seen = cache.see(id);
@@ -325,7 +418,7 @@ impl Verifier {
         source: TokenSource,
         round: Option<Round>,
     ) -> Verdict {
-        let Inner { cache, policy } = &*self.inner;
+        let Inner { cache, policy, .. } = &*self.inner;
         let id = token.id();
         let seen = cache.see(id);
         let round = round.unwrap_or(Round { arrived: seen.now.boot, count: 0, doubt: None });
@@ -376,12 +469,13 @@ fn unavailable(cause: &'static str) -> Rejection {
 
 fn malformed(malformed: MalformedToken) -> Rejection {
     tracing::debug!(%malformed, "a token could not be read");
-    not_valid("malformed token")
+    not_valid(MALFORMED)
 }
 
 /// A sentence for each way of sending more than one token.
-fn ambiguous(why: &'static str) -> String {
-    format!("The request does not say clearly which token counts: {why}.")
+fn ambiguous(why: &'static str) -> Rejection {
+    let detail = format!("The request does not say clearly which token counts: {why}.");
+    Rejection::new(Reason::InvalidRequest, detail).because(AMBIGUOUS)
 }
 
 impl fmt::Debug for Verifier {

@@ -10,6 +10,7 @@ use crate::mac::MacKey;
 use crate::mac::tests::MACS;
 use crate::testing::{API_URL, Logged, World};
 use crate::{Issued, Mode, Policy, PolicyBuilder, Reason, Secret, SecretStore, TokenSource, TokenSources};
+use crate::{Rejection, RequestId};
 
 const APP: &str = "https://app.example.com";
 
@@ -526,9 +527,9 @@ async fn failed(fixture: &Fixture, policy: PolicyBuilder, head: &TestHead) -> Op
         decided,
         "it is the decision itself that is explained"
     );
-    assert_eq!(steps.iter().map(|step| step.check).collect::<Vec<_>>(), Check::ALL);
+    assert_eq!(steps.iter().map(|step| step.check).collect::<Vec<_>>(), Check::ALL[..9]);
     let at = steps.iter().position(|step| step.outcome == Outcome::Failed);
-    let last = at.unwrap_or(if head_has_token(head) { 7 } else { 0 });
+    let last = at.unwrap_or(if head_has_token(head) { 8 } else { 1 });
     for (number, step) in steps.iter().enumerate() {
         let expected = match number {
             number if Some(number) == at => Outcome::Failed,
@@ -585,9 +586,9 @@ async fn v9_each_check_is_explained() {
     let optional = fixture.world.verifier(plain().mode(Mode::Optional).build().unwrap());
     let explained = optional.explain(&get().with("origin", "none")).await;
     let outcomes: Vec<_> = explained.steps.iter().map(|step| step.outcome).collect();
-    assert_eq!(outcomes[0], Outcome::Passed);
-    assert!(outcomes[1..6].iter().all(|outcome| *outcome == Outcome::NotReached), "{outcomes:?}");
-    assert_eq!(outcomes[6..], [Outcome::Failed, Outcome::NotReached]);
+    assert_eq!(outcomes[..2], [Outcome::Passed; 2]);
+    assert!(outcomes[2..7].iter().all(|outcome| *outcome == Outcome::NotReached), "{outcomes:?}");
+    assert_eq!(outcomes[7..], [Outcome::Failed, Outcome::NotReached]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -605,5 +606,89 @@ async fn v3_what_a_token_says_is_told_only_if_its_signature_holds() {
         for part in token.split('.').skip(1) {
             assert!(!told.contains(part), "a part of the token: {told}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v5_decisions_are_counted_with_their_causes_and_explanations_are_not() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let good = get().bearer(&fixture.issued.jwt);
+    let gone = fixture.world.create().await;
+    fixture.world.issuer.delete(gone.config.id).await.unwrap();
+    for head in [&good, &good, &get(), &get().bearer("x"), &get().bearer(&gone.jwt)] {
+        let _ = verifier.authorize(head).await;
+        let _ = verifier.explain(head).await;
+    }
+    verifier.count_refusal(None, &Rejection::new(Reason::NotFound, "d"));
+    let decisions = verifier.decisions();
+    assert_eq!(decisions.accepted, 2);
+    assert!(decisions.waited >= 1, "a proof newer than the request was waited for: {decisions:?}");
+    let refused: Vec<_> =
+        decisions.refused.iter().map(|it| (it.reason.as_str(), it.cause, it.count)).collect();
+    assert_eq!(
+        refused,
+        [
+            ("invalid_token", "malformed token", 1),
+            ("invalid_token", "unknown web config", 1),
+            ("missing_token", "missing_token", 1),
+            ("not_found", "not_found", 1),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_refusals_are_kept_explained_and_without_their_tokens() {
+    let fixture = Fixture::new().await;
+    let none = fixture.world.verifier(Policy::default());
+    let verifier = fixture.world.verifier(Policy::default()).keeping_refusals(3);
+    let other = fixture.short(APP);
+    let id = RequestId::new();
+    for head in [
+        get(),
+        get().bearer("a.b.c"),
+        get().bearer(&other).with("origin", "https://other.example.com").called(id),
+        get().bearer(&fixture.issued.jwt),
+        get().bearer(&fixture.token(r#""exp":1"#)),
+    ] {
+        let _ = (none.authorize(&head).await, verifier.authorize(&head).await);
+    }
+    assert_eq!(none.recent_refusals().len(), 0);
+    let kept = verifier.recent_refusals();
+    let reasons: Vec<_> =
+        kept.iter().map(|it| it.explanation.rejection.as_ref().unwrap().reason().as_str()).collect();
+    assert_eq!(reasons, ["token_expired", "origin_not_allowed", "invalid_token"], "the newest first, three");
+    assert_eq!(kept.iter().map(|it| it.request).collect::<Vec<_>>(), [None, Some(id), None]);
+    let why = kept[1].explanation.steps.iter().find(|step| step.outcome == Outcome::Failed).unwrap();
+    assert_eq!(
+        (why.check, &*why.compared),
+        (Check::Origin, "Origin is https://other.example.com. `aud` is https://app.example.com.")
+    );
+    let told = format!("{kept:?}");
+    for part in other.split('.') {
+        assert!(!told.contains(part), "a part of the token: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v9_what_a_gateway_refuses_is_explained_in_the_same_words() {
+    let fixture = Fixture::new().await;
+    let verifier = fixture.world.verifier(Policy::default());
+    let explained =
+        verifier.explain_refusal(&get(), None, Rejection::new(Reason::NotFound, "Nothing is there."));
+    assert_eq!(explained.steps[0].check, Check::Request);
+    assert_eq!(explained.steps[0].outcome, Outcome::Failed);
+    assert_eq!(explained.steps[0].compared, "Nothing is there.");
+    assert!(explained.steps[1..].iter().all(|step| step.outcome == Outcome::NotReached));
+
+    let head = get().bearer(&fixture.short(APP));
+    let identity = verifier.explain(&head).await.identity.unwrap();
+    let refused = fixture.world.issuer.mint(&identity, None).unwrap_err();
+    for (head, identity) in [(&head, None), (&get(), Some(&identity))] {
+        let explained = verifier.explain_refusal(head, identity, refused.clone());
+        assert_eq!(explained.steps.len(), Check::ALL.len());
+        assert!(explained.steps[..9].iter().all(|step| step.outcome == Outcome::Passed), "{explained:?}");
+        assert!(explained.steps.iter().all(|step| !step.compared.is_empty()), "{explained:?}");
+        assert_eq!((explained.steps[9].check, explained.steps[9].outcome), (Check::Minting, Outcome::Failed));
     }
 }
