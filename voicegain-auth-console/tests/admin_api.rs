@@ -12,7 +12,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use voicegain_auth_console::{AdminApi, AdminToken, Resealed};
-use voicegain_auth_core::{Issuer, MemoryStore, SecretCache, StoreError};
+use voicegain_auth_core::{
+    Field, Issuer, MemoryStore, Policy, Reason, Rejection, RequestHead, SecretCache, StoreError, Verifier,
+};
 
 const TOKEN: &str = "the-admin-token-of-these-tests";
 const LIST: &str = "/api/web-configs";
@@ -558,18 +560,29 @@ async fn secrets_are_sealed_anew_if_the_store_seals() {
     assert!(detail.contains("does not seal"), "{detail}");
 }
 
-/// Names and values, after the format has been checked.
+/// Names with their labels, and values, after the format has been checked: each sample belongs to the family that was
+/// announced last, and no family is announced twice.
 fn samples(text: &str) -> Vec<(String, f64)> {
     assert!(text.ends_with('\n'));
-    let lines: Vec<_> = text.lines().collect();
-    let sample = |three: &[&str]| {
-        let (name, value) = three[2].split_once(' ').unwrap();
-        assert!(three[0].starts_with(&format!("# HELP {name} ")) && three[0].ends_with('.'), "{three:?}");
-        assert_eq!(three[1], format!("# TYPE {name} gauge"));
-        let name = name.strip_prefix("voicegain_auth_").unwrap();
-        (name.to_owned(), value.parse().unwrap())
-    };
-    lines.chunks(3).map(sample).collect()
+    let (mut samples, mut families) = (Vec::new(), Vec::new());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let (family, help) = line.strip_prefix("# HELP voicegain_auth_").unwrap().split_once(' ').unwrap();
+        assert!(help.ends_with('.'), "{line}");
+        let kind = if family.ends_with("_total") { "counter" } else { "gauge" };
+        assert_eq!(lines.next().unwrap(), format!("# TYPE voicegain_auth_{family} {kind}"));
+        assert!(!families.contains(&family), "{line}");
+        families.push(family);
+        let mut count = 0;
+        while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
+            let (name, value) = sample.strip_prefix("voicegain_auth_").unwrap().rsplit_once(' ').unwrap();
+            assert_eq!(name.split('{').next().unwrap(), family);
+            samples.push((name.to_owned(), value.parse().unwrap()));
+            count += 1;
+        }
+        assert!(count > 0, "{family} has no sample");
+    }
+    samples
 }
 
 #[tokio::test]
@@ -589,14 +602,74 @@ async fn metrics_are_what_prometheus_reads() {
             "max_revocation_delay_seconds",
             "living_web_configs",
             "cached_web_configs",
-            "log_revision"
-        ]
+            "log_revision",
+            "lookups_total{result=\"found\"}",
+            "lookups_total{result=\"absent\"}",
+            "lookups_total{result=\"failed\"}",
+            "proofs_total{result=\"proved\"}",
+            "proofs_total{result=\"failed\"}",
+        ],
+        "without a verifier nothing is decided here"
     );
     let value = |name: &str| samples.iter().find(|(other, _)| other == name).unwrap().1;
     assert_eq!((value("ready"), value("max_revocation_delay_seconds")), (1.0, 30.0));
     assert!((0.0..=30.0).contains(&value("proof_age_seconds")), "{}", answer.text);
     assert_eq!(value("living_web_configs"), 1.0, "{}", answer.text);
     assert!(value("log_revision") >= 1.0, "{}", answer.text);
+}
+
+/// A request that has a token and nothing else.
+struct Bearer(String);
+
+impl RequestHead for Bearer {
+    fn method(&self) -> &str {
+        "GET"
+    }
+
+    fn path(&self) -> &str {
+        "/v1/x"
+    }
+
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
+    fn target_authority(&self) -> Option<&str> {
+        None
+    }
+
+    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        (field == Field::Authorization).then_some(self.0.as_bytes()).into_iter()
+    }
+}
+
+#[tokio::test]
+async fn v5_metrics_tell_what_was_decided_and_why() {
+    let api = Api::new().await;
+    let jwt = api.create("acc", "ctx").await.json()["jwt"].as_str().unwrap().to_owned();
+    let verifier = Verifier::new(api.issuer.cache().clone(), Policy::default());
+    for token in [&*jwt, "x", "x"] {
+        let _ = verifier.authorize(&Bearer(format!("Bearer {token}"))).await;
+    }
+    verifier.count_refusal(None, &Rejection::new(Reason::UpstreamTimeout, "late"));
+    let router = AdminApi::builder(api.issuer.clone(), AdminToken::new(TOKEN).unwrap())
+        .explain_decisions_of(verifier)
+        .metrics(|| {
+            "# HELP voicegain_auth_more More.\n# TYPE voicegain_auth_more gauge\nvoicegain_auth_more 7\n"
+                .to_owned()
+        })
+        .build();
+    let text = Api { router, ..api }.call("GET", "/metrics", "").await.text;
+    let samples = samples(&text);
+    let value = |name: &str| {
+        samples.iter().find(|(other, _)| other == name).unwrap_or_else(|| panic!("{name}: {text}")).1
+    };
+    assert_eq!((value("accepted_total"), value("more")), (1.0, 7.0));
+    assert_eq!(value(r#"refused_total{reason="invalid_token",cause="malformed token"}"#), 2.0);
+    assert_eq!(value(r#"refused_total{reason="upstream_timeout",cause="upstream_timeout"}"#), 1.0);
+    let unseen = r#"refused_total{reason="token_expired",cause="token_expired"}"#;
+    assert_eq!(value(unseen), 0.0, "an increase from nothing is seen only if there was a nothing");
+    assert!(!text.contains(&jwt));
 }
 
 /// Over a cache on a runtime that has ended: its feed never reads anything.

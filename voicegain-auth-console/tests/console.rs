@@ -14,7 +14,10 @@ use http::{HeaderMap, Request, StatusCode};
 use tower::ServiceExt as _;
 use voicegain_auth_console::{AdminApi, AdminToken};
 use voicegain_auth_core::store::ListQuery;
-use voicegain_auth_core::{CreateRequest, Issuer, MemoryStore, Policy, SecretCache, Verifier, WebConfigId};
+use voicegain_auth_core::{
+    CreateRequest, Field, Issuer, MemoryStore, Policy, Reason, Rejection, RequestHead, RequestId,
+    SecretCache, Verifier, WebConfigId,
+};
 
 const TOKEN: &str = "the-admin-token-of-these-tests";
 
@@ -439,7 +442,7 @@ async fn v9_a_refusal_is_explained_and_the_token_is_not_kept() {
             "Refused: 403 <code>origin_not_allowed",
             Some("The page&#39;s origin"),
         ),
-        (&*format!("Bearer {new}"), "", "The token is accepted", None),
+        (&*format!("Bearer {new}"), "", "It is accepted", None),
         ("x", "", "Refused: 401 <code>invalid_token", Some("The token&#39;s form")),
     ] {
         let text = explain(token, origin).await;
@@ -447,5 +450,111 @@ async fn v9_a_refusal_is_explained_and_the_token_is_not_kept() {
         let (_, rest) = text.split_once("<li class=\"failed\"><strong>").unwrap_or_default();
         assert!(failed.map_or(rest.is_empty(), |failed| rest.starts_with(failed)), "{text}");
         assert!(!text.contains(&old) && !text.contains(&new), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn v9_what_more_decides_is_asked_where_it_is_said() {
+    let browser = Browser::signed_in().await;
+    let verifier = Verifier::new(browser.issuer.cache().clone(), Policy::default());
+    let whole = AdminApi::builder(browser.issuer.clone(), AdminToken::new(TOKEN).unwrap())
+        .explain_decisions_of(verifier.clone())
+        .explain_requests(move |head| {
+            assert_eq!(head.uri, "/elsewhere?access_token=hush");
+            assert_eq!(head.headers["host"], "api.example");
+            assert_eq!(head.headers["origin"], "https://page.example");
+            let refused = Rejection::new(Reason::NotFound, "There is nothing at this path.");
+            std::future::ready(verifier.explain_refusal(&Named(RequestId::new()), None, refused))
+        })
+        .build();
+    let mut browser = Browser { router: whole, ..browser };
+    browser.sign_in().await;
+    let page = browser.get("/console/explain").await;
+    let session = page.field("session");
+    let explain = async |method: &str, path: &str| {
+        let fields = [
+            ("session", &*session),
+            ("token", "a.b.c"),
+            ("method", method),
+            ("path", path),
+            ("origin", "https://page.example"),
+            ("host", "api.example"),
+        ];
+        let answer = browser.post("/console/explain", &fields).await;
+        browser.get(answer.location()).await.text
+    };
+    let text = explain("GET", "/elsewhere?access_token=hush").await;
+    assert!(text.contains("Refused: 404 <code>not_found"), "{text}");
+    let (_, rest) = text.split_once("<li class=\"failed\"><strong>").unwrap();
+    assert!(rest.starts_with("The request itself"), "{text}");
+    assert!(!text.contains("hush"), "a token in the query is not shown again: {text}");
+    assert!(text.contains("value=\"/elsewhere\""), "{text}");
+    for (method, path, said) in
+        [("G T", "/v1/x", "No client can send"), ("GET", "v1/x", "begins with a slash")]
+    {
+        let text = explain(method, path).await;
+        assert!(text.contains(said), "{text}");
+        assert!(!text.contains("class=\"checks\""), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_was_made_is_found_by_its_requests_id() {
+    let browser = Browser::signed_in().await;
+    let verifier = Verifier::new(browser.issuer.cache().clone(), Policy::default()).keeping_refusals(5);
+    let router = AdminApi::builder(browser.issuer.clone(), AdminToken::new(TOKEN).unwrap())
+        .explain_decisions_of(verifier.clone())
+        .build();
+    let mut browser = Browser { router, ..browser };
+    browser.sign_in().await;
+    assert!(browser.get("/console/explain").await.text.contains("Nothing has been refused"));
+    let (first, second) = (RequestId::new(), RequestId::new());
+    verifier.keep_refusal(&Named(first), None, &Rejection::missing_token());
+    verifier.keep_refusal(&Named(second), None, &Rejection::new(Reason::NotFound, "<b>nothing</b>"));
+    let list = browser.get("/console/explain").await.text;
+    let [at_first, at_second] = [first, second].map(|id| list.find(&format!("request={id}\"")).unwrap());
+    assert!(at_second < at_first, "the newest first");
+    let text = browser.get(&format!("/console/explain?request={second}")).await.text;
+    assert!(text.contains("Refused: 404 <code>not_found") && !text.contains("<b>nothing"), "{text}");
+    let upper = first.to_string().to_uppercase();
+    let text = browser.get(&format!("/console/explain?request=%20{upper}")).await.text;
+    assert!(text.contains("Refused: 401 <code>missing_token"), "{text}");
+    for other in [RequestId::new().to_string(), "<script>".to_owned()] {
+        let text = browser
+            .get(&format!("/console/explain?request={}", other.replace('<', "%3C").replace('>', "%3E")))
+            .await
+            .text;
+        assert!(text.contains("No refusal with the id") && !text.contains("<script>"), "{text}");
+    }
+    let signed_out = Browser { cookie: None, ..browser.clone() };
+    assert_eq!(signed_out.get(&format!("/console/explain?request={second}")).await.status, 303);
+}
+
+/// A request that has an id and nothing else.
+struct Named(RequestId);
+
+impl RequestHead for Named {
+    fn method(&self) -> &str {
+        "GET"
+    }
+
+    fn path(&self) -> &str {
+        "/v1/x"
+    }
+
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
+    fn target_authority(&self) -> Option<&str> {
+        None
+    }
+
+    fn values(&self, _: Field) -> impl Iterator<Item = &[u8]> {
+        std::iter::empty()
+    }
+
+    fn request_id(&self) -> Option<RequestId> {
+        Some(self.0)
     }
 }

@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
 use http::StatusCode;
 use voicegain_auth_core::is_reserved_header;
-use voicegain_gateway_core::head::REQUEST_ID;
+use voicegain_gateway_core::head::{REQUEST_ID, Target};
 use voicegain_gateway_core::{Began, Gateway, cors};
 
 use crate::body::AnswerBody;
@@ -37,7 +37,8 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
             gateway.admit(&mut head)
         }
         Err(refusal) => {
-            gateway.verifier().count_refusal(Some(began.id), refusal.rejection());
+            let (method, path) = (request.method().as_str(), request.uri().path());
+            gateway.refused(&Target { method, path, id: began.id }, &refusal);
             Err(Box::new(cors::refused(refusal, false)))
         }
     };

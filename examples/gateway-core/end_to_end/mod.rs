@@ -3,6 +3,7 @@
 
 mod exchanges;
 mod master_keys;
+mod observing;
 #[cfg(any(feature = "postgres", feature = "etcd"))]
 mod servers;
 
@@ -147,16 +148,19 @@ fn wait_until(what: &str, good: impl Fn() -> bool) {
 
 pub struct Answer {
     pub status: u16,
+    /// In lower case.
     pub head: String,
+    pub head_as_sent: String,
     pub body: Vec<u8>,
 }
 
 impl Answer {
     fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer");
-        let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let head_as_sent = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let head = head_as_sent.to_ascii_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Self { status, head, body: bytes[end + 4..].to_vec() }
+        Self { status, head, head_as_sent, body: bytes[end + 4..].to_vec() }
     }
 
     pub fn reason(&self) -> String {

@@ -12,7 +12,7 @@ use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use voicegain_auth_core::{
-    BasePath, Caller, Explanation, Identity, Issuer, Rejection, RequestHead as _, RequestId, Verifier,
+    BasePath, Caller, Explanation, Identity, Issuer, Rejection, RequestHead, RequestId, Verifier,
 };
 
 use crate::body::GatewayBody;
@@ -130,13 +130,17 @@ impl Gateway {
             Ok(Route::Preflight) => Err(Box::new(cors::preflight(&head.headers))),
             Ok(route) => Ok(route),
             Err(refusal) => {
-                let Inner { verifier, .. } = &*self.inner;
-                let seen = HttpHead(head);
-                verifier.count_refusal(seen.request_id(), refusal.rejection());
-                verifier.keep_refusal(&seen, None, refusal.rejection());
+                self.refused(&HttpHead(head), &refusal);
                 Err(Box::new(cors::refused(refusal, is_grpc(&head.headers))))
             }
         }
+    }
+
+    /// Takes notice of a refusal before any token was looked at.
+    pub fn refused<H: RequestHead>(&self, head: &H, refusal: &Refusal) {
+        let verifier = &self.inner.verifier;
+        verifier.count_refusal(head.request_id(), refusal.rejection());
+        verifier.keep_refusal(head, None, refusal.rejection());
     }
 
     /// Answers a request that was accepted, with every token source already taken out of it.

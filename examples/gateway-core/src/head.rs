@@ -50,6 +50,43 @@ impl RequestHead for HttpHead<'_> {
     }
 }
 
+/// What there is of a request whose head cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The method, as it was sent.
+    pub method: &'a str,
+    /// The path, as it was sent.
+    pub path: &'a str,
+    /// What the request is called.
+    pub id: RequestId,
+}
+
+impl RequestHead for Target<'_> {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn path(&self) -> &str {
+        self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
+    fn target_authority(&self) -> Option<&str> {
+        None
+    }
+
+    fn request_id(&self) -> Option<RequestId> {
+        Some(self.id)
+    }
+
+    fn values(&self, _: Field) -> impl Iterator<Item = &[u8]> {
+        std::iter::empty()
+    }
+}
+
 /// Takes out every header that only a gateway may set, in whatever spelling (rule V8).
 pub fn remove_reserved(headers: &mut HeaderMap) {
     let is_reserved = |name: &&HeaderName| is_reserved_header(name.as_str().as_bytes());

@@ -435,8 +435,8 @@ fn shown(text: &str) -> String {
             }
         }
         if shown.len() > MOST {
-            let end = shown.floor_char_boundary(MOST);
-            shown.truncate(end);
+            let end = shown.char_indices().map(|(at, _)| at).take_while(|at| *at <= MOST).last();
+            shown.truncate(end.unwrap_or_default());
             shown.push('…');
             break;
         }

@@ -1,9 +1,8 @@
 //! How many decisions were made, and which.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::rejection::{Reason, Rejection};
 
@@ -35,7 +34,7 @@ pub struct Refused {
 pub(super) struct Tally {
     accepted: Spread,
     waited: AtomicU64,
-    refused: Mutex<BTreeMap<(&'static str, &'static str), (Reason, u64)>>,
+    refused: Mutex<Vec<Refused>>,
 }
 
 impl Tally {
@@ -48,24 +47,22 @@ impl Tally {
     }
 
     pub(super) fn refuse(&self, rejection: &Rejection) {
-        let reason = rejection.reason();
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, count) = refused.entry((reason.as_str(), rejection.cause())).or_insert((reason, 0));
-        *count = count.saturating_add(1);
+        let (reason, cause) = (rejection.reason(), rejection.cause());
+        let mut refused = self.refused();
+        match refused.iter_mut().find(|known| known.reason == reason && known.cause == cause) {
+            Some(known) => known.count = known.count.saturating_add(1),
+            // There are few causes, and each is a constant of the program.
+            None => refused.push(Refused { reason, cause, count: 1 }),
+        }
     }
 
     pub(super) fn read(&self) -> Decisions {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = refused.iter().map(|((_, cause), (reason, count))| Refused {
-            reason: *reason,
-            cause,
-            count: *count,
-        });
-        Decisions {
-            refused: refused.collect(),
-            accepted: self.accepted.sum(),
-            waited: self.waited.load(Ordering::Relaxed),
-        }
+        let (accepted, waited) = (self.accepted.sum(), self.waited.load(Ordering::Relaxed));
+        Decisions { accepted, waited, refused: self.refused().clone() }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Vec<Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,7 +126,7 @@ mod tests {
             tally.read().refused.iter().map(|it| (it.reason.as_str(), it.cause, it.count)).collect();
         assert_eq!(
             counts,
-            [("invalid_token", "a", 1), ("invalid_token", "b", 2), ("missing_token", "missing_token", 1)]
+            [("invalid_token", "b", 2), ("invalid_token", "a", 1), ("missing_token", "missing_token", 1)]
         );
     }
 }

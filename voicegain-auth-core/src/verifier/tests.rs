@@ -629,9 +629,9 @@ async fn v5_decisions_are_counted_with_their_causes_and_explanations_are_not() {
     assert_eq!(
         refused,
         [
+            ("missing_token", "missing_token", 1),
             ("invalid_token", "malformed token", 1),
             ("invalid_token", "unknown web config", 1),
-            ("missing_token", "missing_token", 1),
             ("not_found", "not_found", 1),
         ]
     );
