@@ -8,6 +8,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     try {
       await navigator.clipboard.writeText(shown.textContent);
       button.textContent = "Copied";
+      document.getElementById("said").textContent = "The token is copied.";
     } catch {
       // Without HTTPS there may be no clipboard.
       getSelection().selectAllChildren(shown);

@@ -36,7 +36,7 @@ pub(crate) async fn create(
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    let body = body(request).await?;
+    let body = body(request, MAX_BODY).await?;
     let known = ["accountId", "contextId", "name", "allowedOrigins", "secret", "id", "revive"];
     let mut fields = Fields::read(&body, &known)?;
     let parsed = |name, problem: &dyn std::fmt::Display| Refusal::field(name, &problem.to_string());
@@ -89,7 +89,7 @@ pub(crate) async fn update(
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    let mut fields = Fields::read(&body(request).await?, &["name", "allowedOrigins"])?;
+    let mut fields = Fields::read(&body(request, MAX_BODY).await?, &["name", "allowedOrigins"])?;
     let patch =
         WebConfigPatch { name: fields.text("name")?, allowed_origins: fields.texts("allowedOrigins")? };
     let config = issuer.update(id, patch).await?;
@@ -105,7 +105,7 @@ pub(crate) async fn delete(
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    Fields::read(&body(request).await?, &[])?;
+    Fields::read(&body(request, MAX_BODY).await?, &[])?;
     issuer.delete(id).await?;
     tracing::info!(web_config = %id, "a web config was deleted");
     let mut response = Response::new(Body::empty());
@@ -121,7 +121,7 @@ pub(crate) async fn regenerate(
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    Fields::read(&body(request).await?, &[])?;
+    Fields::read(&body(request, MAX_BODY).await?, &[])?;
     let issued = issuer.regenerate(id).await?;
     tracing::info!(web_config = %id, generation = %issued.config.generation, "a secret was regenerated");
     let regenerated = Regenerated {
@@ -158,7 +158,7 @@ pub(crate) async fn end_context(
 
 async fn end(issuer: &Issuer, scope: Scope, query: Option<&str>, request: Request) -> Answer {
     parameters::none(query)?;
-    Fields::read(&body(request).await?, &[])?;
+    Fields::read(&body(request, MAX_BODY).await?, &[])?;
     let ended = issuer.end(scope.clone()).await.map_err(|error| match error {
         IssueError::Store(StoreError::OutcomeUnknown(source)) => {
             let error = StoreError::OutcomeUnknown(source);
@@ -184,7 +184,7 @@ pub(crate) async fn reseal(
     request: Request,
 ) -> Answer {
     parameters::none(query.as_deref())?;
-    Fields::read(&body(request).await?, &[])?;
+    Fields::read(&body(request, MAX_BODY).await?, &[])?;
     let reseal = reseal.ok_or_else(Refusal::not_sealed)?;
     match reseal.run().await {
         Ok(done) => {
@@ -232,13 +232,13 @@ fn secret(text: &str) -> Result<Secret, Refusal> {
 }
 
 /// The whole body, which may hold a secret.
-pub(crate) async fn body(request: Request) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+pub(crate) async fn body(request: Request, most: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > MAX_BODY)) {
+    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most)) {
         return Err(Refusal::body_too_large());
     }
-    let collected = Limited::new(request.into_body(), MAX_BODY).collect().await.map_err(|error| {
+    let collected = Limited::new(request.into_body(), most).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             Refusal::body_too_large()
         } else {

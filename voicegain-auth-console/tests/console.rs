@@ -558,3 +558,56 @@ impl RequestHead for Named {
         Some(self.0)
     }
 }
+
+#[tokio::test]
+async fn by_https_the_cookie_is_for_nothing_else() {
+    let browser = Browser::new().await;
+    for (origin, is_secure) in [("https://console.example", true), ("http://console.example", false)] {
+        let request = browser
+            .request("POST", "/console/sign-in")
+            .header("origin", origin)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let body = Serializer::new(String::new()).append_pair("token", TOKEN).finish();
+        let answer = browser.send(request.body(Body::from(body)).unwrap()).await;
+        let cookie = answer.headers["set-cookie"].to_str().unwrap();
+        assert_eq!(cookie.contains("; Secure"), is_secure, "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_with_very_many_origins_is_taken_from_who_is_signed_in() {
+    let browser = Browser::signed_in().await;
+    let id = browser.create("ctx", "n").await;
+    let page = browser.get(&format!("/console/web-configs/{id}")).await;
+    let session = page.field("session");
+    let origins: Vec<_> =
+        (0..900).map(|number| format!("https://{}.a{number}.example.com", "x".repeat(60))).collect();
+    let origins = origins.join("\r\n");
+    assert!(origins.len() > 64 * 1024);
+    let fields = [
+        ("session", &*session),
+        ("name", "n"),
+        ("origins", &*origins),
+        ("had_name", "n"),
+        ("had_origins", ""),
+    ];
+    let answer = browser.post(&format!("/console/web-configs/{id}/settings"), &fields).await;
+    // Whatever is said of that many, it is said about what was typed.
+    assert!(answer.status == 303 || answer.text.contains(".a899.example.com"), "{}", answer.status);
+    let long = "x".repeat(20 * 1024);
+    let answer = Browser::new().await.post("/console/sign-in", &[("token", &long)]).await;
+    assert_eq!(answer.status, 413, "nobody who is not signed in sends that much");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_a_path_or_a_query_is_a_page_too() {
+    let browser = Browser::signed_in().await;
+    for path in
+        ["/console/contexts?part=%FF&part=2", "/console/contexts/%FF/x", "/console/explain?shown=1&shown=2"]
+    {
+        let answer = browser.get(path).await;
+        let html = answer.headers["content-type"].to_str().unwrap().starts_with("text/html");
+        assert!(html && answer.text.contains("<h1>"), "{path}: {}", answer.text);
+    }
+}

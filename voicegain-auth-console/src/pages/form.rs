@@ -15,8 +15,13 @@ use crate::handlers::body;
 pub(super) struct Form(Vec<(String, Zeroizing<String>)>);
 
 impl Form {
-    /// Reads a form of somebody who need not be signed in.
-    pub(super) async fn read(request: Request) -> Result<Self, Problem> {
+    /// How much of somebody who need not be signed in is read, in bytes.
+    pub(super) const OF_ANYBODY: usize = 16 * 1024;
+    /// Of somebody who is: as many origins as a web config may have, twice, with every byte written as three.
+    const OF_VISITORS: usize = 4 * 1024 * 1024;
+
+    /// Reads a form that comes from a page of ours, as far as the browser says.
+    pub(super) async fn read(request: Request, most: usize) -> Result<Self, Problem> {
         if !guard::may_be_ours(request.headers()) {
             return Err(Problem::foreign_form());
         }
@@ -27,7 +32,7 @@ impl Form {
         if !is_form {
             return Err(Problem::foreign_form());
         }
-        let body = body(request).await?;
+        let body = body(request, most).await?;
         let pairs = form_urlencoded::parse(&body);
         Ok(Self(pairs.map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned()))).collect()))
     }
@@ -56,7 +61,7 @@ impl FromRequest<Arc<Console>> for Sent {
     async fn from_request(request: Request, console: &Arc<Console>) -> Result<Self, Problem> {
         let visitor = Visitor::of(console, request.headers(), request.extensions());
         let visitor = visitor.ok_or_else(Problem::signed_out)?;
-        let mut form = Form::read(request).await?;
+        let mut form = Form::read(request, Form::OF_VISITORS).await?;
         if !visitor.signed_in.is_own(&form.take("session")) {
             return Err(Problem::foreign_form());
         }

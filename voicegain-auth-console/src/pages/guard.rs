@@ -18,7 +18,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// Makes pages of problems, and adds what every answer carries. That nothing is cached the router sees to.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
     let base = base(request.extensions());
-    let mut response = problem::shown(next.run(request).await, &base);
+    let mut response = problem::shown(problem::of_plain(next.run(request).await), &base);
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -36,16 +36,14 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
 /// Whether a form may come from a page of this very host, as far as the browser says. One that says nothing is no browser of
 /// today; the form's own marks are looked at in any case.
 pub(super) fn may_be_ours(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site");
-    if site.is_some_and(|site| site != "same-origin") {
-        return false;
+    // The browser knows best, and no page can set this: a proxy in front may have changed `Host`.
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
     }
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    // Over HTTP/2 there may be no `Host`; such browsers send `Sec-Fetch-Site`.
-    authority
-        .is_some_and(|authority| host.map_or(site.is_some(), |host| host.eq_ignore_ascii_case(authority)))
+    authority.zip(host).is_some_and(|(authority, host)| host.eq_ignore_ascii_case(authority))
 }
 
 #[cfg(test)]
@@ -65,6 +63,10 @@ mod tests {
         assert!(with(&[host, ("origin", "http://localhost:8081")]));
         assert!(with(&[host, ("origin", "https://LOCALHOST:8081"), ("sec-fetch-site", "same-origin")]));
         assert!(with(&[("origin", "https://localhost"), ("sec-fetch-site", "same-origin")]));
+        let through_a_proxy =
+            [host, ("origin", "https://console.example"), ("sec-fetch-site", "same-origin")];
+        assert!(with(&through_a_proxy));
+        assert!(!with(&through_a_proxy[..2]));
         for origin in
             ["null", "http://localhost:9000", "http://localhost", "http://localhost:8081.evil.test", ""]
         {
@@ -73,6 +75,7 @@ mod tests {
         assert!(!with(&[("origin", "http://localhost:8081")]));
         for site in ["cross-site", "same-site", "none", ""] {
             assert!(!with(&[host, ("sec-fetch-site", site)]), "{site}");
+            assert!(!with(&[host, ("origin", "http://localhost:8081"), ("sec-fetch-site", site)]), "{site}");
         }
     }
 }

@@ -25,6 +25,8 @@ struct MintPage<'a> {
     seconds: &'a str,
     api: &'a str,
     meanings: Vec<Meaning>,
+    /// One that the token is good for.
+    origin: &'a str,
     problem: Option<&'a str>,
     minted: Option<Minted<'a>>,
 }
@@ -49,6 +51,7 @@ pub(super) async fn page(
         seconds: "300",
         api: "",
         meanings,
+        origin: "",
         problem: None,
         minted: None,
     }))
@@ -74,20 +77,27 @@ pub(super) async fn mint(
     let config = read(&console, &id).await?;
     let minted = console.issuer.mint_for(config.id, &query(&aud, &seconds, &api)).await;
     let (status, minted, problem) = match minted {
-        Ok(token) => (StatusCode::OK, Some(Minted { token, api_url: console.issuer.api_url() }), None),
+        Ok(token) => {
+            tracing::info!(web_config = %config.id, who = visitor.signed_in.who(), "a short-lived token was minted");
+            (StatusCode::OK, Some(Minted { token, api_url: console.issuer.api_url() }), None)
+        }
         Err(MintError::Store(error)) => return Err(console.problem(IssueError::Store(error))),
         Err(MintError::Rejected(rejection)) => {
             (StatusCode::BAD_REQUEST, None, Some(rejection.detail().to_owned()))
         }
         Err(error) => (StatusCode::BAD_REQUEST, None, Some(error.to_string())),
     };
+    let meanings = meaning::of_lines(&aud);
+    // The audience itself need not be an origin: it may have no scheme, or stand for many.
+    let origin = meanings.first().and_then(|meaning| meaning.matches().first()).cloned().unwrap_or_default();
     let page = MintPage {
         frame: Frame::of(&visitor, "Token for a page"),
         config: &config,
         aud: &aud,
         seconds: &seconds,
         api: &api,
-        meanings: meaning::of_lines(&aud),
+        meanings,
+        origin: &origin,
         problem: problem.as_deref(),
         minted,
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use voicegain_auth_core::{IssueError, StoreError};
 
@@ -143,6 +143,15 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(Unshown(Arc::new(self)));
         response
     }
+}
+
+/// The framework answers in plain text if a path or a query cannot be read.
+pub(super) fn of_plain(response: Response) -> Response {
+    let is_plain = |value: &HeaderValue| value.as_bytes().starts_with(b"text/plain");
+    if response.status().is_client_error() && response.headers().get(CONTENT_TYPE).is_some_and(is_plain) {
+        return Problem::no_such_page().into_response();
+    }
+    response
 }
 
 /// Makes a page of a problem, now that it is known where the console's links lead.

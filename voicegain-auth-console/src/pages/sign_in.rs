@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::header::{ORIGIN, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
@@ -52,7 +52,10 @@ pub(super) async fn sign_in(
     let base = base(request.extensions());
     let from: Option<IpAddr> =
         request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
-    let mut form = Form::read(request).await?;
+    // A browser that came by HTTPS says so, whatever stands in between.
+    let is_https =
+        request.headers().get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+    let mut form = Form::read(request, Form::OF_ANYBODY).await?;
     let (token, next) = (form.take("token"), form.text("next"));
     let again = |problem: String, status, wait: Option<u64>| {
         let frame = Frame::of_nobody(&base, "Sign in");
@@ -81,26 +84,28 @@ pub(super) async fn sign_in(
     // Only to a page of the console's own.
     let is_own =
         next.strip_prefix(&*base).is_some_and(|rest| rest.starts_with('/') && !rest.starts_with("//"));
-    let next = if is_own && !next.contains('\\') { next } else { format!("{base}/contexts") };
-    with_cookie(Redirect::to(&next).into_response(), &console, &base, &cookie, None)
+    let is_plain =
+        !next.contains("..") && !next.contains(|letter: char| letter == '\\' || letter.is_control());
+    let next = if is_own && is_plain { next } else { format!("{base}/contexts") };
+    with_cookie(Redirect::to(&next).into_response(), console.https || is_https, &base, &cookie, None)
 }
 
 pub(super) async fn sign_out(State(console): State<Arc<Console>>, sent: Sent) -> Result<Response, Problem> {
     let Visitor { base, signed_in, .. } = sent.visitor;
     console.sessions.end(&signed_in);
     let response = Redirect::to(&format!("{base}/sign-in")).into_response();
-    with_cookie(response, &console, &base, "", Some(0))
+    with_cookie(response, console.https, &base, "", Some(0))
 }
 
 fn with_cookie(
     mut response: Response,
-    console: &Console,
+    is_https: bool,
     base: &str,
     value: &str,
     max_age: Option<u64>,
 ) -> Result<Response, Problem> {
     let mut cookie = format!("{COOKIE_NAME}={value}; Path={base}; HttpOnly; SameSite=Lax");
-    if console.https {
+    if is_https {
         cookie.push_str("; Secure");
     }
     if let Some(seconds) = max_age {

@@ -101,7 +101,8 @@ struct TokenPage<'a> {
     config: &'a WebConfig,
     token: &'a str,
     is_new: bool,
-    others: Vec<Row>,
+    /// `None`: they could not be read.
+    others: Option<Vec<Row>>,
 }
 
 /// Creates a web config, in a context that may be new, and shows its token: in this answer and nowhere else.
@@ -124,7 +125,8 @@ pub(super) async fn create(State(console): State<Arc<Console>>, SentOnce(sent): 
         }
     };
     tracing::info!(web_config = %issued.config.id, who = visitor.signed_in.who(), "a web config was created");
-    let others = others(&console, &issued.config).await.unwrap_or_default();
+    // It has been created, whether or not the others can be listed.
+    let others = others(&console, &issued.config).await.ok();
     let frame = Frame::of(&visitor, "Your new token");
     Ok(html(&TokenPage { frame, config: &issued.config, token: &issued.jwt, is_new: true, others }))
 }
@@ -240,13 +242,13 @@ struct AskPage<'a> {
     /// Whether it is about deleting it.
     deletes: bool,
     bound: String,
-    others: Vec<Row>,
+    others: Option<Vec<Row>>,
     once: String,
 }
 
 async fn ask(console: &Console, visitor: &Visitor, id: &str, deletes: bool) -> Page {
     let config = read(console, id).await?;
-    let others = others(console, &config).await?;
+    let others = Some(others(console, &config).await?);
     let once = console.sessions.form(&visitor.signed_in)?;
     let frame = Frame::of(visitor, if deletes { "Delete?" } else { "Regenerate?" });
     let made = Time::of(config.secret_created_at);
@@ -281,7 +283,7 @@ pub(super) async fn regenerate(
     let issued = console.issuer.regenerate(read_id(&id)?).await.map_err(|error| console.problem(error))?;
     let (config, generation) = (&issued.config, issued.config.generation);
     tracing::info!(web_config = %config.id, %generation, who = visitor.signed_in.who(), "a secret was regenerated");
-    let others = issued.others.iter().cloned().map(Row::of).collect();
+    let others = Some(issued.others.iter().cloned().map(Row::of).collect());
     let frame = Frame::of(&visitor, "Your new token");
     Ok(html(&TokenPage { frame, config, token: &issued.jwt, is_new: false, others }))
 }
