@@ -149,6 +149,15 @@ def operator(playwright, gateway):
     expect("a refusal is explained", "Its signature" in page.locator(".checks .failed").inner_text(), True)
     expect("without the token", first in html(page), False)
 
+    # What was refused is found again by the id that its answer has.
+    headers = {"Authorization": f"Bearer {first}"}
+    answer = page.request.get(gateway.url + "/v1/asr/transcribe", headers=headers)
+    page.get_by_label("Id of the request").fill(answer.headers["x-voicegain-request-id"])
+    page.get_by_role("button", name="Find").click()
+    page.get_by_text("GET /v1/asr/transcribe, request").wait_for()
+    expect("a refusal is found again", "Its signature" in page.locator(".checks .failed").inner_text(), True)
+    expect("without its token", first in html(page), False)
+
     cookie = next(one for one in console.context.cookies() if one["name"] == "voicegain-console")
     expect("no script sees the cookie", (cookie["httpOnly"], cookie["sameSite"]), (True, "Lax"))
     page.get_by_role("button", name="Sign out").click()
