@@ -20,6 +20,7 @@ pub mod head;
 pub mod logging;
 pub mod master_keys;
 pub mod open_files;
+pub mod private_file;
 mod refusal;
 pub mod server;
 pub mod setup;
