@@ -5,12 +5,12 @@ use std::io::{self, Write as _};
 use clap::{Arg, Command, value_parser};
 use clap_complete::Shell;
 
-pub(super) fn command() -> Command {
+pub(super) fn command(program: &str) -> Command {
     let shell = Arg::new("shell").required(true).value_name("SHELL").value_parser(value_parser!(Shell));
     Command::new("completion")
         .about("Prints a script that completes this command line in a shell")
         .arg(shell.help("Which shell"))
-        .after_help("Bash reads it by `source <(voicegain-gateway completion bash)`.")
+        .after_help(format!("Bash reads it by `source <({program} completion bash)`."))
 }
 
 /// Writes the script to the standard output.

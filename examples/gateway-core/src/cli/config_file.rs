@@ -138,3 +138,6 @@ fn has_password(url: &str) -> bool {
     let url = url.to_ascii_lowercase();
     !url.starts_with("sqlite:") && (url.contains('@') || url.contains("password"))
 }
+
+#[cfg(test)]
+mod tests;

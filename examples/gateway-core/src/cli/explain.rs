@@ -36,16 +36,15 @@ pub(super) struct Asked {
     host: Option<String>,
 }
 
-pub(super) fn command(flags: impl Fn(Command) -> Command) -> Command {
+pub(super) fn command(program: &str, flags: impl Fn(Command) -> Command) -> Command {
     <Asked as clap::Args>::augment_args(flags(Command::new("explain")))
         .about("Says why a token is refused, or is not, check by check; it is read from the standard input")
         .long_about(None)
-        .after_help(
-            "The token is read from the standard input, as in `voicegain-gateway explain <token`; at a terminal it does \
-             not show. It is neither kept nor shown. Of several token sources the first one that is enabled carries it: \
-             header, query, protocol, cookie. Ends with 0 if the request is accepted, 1 if it is refused, and 2 if it \
-             cannot be told.",
-        )
+        .after_help(format!(
+            "The token is read from the standard input, as in `{program} explain <token`; at a terminal it does not show. It \
+             is neither kept nor shown. Of several token sources the first one that is enabled carries it: header, query, \
+             protocol, cookie. Ends with 0 if the request is accepted, 1 if it is refused, and 2 if it cannot be told.",
+        ))
 }
 
 /// How it ends if nothing can be decided.

@@ -64,8 +64,8 @@ impl Program {
             .args_conflicts_with_subcommands(true)
             .subcommand(check)
             .subcommand(web_config::command(web_config))
-            .subcommand(explain::command(explain))
-            .subcommand(completion::command())
+            .subcommand(explain::command(self.name, explain))
+            .subcommand(completion::command(self.name))
     }
 
     /// Adds the flags. Those that are not used do not show.

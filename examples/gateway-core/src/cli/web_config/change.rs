@@ -19,8 +19,9 @@ pub(super) async fn create(issuer: &Issuer, create: &Create) -> Result<(), Strin
 pub(super) async fn regenerate(issuer: &Issuer, change: &Change) -> Result<(), String> {
     let config = issuer.get(change.id).await.map_err(|error| problem(&error))?;
     let ends = format!(
-        "Regenerate web config {}: its long-lived token and all short-lived ones made from it stop working at once, and \
-         whoever uses them needs the new one. Other web configs of the context are not touched.",
+        "Regenerate web config {}: its long-lived token and all short-lived ones made from it stop working, in every \
+         gateway on this store within its --max-revocation-delay. Whoever uses them needs the new one. Other web configs of \
+         the context are not touched.",
         summary(&config)
     );
     ask(change, &ends, "regenerated")?;
@@ -35,8 +36,8 @@ pub(super) async fn regenerate(issuer: &Issuer, change: &Change) -> Result<(), S
 pub(super) async fn delete(issuer: &Issuer, change: &Change) -> Result<(), String> {
     let config = issuer.get(change.id).await.map_err(|error| problem(&error))?;
     let ends = format!(
-        "Delete web config {} for good: its long-lived token and all short-lived ones made from it stop working at once, \
-         and cannot be had again.",
+        "Delete web config {} for good: its long-lived token and all short-lived ones made from it stop working, in \
+         every gateway on this store within its --max-revocation-delay, and cannot be had again.",
         summary(&config)
     );
     ask(change, &ends, "deleted")?;
