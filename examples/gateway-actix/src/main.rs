@@ -13,7 +13,7 @@ mod server;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
-use voicegain_gateway_core::cli::Args;
+use voicegain_gateway_core::cli::{Args, Start};
 use voicegain_gateway_core::server::serve_router;
 use voicegain_gateway_core::setup::{Setup, SetupError};
 use voicegain_gateway_core::{logging, signals};
@@ -27,13 +27,18 @@ struct OwnArgs {
 }
 
 fn main() -> ExitCode {
-    let (args, own): (_, OwnArgs) = Args::parse_with(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
+    let start = Start::parse(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string());
+    let (args, own): (_, OwnArgs) = match (start, &runtime) {
+        (Start::Serve(args, own), _) => (args, own),
+        (Start::Do(job), Ok(runtime)) => return runtime.block_on(job.run()),
+        (Start::Do(_), Err(error)) => {
+            eprintln!("{}: {error}", env!("CARGO_BIN_NAME"));
+            return ExitCode::FAILURE;
+        }
+    };
     logging::init();
-    let ended = Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())
-        .and_then(|runtime| run(&args, &own, runtime).map_err(|error| error.to_string()));
+    let ended = runtime.and_then(|runtime| run(&args, &own, runtime).map_err(|error| error.to_string()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

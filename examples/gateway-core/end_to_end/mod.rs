@@ -1,6 +1,7 @@
 //! A gateway's binary from its start to its end, as programs and people use it. Both gateways pass the same tests; the
 //! binary is `BINARY`.
 
+mod command_line;
 mod exchanges;
 mod master_keys;
 mod observing;
@@ -104,10 +105,16 @@ impl Gateway {
 
 /// A gateway that does not know what the environment of the tests says.
 fn without_variables(command: &mut Command) -> &mut Command {
-    for name in ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS"] {
+    for name in ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS", "CONFIG"] {
         command.env_remove(format!("VOICEGAIN_{name}"));
     }
     command
+}
+
+#[cfg(unix)]
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// What a gateway that does not start says.
@@ -540,9 +547,18 @@ fn what_is_wrong_with_an_admin_token_names_where_it_is_from() {
     let file = |name: &str, text: &str| {
         let path = place.path().join(name);
         std::fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        set_mode(&path, 0o600);
         path.into_os_string().into_string().unwrap()
     };
     let (empty, short) = (file("empty", "\n"), file("short", "hush"));
+    #[cfg(unix)]
+    {
+        let open = file("open", "hush-hush-hush-hush");
+        set_mode(open.as_ref(), 0o644);
+        let text = failure(&["--store", "memory:", "--admin-token-file", &open]);
+        assert!(text.contains(&format!("open to other users (mode 0644): chmod 600 {open}")), "{text}");
+    }
     for (variable, args, said) in [
         ("", vec!["--admin-token-file", &empty], format!("{empty}: the file is empty")),
         (

@@ -18,6 +18,7 @@ use voicegain_auth_core::{
 use crate::body::GatewayBody;
 use crate::cors;
 use crate::echo;
+use crate::explain;
 use crate::forward::{BoxError, ClientUpgrade, Ending, ForwardContext, Forwarder};
 use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
@@ -80,22 +81,7 @@ impl Gateway {
 
     /// Decides about a request as it would be decided about if it came, and says how that came about.
     pub async fn explain(&self, head: &Parts) -> Explanation {
-        let Inner { verifier, issuer, .. } = &*self.inner;
-        let seen = HttpHead(head);
-        let route =
-            check_size(head).map_err(Refusal::from).and_then(|()| gate::decide(&seen, self.base_path()));
-        match route {
-            Err(refusal) => verifier.explain_refusal(&seen, None, refusal.rejection().clone()),
-            Ok(Route::Preflight | Route::Upstream) => verifier.explain(&seen).await,
-            Ok(Route::Mint) => {
-                let explained = verifier.explain(&seen).await;
-                let refused = explained.identity.as_ref().map(|caller| issuer.mint(caller, head.uri.query()));
-                match refused {
-                    Some(Err(rejection)) => verifier.explain_refusal(&seen, None, rejection),
-                    _ => explained,
-                }
-            }
-        }
+        explain::explain(&self.inner.verifier, &self.inner.issuer, head).await
     }
 
     /// Decides about tokens; for the middleware.

@@ -12,7 +12,16 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 ///
 /// Whatever it says, other crates' debugging output stays out: it may hold a request's headers, and so a token.
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    init_at("info");
+}
+
+/// Likewise, for what is over at once: `warn` by default.
+pub(crate) fn init_quiet() {
+    init_at("warn");
+}
+
+fn init_at(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // Where nobody reads the log any more there is nobody to tell about it either: that would panic.
     let lines =
         fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).log_internal_errors(false);

@@ -89,6 +89,13 @@ pub(crate) fn explain(error: &StoreError) -> Option<&'static str> {
     )
 }
 
+/// Where the key file of a database is, unless another one is named.
+pub(crate) fn key_file_beside(file: &Path) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(".key");
+    PathBuf::from(path)
+}
+
 /// How secrets are kept, and the file that says so, if it is one.
 pub(crate) struct GivenKeys {
     pub(crate) sealing: Sealing,
@@ -120,9 +127,7 @@ impl GivenKeys {
             // The key file would be the first to miss it.
             return Err(StoreProblem::open(OpenError::NoDirectory { directory: directory.to_owned() }));
         }
-        let mut path = file.as_os_str().to_owned();
-        path.push(".key");
-        let path = PathBuf::from(path);
+        let path = key_file_beside(file);
         let unusable = |error| StoreProblem::MasterKeys("the key file beside the database", error);
         let is_old = file.exists();
         if !path.exists() {

@@ -1,27 +1,28 @@
 //! From flags to everything a gateway serves.
 
+mod error;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::net::TcpListener;
-use voicegain_auth_console::{AdminApi, AdminToken, InvalidAdminToken};
-use voicegain_auth_core::{ConfigError, Issuer, Policy, Verifier};
+use voicegain_auth_console::{AdminApi, AdminToken};
+use voicegain_auth_core::{Issuer, MemoryStore, Policy, SecretCache, SecretCacheBuilder, Verifier};
 use voicegain_auth_store::sqlite::SqliteStore;
 
+use self::error::MIN_ADMIN_TOKEN;
+pub use self::error::SetupError;
 use crate::cli::Args;
-use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
+use crate::forward::{ForwardConfig, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
 use crate::open_files;
+use crate::private_file;
 use crate::store::{self, Opened, StoreProblem};
-
-/// The fewest characters of an admin token.
-const MIN_ADMIN_TOKEN: usize = 16;
 
 /// How many refusals the console can tell of.
 const KEPT_REFUSALS: usize = 200;
@@ -51,44 +52,6 @@ impl std::fmt::Debug for Setup {
     }
 }
 
-/// Why a gateway does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// A port cannot be had; the flag is the one that takes another.
-    #[error("cannot listen on {1}: {2}; choose another address with {0}")]
-    Listen(&'static str, SocketAddr, #[source] std::io::Error),
-    /// The signals that end the process cannot be listened for.
-    #[error("cannot listen for signals: {0}")]
-    Signals(#[source] std::io::Error),
-    /// The store cannot be used.
-    #[error(transparent)]
-    Store(#[from] StoreProblem),
-    /// The file with the admin token cannot be read.
-    #[error("--admin-token-file {0}: {1}")]
-    TokenFile(PathBuf, #[source] std::io::Error),
-    /// The file with the admin token has none in it.
-    #[error("--admin-token-file {0}: the file is empty; write an admin token into it")]
-    EmptyTokenFile(PathBuf),
-    /// The admin token can be guessed.
-    #[error("{0}: an admin token has at least {MIN_ADMIN_TOKEN} characters; choose a long random one")]
-    ShortAdminToken(String),
-    /// The admin token is none.
-    #[error("{0}: {1}")]
-    AdminToken(String, #[source] InvalidAdminToken),
-    /// There is no randomness for an admin token.
-    #[error("no admin token can be generated: {0}")]
-    Randomness(getrandom::Error),
-    /// A setting cannot work.
-    #[error("{}", in_flags(.0))]
-    Config(#[from] ConfigError),
-    /// The metrics cannot be kept.
-    #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-    /// The upstream cannot be forwarded to.
-    #[error("--upstream: {0}")]
-    Upstream(#[from] ForwardConfigError),
-}
-
 impl Setup {
     /// Raises the limit on open files, opens the store, binds both ports, and puts the rest together. The store and the cache work on the current runtime
     /// from then on, which has to outlive all who use them.
@@ -97,33 +60,18 @@ impl Setup {
     /// Whatever keeps the gateway from starting.
     pub async fn new(args: &Args) -> Result<Self, SetupError> {
         open_files::raise_limit();
-        let policy = Policy::builder()
-            .token_sources(args.token_sources.clone())
-            .leeway(args.leeway)
-            .base_path(args.base_path.as_str())
-            .build()?;
-        let forwarder = args.upstream.clone().map(|upstream| {
-            let mut config = ForwardConfig::new(upstream);
-            config.max_body_bytes = Some(args.max_body_bytes);
-            config.via = Some("voicegain-gateway".to_owned());
-            config.http2 = args.upstream_http2;
-            // Each may take a connection, and those of one client over HTTP/2 are many.
-            config.max_exchanges = Some(open_files::max_connections());
-            Forwarder::new(config)
-        });
-        let forwarder = forwarder.transpose()?;
-        let (admin_token, generated_token) = admin_token(args)?;
+        Self::make(args).await.map_err(|error| error.placed(args))
+    }
+
+    async fn make(args: &Args) -> Result<Self, SetupError> {
+        // Whatever is wrong with a setting is said before anything is made.
+        let Settings { policy, forwarder, admin_token, generated_token } = Settings::of(args)?;
         let listener = listen("--listen", args.listen)?;
         let admin_listener = listen("--admin-listen", args.admin_listen)?;
 
         let Opened { cache, sqlite, sealed, key_file } = store::open(args).await?;
-        let cache = cache
-            .max_revocation_delay(args.max_revocation_delay)
-            .capacity(args.max_cached)
-            .preload(args.preload)
-            .api_url(args.api_url.as_str())
-            .build()?;
-        let issuer = Issuer::new(cache.clone(), args.api_url.as_str())?;
+        let issuer = issuer(cache.preload(args.preload), args)?;
+        let cache = issuer.cache().clone();
         let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(args.admin_listen);
         for name in &args.admin_host {
             admin = admin.allow_host(name);
@@ -170,6 +118,70 @@ impl Setup {
     }
 }
 
+/// What the flags come to without anything having been opened or made.
+struct Settings {
+    policy: Policy,
+    forwarder: Option<Forwarder>,
+    admin_token: AdminToken,
+    /// Its text, if it was generated.
+    generated_token: Option<String>,
+}
+
+impl Settings {
+    /// Has to be called on a runtime.
+    fn of(args: &Args) -> Result<Self, SetupError> {
+        let (policy, forwarder) = (policy(args)?, forwarder(args)?);
+        let (admin_token, generated_token) = admin_token(args)?;
+        promise(args)?;
+        Ok(Self { policy, forwarder, admin_token, generated_token })
+    }
+}
+
+/// Everything that is wrong with the settings, as far as can be told without opening or making anything. Has to be called
+/// on a runtime.
+pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
+    let problems = [policy(args).err(), forwarder(args).err(), admin_token(args).err(), promise(args).err()];
+    problems.into_iter().flatten().map(|problem| problem.placed(args)).collect()
+}
+
+/// Whether there can be a cache and an issuer as the flags want them. The real ones come with the store, for which a file
+/// may have to be made.
+fn promise(args: &Args) -> Result<(), SetupError> {
+    let store = MemoryStore::new().map_err(StoreProblem::Memory)?;
+    issuer(SecretCache::builder(store), args).map(drop)
+}
+
+fn forwarder(args: &Args) -> Result<Option<Forwarder>, SetupError> {
+    let forwarder = args.upstream.clone().map(|upstream| {
+        let mut config = ForwardConfig::new(upstream);
+        config.max_body_bytes = Some(args.max_body_bytes);
+        config.via = Some("voicegain-gateway".to_owned());
+        config.http2 = args.upstream_http2;
+        // Each may take a connection, and those of one client over HTTP/2 are many.
+        config.max_exchanges = Some(open_files::max_connections());
+        Forwarder::new(config)
+    });
+    Ok(forwarder.transpose()?)
+}
+
+/// How requests are decided.
+pub(crate) fn policy(args: &Args) -> Result<Policy, SetupError> {
+    let policy = Policy::builder()
+        .token_sources(args.token_sources.clone())
+        .leeway(args.leeway)
+        .base_path(args.base_path.as_str());
+    Ok(policy.build()?)
+}
+
+/// What changes web configs, over a cache that keeps the promise of the flags.
+pub(crate) fn issuer(cache: SecretCacheBuilder, args: &Args) -> Result<Issuer, SetupError> {
+    let cache = cache
+        .max_revocation_delay(args.max_revocation_delay)
+        .capacity(args.max_cached)
+        .api_url(args.api_url.as_str());
+    Ok(Issuer::new(cache.build()?, args.api_url.as_str())?)
+}
+
 /// How many connections may wait to be accepted. The system has a limit of its own.
 const BACKLOG: i32 = 1_024;
 
@@ -188,8 +200,9 @@ fn listen(flag: &'static str, address: SocketAddr) -> Result<std::net::TcpListen
 /// The admin token, and its text if it was generated.
 fn admin_token(args: &Args) -> Result<(AdminToken, Option<String>), SetupError> {
     if let Some(file) = &args.admin_token_file {
-        let text =
-            std::fs::read_to_string(file).map_err(|error| SetupError::TokenFile(file.clone(), error))?;
+        let (text, privacy) =
+            private_file::read(file).map_err(|error| SetupError::TokenFile(file.clone(), error))?;
+        privacy.map_err(|exposure| SetupError::ExposedTokenFile(file.clone(), exposure))?;
         let text = text.trim();
         if text.is_empty() {
             return Err(SetupError::EmptyTokenFile(file.clone()));
@@ -211,19 +224,4 @@ fn given_token(text: &str, source: &str) -> Result<AdminToken, SetupError> {
         return Err(SetupError::ShortAdminToken(source.to_owned()));
     }
     AdminToken::new(text).map_err(|error| SetupError::AdminToken(source.to_owned(), error))
-}
-
-/// What is wrong with a setting, under the name that its flag has.
-fn in_flags(error: &ConfigError) -> String {
-    match error {
-        ConfigError::RevocationDelay(delay) => {
-            format!("--max-revocation-delay must be 2s to 1h, not {delay:?}")
-        }
-        ConfigError::Leeway(leeway) => format!("--leeway must be 0s to 5m, not {leeway:?}"),
-        ConfigError::BasePath(_) => format!("--base-path: {error}"),
-        ConfigError::ApiUrl(_) => format!("--api-url: {error}"),
-        ConfigError::Capacity => "--max-cached must be at least 1".to_owned(),
-        ConfigError::CookieName(_) => format!("--token-sources: {error}"),
-        error => error.to_string(),
-    }
 }

@@ -1,5 +1,7 @@
 //! The store that a gateway's flags name.
 
+mod look;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use voicegain_auth_core::{MemoryStore, SecretCache, SecretCacheBuilder, StoreErr
 use voicegain_auth_store::sealing::{MasterKeyError, SealingMismatch};
 use voicegain_auth_store::sqlite::{SqliteOptions, SqliteStore};
 
+pub(crate) use self::look::{look, shown};
 use crate::cli::Args;
 use crate::master_keys::{GivenKeys, KeyFile, SealedStore};
 
@@ -117,12 +120,23 @@ pub(crate) async fn open(args: &Args) -> Result<Opened, StoreProblem> {
         }
         Some("postgres" | "postgresql") => postgres(url, args).await,
         Some("etcd" | "etcds") => etcd(url, args).await,
-        // What comes after the scheme may be a password.
-        _ => {
-            let shown = scheme.map_or_else(|| url.to_owned(), |scheme| format!("{scheme}:…"));
-            Err(StoreProblem::Unknown(shown.escape_debug().to_string()))
-        }
+        _ => Err(unknown(url)),
     }
+}
+
+fn unknown(url: &str) -> StoreProblem {
+    // What comes after the scheme may be a password.
+    let shown = url.split_once(':').map_or_else(|| url.to_owned(), |(scheme, _)| format!("{scheme}:…"));
+    StoreProblem::Unknown(shown.escape_debug().to_string())
+}
+
+/// What a build without this store says.
+fn not_built_in(scheme: &'static str, args: &Args) -> StoreProblem {
+    let needs = match scheme {
+        "etcd" => ", which needs protoc, the compiler of protocol buffers (in Debian: protobuf-compiler)",
+        _ => "",
+    };
+    StoreProblem::NotBuiltIn { scheme, program: args.program, feature: scheme, needs }
 }
 
 fn sqlite(file: &str, args: &Args) -> Result<Opened, StoreProblem> {
@@ -156,8 +170,7 @@ async fn postgres(url: &str, args: &Args) -> Result<Opened, StoreProblem> {
 
 #[cfg(not(feature = "postgres"))]
 async fn postgres(_url: &str, args: &Args) -> Result<Opened, StoreProblem> {
-    let program = args.program;
-    Err(StoreProblem::NotBuiltIn { scheme: "postgres", program, feature: "postgres", needs: "" })
+    Err(not_built_in("postgres", args))
 }
 
 #[cfg(feature = "etcd")]
@@ -171,8 +184,7 @@ async fn etcd(url: &str, args: &Args) -> Result<Opened, StoreProblem> {
 
 #[cfg(not(feature = "etcd"))]
 async fn etcd(_url: &str, args: &Args) -> Result<Opened, StoreProblem> {
-    let needs = ", which needs protoc, the compiler of protocol buffers (in Debian: protobuf-compiler)";
-    Err(StoreProblem::NotBuiltIn { scheme: "etcd", program: args.program, feature: "etcd", needs })
+    Err(not_built_in("etcd", args))
 }
 
 impl StoreProblem {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 use tokio::net::TcpListener;
 use voicegain_auth_tower::AuthLayer;
-use voicegain_gateway_core::cli::Args;
+use voicegain_gateway_core::cli::{Args, Start};
 use voicegain_gateway_core::setup::{Setup, SetupError};
 use voicegain_gateway_core::{logging, open_files, server, signals};
 
@@ -21,7 +21,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
+    let args = match Start::parse(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION")) {
+        Start::Serve(args, ()) => args,
+        Start::Do(job) => return job.run().await,
+    };
     logging::init();
     match run(&args).await {
         Ok(()) => ExitCode::SUCCESS,

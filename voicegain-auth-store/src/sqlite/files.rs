@@ -55,11 +55,31 @@ fn look(path: &Path) -> Result<Option<FileId>, OpenError> {
     }
 }
 
-fn create(path: &Path) -> Result<(), OpenError> {
-    let directory = path.parent().unwrap_or(path);
-    if !directory.is_dir() {
-        return Err(OpenError::NoDirectory { directory: directory.to_owned() });
+/// Whether the database file is there, without which its directory has to be.
+pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
+    match look(path)? {
+        Some(_) => Ok(true),
+        None => directory(path).map(|_| false),
     }
+}
+
+/// Whether a write-ahead log is beside the database, as while somebody has it open.
+pub(super) fn has_log(path: &Path) -> bool {
+    // What cannot be told is taken for one.
+    beside(path).map_or(true, |[wal, _]| wal.exists())
+}
+
+fn directory(path: &Path) -> Result<&Path, OpenError> {
+    let directory = path.parent().unwrap_or(path);
+    if directory.is_dir() {
+        Ok(directory)
+    } else {
+        Err(OpenError::NoDirectory { directory: directory.to_owned() })
+    }
+}
+
+fn create(path: &Path) -> Result<(), OpenError> {
+    let directory = directory(path)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

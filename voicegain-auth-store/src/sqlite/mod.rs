@@ -17,6 +17,7 @@ mod error;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod look;
 mod open;
 mod options;
 mod place;
@@ -28,5 +29,6 @@ mod store;
 mod worker;
 
 pub use error::OpenError;
+pub use look::Look;
 pub use options::SqliteOptions;
 pub use store::SqliteStore;

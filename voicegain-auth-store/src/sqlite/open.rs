@@ -77,7 +77,7 @@ fn connect(path: &Path, options: &SqliteOptions) -> rusqlite::Result<Connection>
 }
 
 /// Reads the whole file for damage. It also reads the header of the write-ahead log, if there is one.
-fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let finding: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| OpenError::sqlite(path, error))?;

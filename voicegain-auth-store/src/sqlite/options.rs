@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::OpenError;
+use super::look::{self, Look};
 use super::store::SqliteStore;
 use crate::sealing::Sealing;
 
@@ -65,6 +66,15 @@ impl SqliteOptions {
     /// See [`OpenError`]. Whatever the file held, it still holds.
     pub fn open(&self, path: impl AsRef<Path>, sealing: Sealing) -> Result<SqliteStore, OpenError> {
         SqliteStore::with_options(path.as_ref(), sealing, self)
+    }
+
+    /// Says what [`open`](Self::open) would find, and changes and creates nothing, while others may have the file open.
+    /// Blocks while it reads the whole file for damage. Whether the file can be written is not looked at.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn look(&self, path: impl AsRef<Path>, sealing: &Sealing) -> Result<Look, OpenError> {
+        look::look(path.as_ref(), sealing, self)
     }
 }
 

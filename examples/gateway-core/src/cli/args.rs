@@ -1,0 +1,172 @@
+//! The flags, the same for both gateways. The first paragraph of each is what `-h` says of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use voicegain_auth_core::{SecretCacheBuilder, TokenSources};
+use zeroize::Zeroizing;
+
+use super::config_file::Places;
+use super::values::{admin_host, duration, token_sources};
+
+const TOKENS: &str = "Tokens";
+const PORTS: &str = "Ports";
+const ADMIN: &str = "Admin API and console";
+const STORE: &str = "Store";
+const UPSTREAM: &str = "Upstream";
+
+/// What a gateway is started with.
+#[derive(Clone, clap::Args)]
+pub struct Args {
+    /// A TOML file with settings: the long flags' names and values
+    ///
+    /// As in `listen = "0.0.0.0:8080"`, `preload = true` or `admin-host = ["a.example", "b.example"]`. Flags and the
+    /// environment win over it. If it holds an admin token or a store's password, nobody but its owner may read it.
+    /// Paths in it are those of the working directory, as everywhere.
+    #[arg(long, value_name = "FILE", env = "VOICEGAIN_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Where tokens are looked for: any of header, query, protocol and cookie:NAME, separated by commas
+    #[arg(
+        long,
+        value_name = "SOURCES",
+        default_value = "header",
+        value_parser = token_sources,
+        help_heading = TOKENS
+    )]
+    pub token_sources: TokenSources,
+
+    /// The path that the API is below
+    #[arg(long, value_name = "PATH", default_value = "/v1", help_heading = TOKENS)]
+    pub base_path: String,
+
+    /// The API's public URL, which stands in every long-lived token
+    #[arg(long, value_name = "URL", default_value = "https://api.voicegain.ai/v1", help_heading = TOKENS)]
+    pub api_url: String,
+
+    /// How long a revoked token may still be accepted, whatever fails: 2s to 1h
+    ///
+    /// A store outage longer than this is an outage of the gateway.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = duration,
+        help_heading = TOKENS
+    )]
+    pub max_revocation_delay: Duration,
+
+    /// By how much clocks may differ when a token's times are judged: 0s to 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = TOKENS)]
+    pub leeway: Duration,
+
+    /// The address the API is served on; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080", help_heading = PORTS)]
+    pub listen: SocketAddr,
+
+    /// The address the admin API is served on; keep it where only operators reach it
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8081", help_heading = PORTS)]
+    pub admin_listen: SocketAddr,
+
+    /// The token of the admin API, of at least 16 characters; better in a file or the environment
+    ///
+    /// Other users of this machine may see a flag. Without any of them a new one is generated at every start, and shown
+    /// once.
+    // A token in base64url may begin with a hyphen.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "VOICEGAIN_ADMIN_TOKEN",
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        help_heading = ADMIN
+    )]
+    pub admin_token: Option<String>,
+
+    /// A file that holds the token of the admin API, which nobody but its owner may read
+    #[arg(long, value_name = "FILE", env = "VOICEGAIN_ADMIN_TOKEN_FILE", help_heading = ADMIN)]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// A further name that the admin API answers to, such as that of the machine; may be given more than once
+    #[arg(long, value_name = "NAME", value_parser = admin_host, help_heading = ADMIN)]
+    pub admin_host: Vec<String>,
+
+    /// Where web configs and their secrets are kept: sqlite://…, postgres://…, etcd://… or memory:
+    ///
+    /// That is sqlite://FILE, postgres://USER:PASSWORD@HOST/DATABASE, etcd://HOST:PORT/PREFIX, or memory: to forget them
+    /// at the end. ?schema=NAME behind a postgres:// URL names another schema than voicegain_auth. Other users of this
+    /// machine may see a flag, so better put a URL with a password into the environment.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "VOICEGAIN_STORE",
+        hide_env_values = true,
+        default_value = "sqlite://voicegain-gateway.db",
+        help_heading = STORE
+    )]
+    pub store: String,
+
+    /// The file with the keys that secrets are sealed under: one a line, KEY-ID:BASE64-OF-32-BYTES
+    ///
+    /// The first one seals, all of them open. SIGHUP has it read again. The lines may also be in the environment variable
+    /// VOICEGAIN_MASTER_KEYS, separated by line ends or commas. Without any, a key file is made beside a new SQLite file,
+    /// as FILE.key.
+    #[arg(long, value_name = "FILE", env = "VOICEGAIN_MASTER_KEY_FILE", help_heading = STORE)]
+    pub master_key_file: Option<PathBuf>,
+
+    /// What VOICEGAIN_MASTER_KEYS holds.
+    #[arg(skip)]
+    pub master_keys: Option<Zeroizing<String>>,
+
+    /// Keep secrets as they are, so that whoever can read the store or a backup of it can sign tokens
+    #[arg(long, help_heading = STORE)]
+    pub plain_secrets: bool,
+
+    /// Seal the secrets of a SQLite file that has plain ones, once, while it is opened
+    #[arg(long, help_heading = STORE)]
+    pub seal_existing: bool,
+
+    /// Load all web configs at the start instead of each when it is first asked for; not ready until it is done
+    #[arg(long, help_heading = STORE)]
+    pub preload: bool,
+
+    /// How many web configs are cached at most; the least recently used make room
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = SecretCacheBuilder::CAPACITY,
+        help_heading = STORE
+    )]
+    pub max_cached: u64,
+
+    /// The API that accepted requests are passed on to, as in http://127.0.0.1:9000
+    ///
+    /// Without one, a built-in echo answers with what it would have received.
+    #[arg(long, value_name = "URL", help_heading = UPSTREAM)]
+    pub upstream: Option<Uri>,
+
+    /// The upstream speaks HTTP/2 without TLS, from the first byte, as gRPC servers do
+    #[arg(long, help_heading = UPSTREAM)]
+    pub upstream_http2: bool,
+
+    /// The largest request body, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, help_heading = UPSTREAM)]
+    pub max_body_bytes: u64,
+
+    /// The program's name, for what it says about itself.
+    #[arg(skip)]
+    pub program: &'static str,
+
+    /// Where the config file says what comes from it.
+    #[arg(skip)]
+    pub(crate) places: Places,
+}
+
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A token and whatever a store's URL holds.
+        f.debug_struct("Args").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}

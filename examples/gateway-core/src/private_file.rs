@@ -1,0 +1,119 @@
+//! Files that may hold a secret. As with a file of master keys, nobody but their owner may read or write them.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// Far more than any of these files needs, in bytes.
+const MAX_LEN: u64 = 1024 * 1024;
+
+/// Who besides its owner a file is open to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Exposure {
+    /// Others than its owner can read or write it.
+    #[error("the file is open to other users (mode {mode:04o}): chmod 600 {path}", path = .path.display())]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is another user's, who can read it and write it.
+    #[error(
+        "the file belongs to the user with the id {owner}: it must be the user's that this process runs as, or root's; \
+         chown it"
+    )]
+    OtherOwner {
+        /// The id of the user that it belongs to.
+        owner: u32,
+    },
+}
+
+/// The text of a file, and whether it is for its owner alone.
+pub(crate) fn read(path: &Path) -> io::Result<(Zeroizing<String>, Result<(), Exposure>)> {
+    let file = File::open(path)?;
+    // Of the file that is open, whatever the path names meanwhile.
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let exposure = closed_to_others(&metadata, path);
+    // As long as it can get, so that growing leaves no copy behind.
+    let capacity = usize::try_from(metadata.len().min(MAX_LEN)).unwrap_or_default() + 1;
+    let mut text = Zeroizing::new(String::with_capacity(capacity));
+    let read = file.take(MAX_LEN + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_LEN {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok((text, exposure))
+}
+
+#[cfg(unix)]
+fn closed_to_others(metadata: &Metadata, path: &Path) -> Result<(), Exposure> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let owner = metadata.uid();
+    if !may_own(owner, rustix::process::geteuid().as_raw()) {
+        return Err(Exposure::OtherOwner { owner });
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(Exposure::OpenToOthers { path: path.to_owned(), mode }) }
+}
+
+/// An owner can read and replace the file: the process's own user, or root, who can do so anyway.
+#[cfg(unix)]
+const fn may_own(owner: u32, process: u32) -> bool {
+    owner == process || owner == 0
+}
+
+#[cfg(not(unix))]
+fn closed_to_others(_metadata: &Metadata, _path: &Path) -> Result<(), Exposure> {
+    Ok(())
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_for_its_owner_alone() {
+        let place = tempfile::TempDir::new().unwrap();
+        let path = place.path().join("token");
+        std::fs::write(&path, "text").unwrap();
+        let exposure = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let (text, exposure) = read(&path).unwrap();
+            assert_eq!(text.as_str(), "text");
+            exposure
+        };
+        for mode in [0o600, 0o400, 0o700] {
+            assert_eq!(exposure(mode), Ok(()), "{mode:o}");
+        }
+        for mode in [0o640, 0o620, 0o604, 0o602, 0o644, 0o610, 0o601] {
+            let error = exposure(mode).unwrap_err();
+            assert_eq!(error, Exposure::OpenToOthers { path: path.clone(), mode });
+            assert!(error.to_string().ends_with(&format!("chmod 600 {}", path.display())), "{error}");
+        }
+    }
+
+    #[test]
+    fn its_owner_is_the_process_or_root() {
+        assert!(may_own(1_000, 1_000) && may_own(0, 1_000) && may_own(0, 0));
+        assert!(!may_own(1_001, 1_000) && !may_own(1_000, 0));
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_read() {
+        let place = tempfile::TempDir::new().unwrap();
+        let path = place.path().join("token");
+        std::fs::write(&path, [0xff]).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        std::fs::write(&path, vec![b'#'; usize::try_from(MAX_LEN).unwrap() + 1]).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read(place.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+}

@@ -1,0 +1,110 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use voicegain_auth_console::InvalidAdminToken;
+use voicegain_auth_core::ConfigError;
+
+use crate::cli::Args;
+use crate::forward::ForwardConfigError;
+use crate::private_file::Exposure;
+use crate::store::StoreProblem;
+
+/// The fewest characters of an admin token.
+pub(super) const MIN_ADMIN_TOKEN: usize = 16;
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A port cannot be had; the flag is the one that takes another.
+    #[error("cannot listen on {1}: {2}; choose another address with {0}")]
+    Listen(&'static str, SocketAddr, #[source] std::io::Error),
+    /// The signals that end the process cannot be listened for.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreProblem),
+    /// The file with the admin token cannot be read.
+    #[error("--admin-token-file {0}: {1}")]
+    TokenFile(PathBuf, #[source] std::io::Error),
+    /// The file with the admin token is not for its owner alone.
+    #[error("--admin-token-file {0}: {1}")]
+    ExposedTokenFile(PathBuf, #[source] Exposure),
+    /// The file with the admin token has none in it.
+    #[error("--admin-token-file {0}: the file is empty; write an admin token into it")]
+    EmptyTokenFile(PathBuf),
+    /// The admin token can be guessed.
+    #[error("{0}: an admin token has at least {MIN_ADMIN_TOKEN} characters; choose a long random one")]
+    ShortAdminToken(String),
+    /// The admin token is none.
+    #[error("{0}: {1}")]
+    AdminToken(String, #[source] InvalidAdminToken),
+    /// There is no randomness for an admin token.
+    #[error("no admin token can be generated: {0}")]
+    Randomness(getrandom::Error),
+    /// A setting cannot work.
+    #[error("{}", in_flags(.0))]
+    Config(#[from] ConfigError),
+    /// The metrics cannot be kept.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The upstream cannot be forwarded to.
+    #[error("--upstream: {0}")]
+    Upstream(#[from] ForwardConfigError),
+    /// One of these, and where in the config file the setting stands.
+    #[error("{0}: {1}")]
+    InFile(String, #[source] Box<SetupError>),
+}
+
+impl SetupError {
+    /// Says where in the config file the setting stands, if it comes from there.
+    pub(crate) fn placed(self, args: &Args) -> Self {
+        let place = self.settings().iter().find_map(|name| args.places.of(name)).map(str::to_owned);
+        match place {
+            Some(place) => Self::InFile(place, Box::new(self)),
+            None => self,
+        }
+    }
+
+    /// The settings that it may come from.
+    fn settings(&self) -> &'static [&'static str] {
+        match self {
+            Self::Listen("--listen", ..) => &["listen"],
+            Self::Listen(..) => &["admin-listen"],
+            Self::Store(StoreProblem::MasterKeys(..)) => &["master-key-file"],
+            Self::Store(StoreProblem::SealExisting) => &["seal-existing"],
+            Self::Store(_) => &["store"],
+            Self::TokenFile(..) | Self::ExposedTokenFile(..) | Self::EmptyTokenFile(_) => {
+                &["admin-token-file"]
+            }
+            Self::ShortAdminToken(_) | Self::AdminToken(..) => &["admin-token-file", "admin-token"],
+            Self::Config(ConfigError::RevocationDelay(_)) => &["max-revocation-delay"],
+            Self::Config(ConfigError::Leeway(_)) => &["leeway"],
+            Self::Config(ConfigError::BasePath(_)) => &["base-path"],
+            Self::Config(ConfigError::ApiUrl(_)) => &["api-url"],
+            Self::Config(ConfigError::Capacity) => &["max-cached"],
+            Self::Config(ConfigError::CookieName(_)) => &["token-sources"],
+            Self::Upstream(_) => &["upstream"],
+            Self::Signals(_)
+            | Self::Randomness(_)
+            | Self::Metrics(_)
+            | Self::Config(_)
+            | Self::InFile(..) => &[],
+        }
+    }
+}
+
+/// What is wrong with a setting, under the name that its flag has.
+fn in_flags(error: &ConfigError) -> String {
+    match error {
+        ConfigError::RevocationDelay(delay) => {
+            format!("--max-revocation-delay must be 2s to 1h, not {delay:?}")
+        }
+        ConfigError::Leeway(leeway) => format!("--leeway must be 0s to 5m, not {leeway:?}"),
+        ConfigError::BasePath(_) => format!("--base-path: {error}"),
+        ConfigError::ApiUrl(_) => format!("--api-url: {error}"),
+        ConfigError::Capacity => "--max-cached must be at least 1".to_owned(),
+        ConfigError::CookieName(_) => format!("--token-sources: {error}"),
+        error => error.to_string(),
+    }
+}
