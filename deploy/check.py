@@ -1,4 +1,4 @@
-"""Holds the files of this folder against promtool and against what a gateway really says at /metrics.
+"""Holds the files of this folder against promtool, the flags, and what a gateway really says at /metrics.
 
     python3 deploy/check.py http://127.0.0.1:8081/metrics
     python3 deploy/check.py FILE-WITH-THE-TEXT-OF-METRICS
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import yaml
 HERE = Path(__file__).resolve().parent
 ALERTS = HERE / "prometheus" / "alerts.yml"
 ALERTS_TEST = HERE / "prometheus" / "alerts_test.yml"
+SETTINGS = HERE / "voicegain-gateway.toml"
+COMMAND_LINE = HERE.parent / "examples" / "gateway-core" / "src" / "cli.rs"
 DASHBOARD = HERE / "grafana" / "dashboard.json"
 GUIDE = "https://github.com/voicegain/voicegain-auth/blob/main/"
 
@@ -71,6 +74,30 @@ def parse_all():
             fail(f"{path.relative_to(HERE)} cannot be read: {problem}")
         names.append(str(path.relative_to(HERE)))
     ok(f"{len(names)} files parse: {', '.join(names)}")
+
+
+def check_settings():
+    """Whether the sample has every flag, and nothing else, with the defaults that the flags have."""
+    text = SETTINGS.read_text()
+    if tomllib.loads(text):
+        fail(f"{SETTINGS.name} sets something: it is a sample, and all is commented out")
+    try:
+        # A setting has its # at once, a sentence a space behind it.
+        settings = tomllib.loads(re.sub(r"^#(?=[a-z])", "", text, flags=re.MULTILINE))
+    except tomllib.TOMLDecodeError as problem:
+        fail(f"{SETTINGS.name}, without the # before its settings: {problem}")
+    flags = {}
+    for attributes, field in re.findall(r"#\[arg\(((?:[^()]|\([^()]*\))*)\)\]\s*pub (\w+):", COMMAND_LINE.read_text()):
+        if re.search(r"\blong\b", attributes):
+            flags[field.replace("_", "-")] = re.search(r'default_value = "([^"]*)"', attributes)
+    # What names this file cannot stand in it.
+    flags.pop("config", None)
+    if flags.keys() != settings.keys():
+        fail(f"{SETTINGS.name} and the flags differ in: {', '.join(sorted(flags.keys() ^ settings.keys()))}")
+    for name, default in flags.items():
+        if default and settings[name] != default[1]:
+            fail(f"{SETTINGS.name}: {name} is {settings[name]!r}, and the flag's default is {default[1]!r}")
+    ok(f"the {len(settings)} settings of {SETTINGS.name} are the flags, with their defaults")
 
 
 def series_of(text):
@@ -209,6 +236,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     parse_all()
+    check_settings()
     promtool("check", "rules", str(ALERTS))
     alerts = rules()
     ok(f"{len(alerts)} alerts are valid, have a page each that is there, and tests both ways")
