@@ -56,6 +56,8 @@ bearer = "${{VOICEGAIN_SCHEMA_TOKEN}}"
 
 
 def main(binaries):
+    versions = {json.loads(document.read_text())["info"]["version"] for document in (ADMIN, MINT)}
+    expect("both documents are of one version", len(versions), 1)
     for binary in binaries:
         gateway = Gateway(binary)
         created = gateway.admin(

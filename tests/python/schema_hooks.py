@@ -16,8 +16,12 @@ HOST = st.one_of(
 )
 SCHEME = st.sampled_from(["", "http://", "https://", "capacitor://"])
 PORT = st.one_of(st.just(""), st.just(":*"), st.integers(0, 65535).map(":{}".format))
-PATTERN = st.one_of(st.just("*"), st.builds("{}{}{}".format, SCHEME, HOST, PORT))
-PATH = st.lists(LABEL, max_size=8).map(lambda labels: "/" + "/".join(labels))
+# The shortest and the longest among them, which are looked for.
+LONGEST = 128
+LONG_HOST = ".".join(["a" * 63, "b" * (LONGEST - 64 - len(".example")), "example"])
+PATTERN = st.one_of(st.sampled_from(["*", LONG_HOST]), st.builds("{}{}{}".format, SCHEME, HOST, PORT))
+LONG_PATH = "/data-prep/".ljust(LONGEST, "x")
+PATH = st.one_of(st.sampled_from(["/", LONG_PATH]), st.lists(LABEL, max_size=8).map(lambda labels: "/" + "/".join(labels)))
 
 schemathesis.openapi.format("origin-pattern", PATTERN)
 schemathesis.openapi.format("api-path", PATH)
