@@ -2,6 +2,7 @@
 
 mod admin_token;
 mod answer;
+mod document;
 mod fields;
 mod handlers;
 mod host;

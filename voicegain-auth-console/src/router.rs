@@ -19,7 +19,7 @@ use crate::host::Hosts;
 use crate::pages::{Console, Explains, base};
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
-use crate::{handlers, probes};
+use crate::{document, handlers, probes};
 
 /// The admin API.
 #[derive(Debug)]
@@ -175,6 +175,7 @@ impl AdminApiBuilder {
             .route("/healthz", get(probes::health))
             .route("/readyz", get(probes::readiness))
             .route("/metrics", get(probes::metrics))
+            .route("/openapi.json", get(document::openapi))
             .fallback(no_such_path)
             .method_not_allowed_fallback(method_not_allowed)
             .route("/", get(to_console))

@@ -13,9 +13,14 @@ use crate::chores::{
 use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 use crate::servers;
 
-/// The published SDK that the gateway must serve, unchanged, and what looks at the console in a browser.
-const PACKAGES: [&str; 3] =
-    ["voicegain-speech==1.142.0", "playwright==1.65.2", "axe-playwright-python==0.1.8"];
+/// The published SDK that the gateway must serve, unchanged, what looks at the console in a browser, and what holds the
+/// OpenAPI documents against what is answered.
+const PACKAGES: [&str; 4] = [
+    "voicegain-speech==1.142.0",
+    "playwright==1.65.2",
+    "axe-playwright-python==0.1.8",
+    "schemathesis==4.32.5",
+];
 
 pub fn test() -> Outcome {
     heading("servers, and what building for them takes");
@@ -63,6 +68,9 @@ fn what_waits() -> Outcome {
     for binary in [&gateway, &gateway_actix] {
         run(Command::new(&python).arg(root.join("tests/python/endurance.py")).arg(binary))?;
     }
+    heading("the OpenAPI documents, held against what is answered");
+    run(Command::new(&python).arg(root.join("tests/python/schema.py")).args([&gateway, &gateway_actix]))?;
+
     heading("the console, in a browser");
     run(Command::new(&python).arg(root.join("tests/browser/console.py")).arg(&gateway))?;
 

@@ -1,0 +1,76 @@
+"""The OpenAPI documents of the admin API and of the mint call, held against a running gateway by schemathesis: what it
+answers is what they say, what they allow is taken, and what they do not is refused.
+
+    python tests/python/schema.py path/to/voicegain-gateway [path/to/another ...]
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from gateway import Gateway, expect
+
+ROOT = pathlib.Path(__file__).parents[2]
+ADMIN = ROOT / "voicegain-auth-console/openapi.json"
+MINT = ROOT / "examples/gateway/openapi.json"
+
+CONTEXT = "schema-context"
+SEED = 1
+
+
+def conform(what, gateway, document, url, scheme, token, examples):
+    """Every check there is, in every phase, with the same dice each time. A warning fails, too: most of them say that
+    something was not really tried."""
+    config = f"""
+seed = {SEED}
+[warnings]
+fail-on = true
+[generation]
+max-examples = {examples}
+database = "none"
+[auth.openapi.{scheme}]
+bearer = "${{VOICEGAIN_SCHEMA_TOKEN}}"
+"""
+    with tempfile.TemporaryDirectory() as directory:
+        pathlib.Path(directory, "schemathesis.toml").write_text(config)
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml",
+                "run", document, "--url", url, "--checks", "all", "--continue-on-failure", "--no-color",
+            ],
+            cwd=directory,
+            env={
+                **os.environ,
+                "VOICEGAIN_SCHEMA_TOKEN": token,
+                "VOICEGAIN_SCHEMA_CONTEXT": CONTEXT,
+                "VOICEGAIN_SCHEMA_ADMIN": gateway.admin_url,
+                "SCHEMATHESIS_HOOKS": "schema_hooks",
+                "PYTHONPATH": str(pathlib.Path(__file__).parent),
+            },
+            check=False,
+        )
+    expect(what, done.returncode, 0)
+
+
+def main(binaries):
+    versions = {json.loads(document.read_text())["info"]["version"] for document in (ADMIN, MINT)}
+    expect("both documents are of one version", len(versions), 1)
+    for binary in binaries:
+        gateway = Gateway(binary)
+        created = gateway.admin(
+            "POST", "/api/web-configs", {"accountId": "schema-account", "contextId": CONTEXT, "name": "schema"}
+        )
+        conform("the mint call", gateway, MINT, gateway.url + "/v1", "longLivedToken", created["jwt"], 50)
+        # The admin API of all of them is the same program.
+        if binary == binaries[0]:
+            conform("the admin API", gateway, ADMIN, gateway.admin_url, "adminToken", gateway.admin_token, 50)
+        gateway.stop()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(sys.argv[1:])
