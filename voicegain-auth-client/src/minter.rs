@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
-use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode};
-use url::{Host, Url};
+use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 
 use crate::answer;
 use crate::cache::Cache;
@@ -202,11 +201,11 @@ fn mint_url(api_url: &str) -> Result<Url, ConfigError> {
 }
 
 fn is_of_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 
