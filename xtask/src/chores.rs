@@ -14,6 +14,7 @@ pub const GATEWAYS_WITH_ETCD: &str = "voicegain-gateway/etcd,voicegain-gateway-a
 pub const SIMULATION: &str = "voicegain-auth-simulation";
 pub const CHAOS: &str = "voicegain-auth-chaos";
 pub const WIRE: &str = "voicegain-auth-wire";
+pub const BROWSER_EXAMPLE: &str = "voicegain-browser-example";
 
 /// Builds both gateways, with every store.
 pub fn gateways() -> Outcome {

@@ -8,12 +8,13 @@ use crate::run::{Outcome, cargo, heading, output, root, run, target_dir};
 use crate::servers;
 
 /// The published library crates, and the features each is to be checked with alone.
-const LIBRARIES: [(&str, &[&str]); 5] = [
+const LIBRARIES: [(&str, &[&str]); 6] = [
     ("voicegain-auth-core", &["second-opinion"]),
     ("voicegain-auth-tower", &["axum", "http2"]),
     ("voicegain-auth-actix", &[]),
     ("voicegain-auth-store", &["sqlite", "postgres", "etcd", "contract-tests"]),
     ("voicegain-auth-console", &[]),
+    ("voicegain-auth-client", &[]),
 ];
 
 pub fn lint() -> Outcome {

@@ -24,8 +24,9 @@ const HELP: &str = "\
 cargo xtask <chore>
 
   test         everything that is tested: the workspace, the case table on every stack, every store on a real
-               server, the promise in simulation and under faults, the published Python SDK, attacks on the
-               gateways, a user's crate with its own jsonwebtoken, the bench, and ten minutes of fuzzing
+               server, the promise in simulation and under faults, the published Python SDK, the console
+               and a page in a browser, attacks on the gateways, a user's crate with its own jsonwebtoken, the
+               bench, and ten minutes of fuzzing
   aside        the part of it that only computes
   lint         formatting, lints, documentation, each feature alone, licences and sources
   oldest       the library crates with the oldest versions of what they depend on

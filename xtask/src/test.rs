@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use crate::chores::{
-    CHAOS, GATEWAYS_WITH_ETCD, SIMULATION, WIRE, built, chaos, each_gateway, fuzz, gateway_binaries,
-    of_the_bench, simulation,
+    BROWSER_EXAMPLE, CHAOS, GATEWAYS_WITH_ETCD, SIMULATION, WIRE, binary, built, chaos, each_gateway, fuzz,
+    gateway_binaries, of_the_bench, simulation,
 };
 use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 use crate::servers;
 
-/// The published SDK that the gateway must serve, unchanged, what looks at the console in a browser, and what holds the
+/// The published SDK that the gateway must serve, unchanged, what looks at pages in a browser, and what holds the
 /// OpenAPI documents against what is answered.
 const PACKAGES: [&str; 4] = [
     "voicegain-speech==1.142.0",
@@ -73,6 +73,11 @@ fn what_waits() -> Outcome {
 
     heading("the console, in a browser");
     run(Command::new(&python).arg(root.join("tests/browser/console.py")).arg(&gateway))?;
+    heading("a page and its API, in a browser");
+    run(Command::new(&python)
+        .arg(root.join("tests/browser/story.py"))
+        .arg(&gateway)
+        .arg(binary(BROWSER_EXAMPLE)?))?;
 
     heading("attacks on the gateways, byte by byte");
     run(built(WIRE)?.arg("--quick").args(each_gateway([gateway, gateway_actix])))
