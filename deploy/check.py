@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ALERTS = HERE / "prometheus" / "alerts.yml"
 ALERTS_TEST = HERE / "prometheus" / "alerts_test.yml"
 SETTINGS = HERE / "voicegain-gateway.toml"
-COMMAND_LINE = HERE.parent / "examples" / "gateway-core" / "src" / "cli.rs"
+COMMAND_LINE = HERE.parent / "examples" / "gateway-core" / "src" / "cli" / "args.rs"
 DASHBOARD = HERE / "grafana" / "dashboard.json"
 GUIDE = "https://github.com/voicegain/voicegain-auth/blob/main/"
 

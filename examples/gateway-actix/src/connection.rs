@@ -16,6 +16,7 @@ use actix_http::Protocol;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
+use voicegain_gateway_core::Connected;
 use voicegain_gateway_core::server::{WriteLimit, of_client};
 
 pub use self::requests::{LastPart, Requests};
@@ -34,6 +35,8 @@ pub struct Connection {
     timer: Pin<Box<Sleep>>,
     /// Once no more is read, what is still to be said.
     last_words: Option<&'static [u8]>,
+    /// Dropped with it.
+    _connected: Option<Connected>,
 }
 
 impl Connection {
@@ -45,7 +48,13 @@ impl Connection {
             idle_limit,
             timer: Box::pin(sleep(idle_limit)),
             last_words: None,
+            _connected: None,
         }
+    }
+
+    /// Counts it as long as it is open.
+    pub fn counted(self, connected: Connected) -> Self {
+        Self { _connected: Some(connected), ..self }
     }
 
     /// What tells of its requests.

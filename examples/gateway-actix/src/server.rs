@@ -53,14 +53,21 @@ pub fn new(
             .wrap(Auth::new(gateway.verifier().clone()))
             .wrap(middleware::from_fn(gate::gate))
             .default_service(web::route().to(serve::serve));
-        let ending = ending.clone();
+        let (ending, counts) = (ending.clone(), gateway.clone());
         let http = http()
             .graceful_shutdown_signal(move || {
                 let ending = ending.clone();
                 async move { ending.notified().await }
             })
             .finish(map_config(app, |()| AppConfig::default()));
-        fn_service(move |stream| arrive(stream, http2)).and_then(http)
+        fn_service(move |stream| {
+            let connected = counts.connected();
+            async move {
+                let (connection, protocol, client) = arrive(stream, http2).await?;
+                Ok::<_, DispatchError>((connection.counted(connected), protocol, client))
+            }
+        })
+        .and_then(http)
     })?;
     Ok(server.run())
 }

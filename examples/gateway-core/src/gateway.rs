@@ -22,7 +22,7 @@ use crate::explain;
 use crate::forward::{BoxError, ClientUpgrade, Ending, ForwardContext, Forwarder};
 use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
-use crate::metrics::{Began, Metrics};
+use crate::metrics::{Began, Connected, Metrics};
 use crate::refusal::{Refusal, is_grpc};
 
 /// What is behind the middleware: the mint route, and the upstream or the echo. Cloning is cheap.
@@ -71,6 +71,12 @@ impl Gateway {
     pub fn answered(&self, began: Began, status: StatusCode) -> Option<HeaderValue> {
         self.inner.metrics.answered(began, status);
         HeaderValue::try_from(began.id.to_string()).ok()
+    }
+
+    /// Counts a connection of a client's until what is returned is dropped.
+    #[must_use]
+    pub fn connected(&self) -> Connected {
+        self.inner.metrics.connected()
     }
 
     /// What was measured, in Prometheus' text format.

@@ -22,6 +22,7 @@ pub mod logging;
 pub mod master_keys;
 mod metrics;
 pub mod open_files;
+mod passed_sockets;
 pub mod private_file;
 mod refusal;
 pub mod server;
@@ -31,5 +32,5 @@ pub mod store;
 
 pub use body::GatewayBody;
 pub use gateway::{Arrival, Gateway};
-pub use metrics::Began;
+pub use metrics::{Began, Connected};
 pub use refusal::{Refusal, is_grpc};

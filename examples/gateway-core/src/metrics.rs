@@ -15,6 +15,17 @@ pub(crate) struct Metrics {
     registry: Registry,
     /// Of answers whose status begins with this digit.
     durations: [Histogram; 5],
+    connections: IntGauge,
+}
+
+/// A connection of a client's, counted until this is dropped.
+#[derive(Debug)]
+pub struct Connected(IntGauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// A request that has begun.
@@ -53,7 +64,17 @@ impl Metrics {
         let build = IntGauge::with_opts(options.const_label("version", env!("CARGO_PKG_VERSION")))?;
         build.set(1);
         registry.register(Box::new(build))?;
-        Ok(Self { registry, durations })
+        let connections = IntGauge::new(
+            "voicegain_gateway_connections",
+            "How many connections of clients are open on the port of the API.",
+        )?;
+        registry.register(Box::new(connections.clone()))?;
+        Ok(Self { registry, durations, connections })
+    }
+
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
     }
 
     pub(crate) fn answered(&self, began: Began, status: StatusCode) {
@@ -100,5 +121,10 @@ mod tests {
         }
         assert_eq!(text.matches("# TYPE voicegain_gateway_request_duration_seconds histogram").count(), 1);
         assert!(text.contains("voicegain_build_info{version="), "{text}");
+
+        let connected = [metrics.connected(), metrics.connected()];
+        assert!(metrics.exposition().contains("\nvoicegain_gateway_connections 2\n"));
+        drop(connected);
+        assert!(metrics.exposition().contains("\nvoicegain_gateway_connections 0\n"));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use voicegain_auth_console::{AdminApi, AdminToken};
 use voicegain_auth_core::{Issuer, MemoryStore, Policy, SecretCache, SecretCacheBuilder, Verifier};
@@ -21,7 +22,9 @@ use crate::forward::{ForwardConfig, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
 use crate::open_files;
+use crate::passed_sockets::PassedSockets;
 use crate::private_file;
+use crate::signals;
 use crate::store::{self, Opened, StoreProblem};
 
 /// How many refusals the console can tell of.
@@ -66,8 +69,9 @@ impl Setup {
     async fn make(args: &Args) -> Result<Self, SetupError> {
         // Whatever is wrong with a setting is said before anything is made.
         let Settings { policy, forwarder, admin_token, generated_token } = Settings::of(args)?;
-        let listener = listen("--listen", args.listen)?;
-        let admin_listener = listen("--admin-listen", args.admin_listen)?;
+        let passed = PassedSockets::take()?;
+        let listener = listen("--listen", args.listen, passed.api)?;
+        let admin_listener = listen("--admin-listen", args.admin_listen, passed.admin)?;
 
         let Opened { cache, sqlite, sealed, key_file } = store::open(args).await?;
         let issuer = issuer(cache.preload(args.preload), args)?;
@@ -96,7 +100,8 @@ impl Setup {
         Ok(Self { gateway, admin, listener, admin_listener, store, key_file, generated_token })
     }
 
-    /// Says on the terminal where the gateway is, the admin token if it was generated, and the key file if it was made.
+    /// Says on the terminal where the gateway is, the admin token if it was generated, and the key file if it was made, and to
+    /// systemd, if that waits for it, that the gateway is ready.
     ///
     /// # Errors
     /// If the ports do not say where they are.
@@ -114,6 +119,7 @@ impl Setup {
         }
         // Whoever reads this may have gone away already, which is no reason not to serve.
         let _ = std::io::stdout().write_all(text.as_bytes());
+        signals::notify(NotifyState::Ready);
         Ok(())
     }
 }
@@ -185,8 +191,15 @@ pub(crate) fn issuer(cache: SecretCacheBuilder, args: &Args) -> Result<Issuer, S
 /// How many connections may wait to be accepted. The system has a limit of its own.
 const BACKLOG: i32 = 1_024;
 
-/// A listener that does not block, for whichever runtime.
-fn listen(flag: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, SetupError> {
+/// A listener that does not block, for whichever runtime: the one that was passed, which listens already, or a new one.
+fn listen(
+    flag: &'static str,
+    address: SocketAddr,
+    passed: Option<std::net::TcpListener>,
+) -> Result<std::net::TcpListener, SetupError> {
+    if let Some(passed) = passed {
+        return Ok(passed);
+    }
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         // The standard library asks for 128, which a few hundred clients that connect at once overflow: the system then

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use crate::master_keys::KeyFile;
@@ -22,12 +23,20 @@ pub fn listen(key_file: Option<KeyFile>) -> std::io::Result<CancellationToken> {
     tokio::spawn(async move {
         let signal = ending.next().await;
         tracing::info!("ending after {signal}: requests under way have {} s to finish", GRACE.as_secs());
+        notify(NotifyState::Stopping);
         told.cancel();
         ending.next().await;
         tracing::warn!("ended at once by a second signal");
         std::process::exit(1);
     });
     Ok(token)
+}
+
+/// Tells systemd, if it started this process and waits to be told.
+pub(crate) fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
 }
 
 #[cfg(unix)]

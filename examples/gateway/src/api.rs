@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{self, Future, Ready};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt as _;
@@ -17,7 +18,7 @@ use voicegain_auth_core::Caller;
 use voicegain_auth_tower::{AuthLayer, AuthService};
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::REQUEST_ID;
-use voicegain_gateway_core::{Arrival, Began, Gateway, GatewayBody, cors};
+use voicegain_gateway_core::{Arrival, Began, Connected, Gateway, GatewayBody, cors};
 
 type Answered = Result<Response<GatewayBody>, Infallible>;
 
@@ -27,11 +28,14 @@ pub struct Api {
     gateway: Gateway,
     auth: AuthLayer,
     client: IpAddr,
+    /// Dropped with the connection.
+    _connected: Arc<Connected>,
 }
 
 impl Api {
     pub fn new(gateway: Gateway, auth: AuthLayer, client: SocketAddr) -> Self {
-        Self { gateway, auth, client: client.ip() }
+        let connected = Arc::new(gateway.connected());
+        Self { gateway, auth, client: client.ip(), _connected: connected }
     }
 }
 

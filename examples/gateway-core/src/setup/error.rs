@@ -6,6 +6,7 @@ use voicegain_auth_core::ConfigError;
 
 use crate::cli::Args;
 use crate::forward::ForwardConfigError;
+use crate::passed_sockets::PassedSocketsError;
 use crate::private_file::Exposure;
 use crate::store::StoreProblem;
 
@@ -18,6 +19,9 @@ pub enum SetupError {
     /// A port cannot be had; the flag is the one that takes another.
     #[error("cannot listen on {1}: {2}; choose another address with {0}")]
     Listen(&'static str, SocketAddr, #[source] std::io::Error),
+    /// Sockets were passed that cannot be used.
+    #[error(transparent)]
+    Passed(#[from] PassedSocketsError),
     /// The signals that end the process cannot be listened for.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -87,6 +91,7 @@ impl SetupError {
             Self::Upstream(_) => &["upstream"],
             Self::Signals(_)
             | Self::Randomness(_)
+            | Self::Passed(_)
             | Self::Metrics(_)
             | Self::Config(_)
             | Self::InFile(..) => &[],
