@@ -11,12 +11,16 @@ mod serve;
 mod server;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use voicegain_gateway_core::cli::{Args, Start};
 use voicegain_gateway_core::server::serve_router;
 use voicegain_gateway_core::setup::{Setup, SetupError};
 use voicegain_gateway_core::{logging, signals};
+
+/// How long what was accepted has to begin before the workers are told to end: actix does not say when it has.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Flags besides.
 #[derive(clap::Args)]
@@ -65,6 +69,9 @@ fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             shutdown.cancelled().await;
+            // Workers that stop drop what is still accepted for them, so nothing may be by then.
+            handle.pause().await;
+            tokio::time::sleep(PAUSE).await;
             handle.stop(true).await;
         });
         server.await

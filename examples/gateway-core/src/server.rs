@@ -96,6 +96,12 @@ where
     if silence == Some(Silence::Unread) {
         return tracing::debug!("a client does not read its answers");
     }
+    if silence.is_none() {
+        tokio::select! {
+            ended = &mut connection => return over(ended),
+            () = heard.first_request() => {}
+        }
+    }
     // What is under way goes on, and nothing new begins.
     connection.as_mut().graceful_shutdown();
     tokio::select! {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Version;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use super::streams::Turn;
 use super::{HEAD_TIMEOUT, UNREAD_TIMEOUT};
@@ -31,6 +32,8 @@ struct Requests {
     moves: AtomicU64,
     /// Whatever begins now comes too late.
     closed: AtomicBool,
+    /// Told of every request.
+    asked: Notify,
 }
 
 /// A request over HTTP/2 is under way as long as this is kept: with its answer's body and with every part of it that is
@@ -53,6 +56,7 @@ pub(super) enum Silence {
 impl Heard {
     pub(super) fn request(&self, version: Version) -> Option<Arc<UnderWay>> {
         let Self(requests) = self;
+        requests.asked.notify_one();
         if version != Version::HTTP_2 {
             requests.http1.store(true, Ordering::Relaxed);
             return None;
@@ -86,6 +90,13 @@ impl Heard {
                 return Silence::Unread;
             }
         }
+    }
+
+    /// Comes when something has been asked, or has not for too long. Until then hyper would close a connection that is to end,
+    /// also if its first request is on the way: its client could not know that.
+    pub(super) async fn first_request(&self) {
+        // What was asked before has left its mark here.
+        let _ = timeout(FAREWELL, self.0.asked.notified()).await;
     }
 
     /// Comes when a connection that was told to end has had its time: for requests that its client sent before it knew, for
@@ -141,7 +152,7 @@ impl Drop for UnderWay {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Instant, timeout};
+    use tokio::time::Instant;
 
     use super::*;
 
