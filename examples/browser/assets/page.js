@@ -2,27 +2,31 @@
 
 const config = await (await fetch("/config.json")).json();
 
-/** The promise of the page's token and when to fetch the next, which is fetched once for all who ask meanwhile. */
+/** The promise of the page's token and when to fetch the next. */
 let kept;
 
-/** The page's token: the same one until a fifth of what was left of it is left. */
+/** The page's token: the same one until a fifth of what was left of it is left. Whoever asks meanwhile waits for one fetch. */
 async function ownToken() {
-  if (kept && performance.now() >= (await kept).refreshAt) {
-    kept = undefined;
+  const held = kept ?? fetchOwnToken();
+  const { refreshAt } = await held;
+  if (kept === held && performance.now() >= refreshAt) {
+    fetchOwnToken();
   }
-  kept ??= fetchOwnToken();
-  try {
-    return (await kept).token;
-  } catch (error) {
-    kept = undefined;
-    throw error;
-  }
+  return (await (kept ?? held)).token;
 }
 
-async function fetchOwnToken(path = "/token") {
+function fetchOwnToken(path = "/token") {
   const asked = performance.now();
-  const { token, remainingMilliseconds } = await newToken(path);
-  return { token, refreshAt: asked + remainingMilliseconds * 0.8 };
+  const fetching = newToken(path).then(({ token, remainingMilliseconds }) => ({
+    token,
+    refreshAt: asked + remainingMilliseconds * 0.8,
+  }));
+  kept = fetching;
+  // The next one to ask tries again.
+  fetching.catch(() => {
+    kept = kept === fetching ? undefined : kept;
+  });
+  return fetching;
 }
 
 async function newToken(path) {
@@ -49,8 +53,7 @@ async function callAsThisPage(name) {
   if (answer.status !== 401) {
     return answer;
   }
-  kept = fetchOwnToken("/token/new");
-  return call(await ownToken(), name);
+  return call((await fetchOwnToken("/token/new")).token, name);
 }
 
 async function accepted() {
@@ -91,7 +94,15 @@ function refusal(status, error) {
 }
 
 async function webSocket() {
-  const token = await ownToken();
+  try {
+    return await echoed(await ownToken());
+  } catch {
+    // A browser does not tell a page why a WebSocket was not opened. It may be that the token has ended.
+    return echoed((await fetchOwnToken("/token/new")).token);
+  }
+}
+
+async function echoed(token) {
   // The token needs another one beside it: the API answers with that, never with the token.
   const socket = new WebSocket(`${config.webSocket}/echo`, ["echo", `bearer.${token}`]);
   const sent = `hello at ${new Date().toLocaleTimeString()}`;
@@ -101,8 +112,8 @@ async function webSocket() {
       resolve({ Subprotocol: socket.protocol, Sent: sent, "Came back": data });
       socket.close();
     };
-    // A browser does not tell a page why a WebSocket was not opened.
-    socket.onclose = () => reject(new Error("the WebSocket was closed before anything came back"));
+    // Where the page's own policy forbids it, there is an error alone.
+    socket.onclose = socket.onerror = () => reject(new Error("the WebSocket was closed before anything came back"));
   });
 }
 

@@ -285,7 +285,8 @@ async fn the_long_lived_token_goes_into_one_header_and_nowhere_else() {
     let minter = api.minter();
     let request =
         TokenRequest::new("*.example.com").lifetime(Duration::from_millis(60_900)).api_path("/a b&c");
-    minter.token(request).await.unwrap();
+    let token = minter.token(request).await.unwrap();
+    assert!(token.remaining() <= Duration::from_secs(60), "no more than it was asked for");
     let answer = minter.send(PAGE, || reqwest::Client::new().get(format!("{}/x", api.url))).await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "Bearer 2.2.2");
     let seen = api.seen.lock().unwrap().clone();
