@@ -19,9 +19,15 @@ MINT = ROOT / "examples/gateway/openapi.json"
 
 CONTEXT = "schema-context"
 SEED = 1
+# What is asked for in a row goes without the ends: it would take what was ended for lost, since it knows no end but DELETE.
+NO_ENDS = """
+[[operations]]
+include-path-regex = "/end$"
+phases.stateful.enabled = false
+"""
 
 
-def conform(what, gateway, document, url, scheme, token, examples):
+def conform(what, gateway, document, url, scheme, token, examples, more=""):
     """Every check there is, in every phase, with the same dice each time. A warning fails, too: most of them say that
     something was not really tried."""
     config = f"""
@@ -33,6 +39,7 @@ max-examples = {examples}
 database = "none"
 [auth.openapi.{scheme}]
 bearer = "${{VOICEGAIN_SCHEMA_TOKEN}}"
+{more}
 """
     with tempfile.TemporaryDirectory() as directory:
         pathlib.Path(directory, "schemathesis.toml").write_text(config)
@@ -66,7 +73,7 @@ def main(binaries):
         conform("the mint call", gateway, MINT, gateway.url + "/v1", "longLivedToken", created["jwt"], 50)
         # The admin API of all of them is the same program.
         if binary == binaries[0]:
-            conform("the admin API", gateway, ADMIN, gateway.admin_url, "adminToken", gateway.admin_token, 50)
+            conform("the admin API", gateway, ADMIN, gateway.admin_url, "adminToken", gateway.admin_token, 50, NO_ENDS)
         gateway.stop()
 
 
