@@ -28,6 +28,12 @@ schemathesis.openapi.format("api-path", PATH)
 schemathesis.openapi.format("own-context-id", st.just(os.environ["VOICEGAIN_SCHEMA_CONTEXT"]))
 
 
+@schemathesis.deserializer("text/plain")
+def text(_, response):
+    """Without it, schemas of plain text are not looked at."""
+    return response.text
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """A web config that is asked for by itself is there: of made-up ids none would be. What comes by a link stays as it

@@ -115,6 +115,28 @@ async fn what_the_document_names_is_there() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_in_the_document_where_there_is_one_and_nowhere_else() {
+    let router = router().await;
+    for (path, methods) in &operations(&document(&router).await) {
+        for (method, documented) in methods {
+            let path = filled(path);
+            let no_token = Request::builder().method(&**method).uri(&path).header("host", "localhost");
+            let requests = [
+                (401, no_token.body(Body::empty())),
+                (413, request(method, &path).body(Body::from(" ".repeat(64 * 1024 + 1)))),
+            ];
+            for (refusal, request) in requests {
+                let status = send(&router, request.unwrap()).await.status;
+                assert_eq!(status == refusal, documented.contains(&refusal), "{method} {path} {refusal}");
+            }
+            let elsewhere = request(method, &path).header("host", "evil.test").body(Body::empty()).unwrap();
+            let status = send(&router, elsewhere).await.status;
+            assert!(status == 400 && documented.contains(&400), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_route_is_in_the_document() {
     let operations = operations(&document(&router().await).await);
     let documented: BTreeSet<_> = operations.keys().map(|path| nameless(path)).collect();
