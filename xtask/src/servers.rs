@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::run::{Outcome, run};
 
 /// Programs, and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("postgres", "postgresql"),
     ("psql", "postgresql-client"),
     ("etcd", "etcd-server"),
@@ -17,6 +17,7 @@ const PROGRAMS: [(&str, &str); 8] = [
     // libFuzzer is C++.
     ("c++", "g++"),
     ("chromium", "chromium"),
+    ("promtool", "prometheus"),
 ];
 
 /// What the gateway is measured beside, and by.
@@ -31,7 +32,7 @@ pub fn install() -> Outcome {
         missing.push("libprotobuf-dev");
     }
     if missing.is_empty() {
-        println!("PostgreSQL, etcd, protoc, a C++ compiler and Chromium are there");
+        println!("PostgreSQL, etcd, protoc, a C++ compiler, Chromium and promtool are there");
         return Ok(());
     }
     install_packages(&missing)

@@ -14,12 +14,13 @@ use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 use crate::servers;
 
 /// The published SDK that the gateway must serve, unchanged, what looks at pages in a browser, and what holds the
-/// OpenAPI documents against what is answered.
-const PACKAGES: [&str; 4] = [
+/// OpenAPI documents against what is answered, and alert rules and dashboard against the metrics.
+const PACKAGES: [&str; 5] = [
     "voicegain-speech==1.142.0",
     "playwright==1.65.2",
     "axe-playwright-python==0.1.8",
     "schemathesis==4.32.5",
+    "PyYAML==6.0.4",
 ];
 
 pub fn test() -> Outcome {
@@ -70,6 +71,12 @@ fn what_waits() -> Outcome {
     }
     heading("the OpenAPI documents, held against what is answered");
     run(Command::new(&python).arg(root.join("tests/python/schema.py")).args([&gateway, &gateway_actix]))?;
+
+    heading("restarts under load");
+    run(Command::new(&python).arg(root.join("tests/python/restart.py")).args([&gateway, &gateway_actix]))?;
+
+    heading("alert rules, dashboard and settings, against a gateway");
+    run(Command::new(&python).arg(root.join("tests/python/deployment.py")).arg(&gateway))?;
 
     heading("the console, in a browser");
     run(Command::new(&python).arg(root.join("tests/browser/console.py")).arg(&gateway))?;
