@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::chores::{timing_of, tool};
 use crate::run::{Outcome, cargo, heading, output, root, run, target_dir};
-use crate::servers;
+use crate::{release, servers};
 
 /// The published library crates, and the features each is to be checked with alone.
 const LIBRARIES: [(&str, &[&str]); 6] = [
@@ -90,6 +90,8 @@ pub fn lint() -> Outcome {
         }
     }
     println!("{} crates, none of them one", tree.lines().count());
+    heading("what would be published");
+    release::packages()?;
     heading("licences, duplicates and sources");
     deny()
 }

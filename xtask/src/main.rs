@@ -5,6 +5,7 @@
 
 mod chores;
 mod lint;
+mod release;
 mod run;
 mod servers;
 mod test;
@@ -31,6 +32,8 @@ cargo xtask <chore>
   lint         formatting, lints, documentation, each feature alone, licences and sources
   oldest       the library crates with the oldest versions of what they depend on
   ci           test, then lint
+  release      what has to hold before the crates are published: each built from what would be uploaded, and compared
+               with the last release; installs cargo-semver-checks once there is one
   servers      installs the servers that tests start (PostgreSQL, etcd), protoc and a C++ compiler, where missing
   simulation   the promise in simulation: 100,000 schedules, the cache itself, and all interleavings
   faults       faults planted in the code one at a time, each of which the simulation must find
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         "aside" => aside(),
         "oldest" => lint::oldest_versions(),
         "lint" => lint(),
+        "release" => release::release(),
         "ci" => test().and_then(|()| lint()),
         "servers" => servers::install(),
         "simulation" => simulation(program(SIMULATION)),
