@@ -157,7 +157,7 @@ pub struct Expect {
     pub seen_query: Option<String>,
     /// For `minted`: what the token says.
     pub minted: Minted,
-    /// The same answer as the one saved under this name, `Date` aside.
+    /// The same answer as the one saved under this name, `Date` and the id of the request aside.
     pub like: Option<String>,
     /// The stack's own parser may answer first: with a 4xx of its own, or by closing.
     pub parser_may_answer: bool,

@@ -52,13 +52,15 @@ pub enum MintError {
 }
 
 impl MintError {
-    /// Whether the next attempt may succeed with nothing changed: no answer, or 5xx.
+    /// Whether the next attempt may succeed with nothing changed: no answer, an answer of something in between, 5xx, or 429. Not
+    /// so what the API itself says of the token or of what was asked for.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Transport(_) => true,
-            Self::Refused(Refusal { status, .. }) | Self::Unexpected { status, .. } => {
+            Self::Transport(_) | Self::Unexpected { .. } => true,
+            Self::Refused(Refusal { status, .. }) => {
                 status.is_server_error()
+                    || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
             }
         }
     }

@@ -236,11 +236,11 @@ pub(crate) async fn body(request: Request, most: usize) -> Result<Zeroizing<Vec<
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most)) {
-        return Err(Refusal::body_too_large());
+        return Err(Refusal::body_too_large(most));
     }
     let collected = Limited::new(request.into_body(), most).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            Refusal::body_too_large()
+            Refusal::body_too_large(most)
         } else {
             Refusal::invalid_parameter("The body ended early; send it whole.".to_owned())
         }

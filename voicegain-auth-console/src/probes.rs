@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use voicegain_auth_core::{CacheStatus, Decisions, Issuer, Reason, Verifier};
+use voicegain_auth_core::{CacheStatus, Decisions, Issuer, Reason, Refused, Verifier};
 
 use crate::answer::{Status, json};
 use crate::refusal::Refusal;
@@ -117,28 +117,37 @@ fn exposition(status: &CacheStatus, decisions: Option<&Decisions>) -> String {
     family(&mut text, "proofs_total", "counter", help, &proofs);
     if let Some(decisions) = decisions {
         let plain = |count: u64| [(String::new(), count.to_string())];
-        let help = "Requests that were let in, preflights among them.";
+        let help = "Requests whose token was accepted, or that were let in without one; what comes behind may still refuse.";
         family(&mut text, "accepted_total", "counter", help, &plain(decisions.accepted));
         let help = "Decisions that had to wait for the store.";
         family(&mut text, "waited_total", "counter", help, &plain(decisions.waited));
-        let refused: Vec<_> = refusals(decisions).collect();
-        let help =
-            "Requests that were refused, by what the client was told and by what only the operator may know.";
-        family(&mut text, "refused_total", "counter", help, &refused);
+        let help = "Requests that were refused, by what the client was told.";
+        family(&mut text, "refused_total", "counter", help, &by_reason(decisions));
+        let help = "Requests that were refused, by what only the operator may know.";
+        if !decisions.refused.is_empty() {
+            family(&mut text, "refused_by_cause_total", "counter", help, &by_cause(decisions));
+        }
     }
     text
 }
 
 /// Every reason, also those that have not come yet: an alert on an increase would miss the first.
-fn refusals(decisions: &Decisions) -> impl Iterator<Item = (String, String)> {
-    let seen = decisions.refused.iter().map(|refused| (refused.reason, refused.cause, refused.count));
-    let is_seen = |reason: &Reason| decisions.refused.iter().any(|refused| refused.reason == *reason);
-    let unseen = Reason::ALL.into_iter().filter(move |reason| !is_seen(reason));
-    // A reason without causes of its own is its only cause.
-    let unseen = unseen.map(|reason| (reason, reason.as_str(), 0));
-    seen.chain(unseen).map(|(reason, cause, count)| {
-        (format!("{{reason=\"{reason}\",cause=\"{cause}\"}}"), count.to_string())
-    })
+fn by_reason(decisions: &Decisions) -> Vec<(String, String)> {
+    let sample = |reason: Reason| {
+        let of_it = decisions.refused.iter().filter(|refused| refused.reason == reason);
+        let count = of_it.fold(0_u64, |sum, refused| sum.saturating_add(refused.count));
+        (format!("{{reason=\"{reason}\"}}"), count.to_string())
+    };
+    Reason::ALL.into_iter().map(sample).collect()
+}
+
+/// Which of the things that look the same to a client it was (rule V5), as they come.
+fn by_cause(decisions: &Decisions) -> Vec<(String, String)> {
+    let sample = |refused: &Refused| {
+        let (reason, cause) = (refused.reason, refused.cause);
+        (format!("{{reason=\"{reason}\",cause=\"{cause}\"}}"), refused.count.to_string())
+    };
+    decisions.refused.iter().map(sample).collect()
 }
 
 /// A metric with its values, each behind its labels. No label's value holds what would have to be escaped.

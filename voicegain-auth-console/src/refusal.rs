@@ -69,8 +69,9 @@ impl Refusal {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
-    pub(crate) fn body_too_large() -> Self {
-        let detail = "The body is larger than 64 KiB; send less.";
+    /// For a limit in bytes.
+    pub(crate) fn body_too_large(most: usize) -> Self {
+        let detail = format!("The body is larger than {} KiB; send less.", most >> 10);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
     }
 

@@ -665,9 +665,10 @@ async fn v5_metrics_tell_what_was_decided_and_why() {
         samples.iter().find(|(other, _)| other == name).unwrap_or_else(|| panic!("{name}: {text}")).1
     };
     assert_eq!((value("accepted_total"), value("more")), (1.0, 7.0));
-    assert_eq!(value(r#"refused_total{reason="invalid_token",cause="malformed token"}"#), 2.0);
-    assert_eq!(value(r#"refused_total{reason="upstream_timeout",cause="upstream_timeout"}"#), 1.0);
-    let unseen = r#"refused_total{reason="token_expired",cause="token_expired"}"#;
+    assert_eq!(value(r#"refused_by_cause_total{reason="invalid_token",cause="malformed token"}"#), 2.0);
+    assert_eq!(value(r#"refused_total{reason="invalid_token"}"#), 2.0);
+    assert_eq!(value(r#"refused_total{reason="upstream_timeout"}"#), 1.0);
+    let unseen = r#"refused_total{reason="token_expired"}"#;
     assert_eq!(value(unseen), 0.0, "an increase from nothing is seen only if there was a nothing");
     assert!(!text.contains(&jwt));
 }

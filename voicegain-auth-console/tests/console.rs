@@ -507,7 +507,7 @@ async fn a_refusal_that_was_made_is_found_by_its_requests_id() {
         .build();
     let mut browser = Browser { router, ..browser };
     browser.sign_in().await;
-    assert!(browser.get("/console/explain").await.text.contains("Nothing has been refused"));
+    assert!(browser.get("/console/explain").await.text.contains("None is kept"));
     let (first, second) = (RequestId::new(), RequestId::new());
     verifier.keep_refusal(&Named(first), None, &Rejection::missing_token());
     verifier.keep_refusal(&Named(second), None, &Rejection::new(Reason::NotFound, "<b>nothing</b>"));

@@ -99,12 +99,15 @@ async fn exchange(
     gateway: &Gateway,
     runtime: &Handle,
 ) -> Response<GatewayBody> {
-    let gateway = gateway.clone();
+    let id = request.extensions().get().copied();
+    let (gateway, counts) = (gateway.clone(), gateway);
     let task = runtime.spawn(async move { gateway.serve(request, arrival).await });
     AbortOnDropHandle::new(task).await.unwrap_or_else(|error| {
         tracing::error!(%error, "an exchange has failed");
         let detail = "The request could not be answered; try again shortly.";
-        cors::refused(Rejection::new(Reason::TemporarilyUnavailable, detail).into(), false)
+        let rejection = Rejection::new(Reason::TemporarilyUnavailable, detail);
+        counts.verifier().count_refusal(id, &rejection);
+        cors::refused(rejection.into(), false)
     })
 }
 

@@ -486,6 +486,8 @@ fn what_cannot_work_is_said_at_the_start() {
             "--store redis:…: this gateway knows sqlite://FILE, postgres://",
         ),
         (["--store", "sqlite:hush.db"], "this gateway knows sqlite://FILE"),
+        (["--store", "host=db user=g password=hush"], "--store (not shown): this gateway knows"),
+        (["--store", "user:hush@host:5432/db"], "this gateway knows"),
         (["--store", "sqlite://"], "write a file's name"),
         (["--upstream", "https://api.example"], "--upstream"),
         (["--base-path", "v1"], "base path"),

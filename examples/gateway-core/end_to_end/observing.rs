@@ -79,9 +79,9 @@ fn what_was_decided_is_counted() {
     }
     for (name, value) in [
         ("voicegain_auth_accepted_total", 2.0),
-        (r#"voicegain_auth_refused_total{reason="invalid_token",cause="malformed token"}"#, 1.0),
-        (r#"voicegain_auth_refused_total{reason="not_found",cause="not_found"}"#, 1.0),
-        (r#"voicegain_auth_refused_total{reason="token_expired",cause="token_expired"}"#, 0.0),
+        (r#"voicegain_auth_refused_by_cause_total{reason="invalid_token",cause="malformed token"}"#, 1.0),
+        (r#"voicegain_auth_refused_total{reason="not_found"}"#, 1.0),
+        (r#"voicegain_auth_refused_total{reason="token_expired"}"#, 0.0),
         (r#"voicegain_gateway_request_duration_seconds_count{status="2xx"}"#, 2.0),
         (r#"voicegain_gateway_request_duration_seconds_count{status="4xx"}"#, 2.0),
         (r#"voicegain_auth_lookups_total{result="failed"}"#, 0.0),

@@ -66,7 +66,7 @@ impl Metrics {
         registry.register(Box::new(build))?;
         let connections = IntGauge::new(
             "voicegain_gateway_connections",
-            "How many connections of clients are open on the port of the API.",
+            "How many connections that speak HTTP are open on the port of the API; what has become a WebSocket may not count.",
         )?;
         registry.register(Box::new(connections.clone()))?;
         Ok(Self { registry, durations, connections })

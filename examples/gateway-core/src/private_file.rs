@@ -58,7 +58,20 @@ fn closed_to_others(metadata: &Metadata, path: &Path) -> Result<(), Exposure> {
         return Err(Exposure::OtherOwner { owner });
     }
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(Exposure::OpenToOthers { path: path.to_owned(), mode }) }
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let is_credential = owner == 0 && credentials.is_some_and(|folder| path.parent() == Some(&*folder));
+    if mode & open_bits(is_credential) == 0 {
+        Ok(())
+    } else {
+        Err(Exposure::OpenToOthers { path: path.to_owned(), mode })
+    }
+}
+
+/// Which bits of a mode open a file to others. What systemd passes to a service is root's, and where it lies on a tmpfs the
+/// service reads it by an access control list, whose mask shows as the group's right to read; the folder is the service's.
+#[cfg(unix)]
+const fn open_bits(is_credential: bool) -> u32 {
+    if is_credential { 0o037 } else { 0o077 }
 }
 
 /// An owner can read and replace the file: the process's own user, or root, who can do so anyway.
@@ -97,6 +110,14 @@ mod tests {
             let error = exposure(mode).unwrap_err();
             assert_eq!(error, Exposure::OpenToOthers { path: path.clone(), mode });
             assert!(error.to_string().ends_with(&format!("chmod 600 {}", path.display())), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_systemd_passes_may_show_a_mask() {
+        assert_eq!((0o440 & open_bits(true), 0o440 & open_bits(false)), (0, 0o040));
+        for mode in [0o460, 0o444, 0o442, 0o450] {
+            assert_ne!(mode & open_bits(true), 0, "{mode:o}");
         }
     }
 

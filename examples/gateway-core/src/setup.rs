@@ -76,7 +76,10 @@ impl Setup {
         let Opened { cache, sqlite, sealed, key_file } = store::open(args).await?;
         let issuer = issuer(cache.preload(args.preload), args)?;
         let cache = issuer.cache().clone();
-        let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(args.admin_listen);
+        let admin_address = admin_listener
+            .local_addr()
+            .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
+        let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(admin_address);
         for name in &args.admin_host {
             admin = admin.allow_host(name);
         }

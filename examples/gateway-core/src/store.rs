@@ -125,9 +125,7 @@ pub(crate) async fn open(args: &Args) -> Result<Opened, StoreProblem> {
 }
 
 fn unknown(url: &str) -> StoreProblem {
-    // What comes after the scheme may be a password.
-    let shown = url.split_once(':').map_or_else(|| url.to_owned(), |(scheme, _)| format!("{scheme}:…"));
-    StoreProblem::Unknown(shown.escape_debug().to_string())
+    StoreProblem::Unknown(look::shown_of_unknown(url))
 }
 
 /// What a build without this store says.

@@ -60,7 +60,7 @@ struct Typed {
 
 /// A refusal in the list.
 struct Row {
-    request: String,
+    request: Option<String>,
     at: Time,
     target: String,
     status: u16,
@@ -75,6 +75,8 @@ struct ExplainPage<'a> {
     problem: Option<String>,
     /// Whether all that decides is asked, and not the verifier alone.
     is_whole: bool,
+    /// Whether a token is looked for in the `Authorization` header, where this one is said to have been.
+    reads_header: bool,
     explanation: Option<Explanation>,
     /// Which request is explained, if it was one that came.
     request: Option<&'a RecentRefusal>,
@@ -97,6 +99,7 @@ impl<'a> ExplainPage<'a> {
             },
             problem: None,
             is_whole: explains.request.is_some(),
+            reads_header: explains.verifier.policy().token_sources().header,
             explanation: None,
             request: None,
             said: None,
@@ -110,7 +113,7 @@ impl Row {
     fn of(refusal: &RecentRefusal) -> Option<Self> {
         let rejection = refusal.explanation.rejection.as_ref()?;
         Some(Self {
-            request: refusal.request?.to_string(),
+            request: refusal.request.map(|id| id.to_string()),
             at: Time::of(refusal.at.as_secs()),
             target: refusal.target.clone(),
             status: rejection.status(),
@@ -149,7 +152,8 @@ pub(super) async fn page(
     }
     let id: Option<RequestId> = asked.parse().ok();
     let found = id.and_then(|id| recent.iter().find(|refusal| refusal.request == Some(id)));
-    let missing = found.is_none().then(|| asked.chars().take(64).collect());
+    let missing =
+        found.is_none().then(|| asked.chars().take(64).collect::<String>().escape_debug().to_string());
     let explanation = found.map(|refusal| refusal.explanation.clone());
     Ok(html(&ExplainPage { explanation, request: found, missing, ..page }))
 }
@@ -161,7 +165,12 @@ pub(super) async fn explain(State(console): State<Arc<Console>>, sent: Sent) -> 
     let token = form.take("token");
     let token = token.trim();
     // Who copies a header copies its scheme too.
-    let token = token.strip_prefix("Bearer ").unwrap_or(token).trim();
+    let is_scheme = |start: &str| start.eq_ignore_ascii_case("bearer ");
+    let token = token
+        .split_at_checked(7)
+        .filter(|(start, _)| is_scheme(start))
+        .map_or(token, |(_, rest)| rest)
+        .trim();
     let [method, target, origin, host] = ["method", "path", "origin", "host"].map(|name| form.text(name));
     let head = head(
         &method,

@@ -166,6 +166,12 @@ impl Facts {
         self.web_config = Some(id);
     }
 
+    fn forget_from(&mut self, first: Check) {
+        for check in Check::ALL.into_iter().filter(|check| *check >= first) {
+            self.say(check, "Its web config was changed just then.");
+        }
+    }
+
     /// Whether the decision was made about the same: a change may have come in between.
     fn fit(&self, rejection: Option<&Rejection>) -> bool {
         let failed = rejection.map(Check::of);
@@ -196,6 +202,12 @@ impl Facts {
             };
             let compared = match (outcome, &rejection) {
                 (Outcome::NotReached, _) => String::new(),
+                // What is known of the web config by now is not why.
+                (Outcome::Failed, Some(rejection))
+                    if rejection.reason() == Reason::TemporarilyUnavailable =>
+                {
+                    format!("It cannot be decided at the moment: {}.", rejection.cause())
+                }
                 (Outcome::Failed, Some(rejection)) if text.is_empty() || check == Check::Request => {
                     rejection.detail().to_owned()
                 }
@@ -240,6 +252,10 @@ impl Verifier {
         if let Some(identity) = identity.filter(|_| !facts.has_token) {
             facts.accepted_as(identity);
         }
+        if !facts.fit(Some(&rejection)) {
+            // The web config has been changed since: what is known now says nothing of what was decided.
+            facts.forget_from(Check::Signature);
+        }
         facts.explain(Some(rejection), None)
     }
 
@@ -271,7 +287,11 @@ impl Verifier {
             let form = format!("{} bytes: three parts, HS256, claims that can be used.", token.len());
             facts.say(Check::Token, form);
             let id = unverified.id();
-            let Some(record) = self.web_config_of(id, &mut facts) else { return };
+            let Some(record) = self.web_config_of(id, &mut facts) else {
+                // The same work, as for the decision itself (rule V5).
+                let _ = unverified.verify(None);
+                return;
+            };
             let wall = self.cache().now().wall;
             let claims = unverified.verify(Some(&record.key));
             if let Some(claims) = &claims {
@@ -418,30 +438,53 @@ pub(super) fn asked<H: RequestHead>(head: &H) -> String {
 fn shown(text: &str) -> String {
     const MOST: usize = 200;
 
-    let is_of_token = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if looks_like_a_token(text) {
+        return "(not shown: there is what looks like a token in it)".to_owned();
+    }
     let mut shown = String::new();
-    for piece in text.split_inclusive(|letter| !is_of_token(letter)) {
-        if piece.find("eyJ").is_some_and(|at| piece.len().saturating_sub(at) > 20) {
-            shown.push_str("[what looks like a token]");
-            shown.extend(piece.chars().last().filter(|letter| "/&;,?= ".contains(*letter)));
-            continue;
-        }
-        for letter in piece.chars() {
-            // Of these nothing needs to be escaped, and all else that cannot be seen or turns the line around is.
-            if matches!(letter, '"' | '\'' | '\\') {
-                shown.push(letter)
-            } else {
-                shown.extend(letter.escape_debug())
-            }
+    for letter in text.chars() {
+        // Of these nothing needs to be escaped, and all else that cannot be seen or turns the line around is.
+        if matches!(letter, '"' | '\'' | '\\') {
+            shown.push(letter);
+        } else {
+            shown.extend(letter.escape_debug());
         }
         if shown.len() > MOST {
-            let end = shown.char_indices().map(|(at, _)| at).take_while(|at| *at <= MOST).last();
-            shown.truncate(end.unwrap_or_default());
             shown.push('…');
             break;
         }
     }
     shown
+}
+
+/// A JSON object in base64url, or a run of its letters that is longer than an id: a signature has 43. However many of them are
+/// percent-encoded.
+fn looks_like_a_token(text: &str) -> bool {
+    /// A UUID's.
+    const LONGEST_ID: usize = 36;
+
+    let decoded = percent_decoded(text.as_bytes());
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let has_long_run = decoded.split(|byte| !is_letter(byte)).any(|run| run.len() > LONGEST_ID);
+    has_long_run || decoded.windows(3).any(|start| start == b"eyJ")
+}
+
+fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        decoded.push(*first);
+        if *first == b'%'
+            && let (Some(high), Some(low)) = (digit(after.first()), digit(after.get(1)))
+            && let (Some(last), Ok(byte)) = (decoded.last_mut(), u8::try_from(high << 4 | low))
+        {
+            *last = byte;
+            rest = after.get(2..).unwrap_or_default();
+        }
+    }
+    decoded
 }
 
 #[cfg(test)]
@@ -452,15 +495,23 @@ mod tests {
     fn what_is_shown_is_short_and_in_one_line_and_no_token() {
         for (text, expected) in [
             ("/v1/a?b=c \"d\"", "/v1/a?b=c \"d\""),
-            ("/v1/eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAA/x", "/v1/[what looks like a token]/x"),
-            ("/v1/tokeyJhbGciOiJIUzI1NiJ9AAAAAA", "/v1/[what looks like a token]"),
-            ("eyJ", "eyJ"),
-            ("a\nb\u{202e}c\u{0}", "a\\nb\\u{202e}c\\0"),
+            ("/v1/7be57e29-edcf-4d2f-997f-bb57e92b8225/%41", "/v1/7be57e29-edcf-4d2f-997f-bb57e92b8225/%41"),
+            ("a\nb\u{202e}c\u{0}%", "a\\nb\\u{202e}c\\0%"),
         ] {
             assert_eq!(shown(text), expected);
         }
+        let signature = "x".repeat(43);
+        for text in [
+            "/v1/eyJhbGciOiJIUzI1NiJ9.e30.AAAAAAAA/x",
+            "/v1/%65yJhbGciOi",
+            &format!("/v1/%65%79A%2Ee30%2E{signature}"),
+            &signature,
+            &format!("%78{}", "x".repeat(42)),
+        ] {
+            assert!(shown(text).starts_with("(not shown"), "{text}");
+        }
         let long = shown(&"ä/".repeat(1_000));
-        assert!(long.len() <= 204 && long.ends_with('…'), "{long}");
+        assert!(long.len() <= 206 && long.ends_with('…'), "{long}");
     }
 
     #[test]

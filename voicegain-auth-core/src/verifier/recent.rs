@@ -45,12 +45,15 @@ impl Recent {
 
     /// Whether one more may be explained now, on the boot clock.
     pub(super) fn has_room(&self, now: Duration) -> bool {
+        if self.capacity == 0 {
+            return false;
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.second != now.as_secs() {
             (kept.second, kept.count) = (now.as_secs(), 0);
         }
         kept.count = kept.count.saturating_add(1);
-        self.capacity > 0 && kept.count <= Self::A_SECOND
+        kept.count <= Self::A_SECOND
     }
 
     pub(super) fn keep(&self, refusal: RecentRefusal) {

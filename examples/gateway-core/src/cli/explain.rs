@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, ORIGIN, SEC_WEBSOCKE
 use http::request::Parts;
 use http::{HeaderValue, Request, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use voicegain_auth_core::{Explanation, Issuer, Outcome, Rejection, TokenSources, Verifier};
+use voicegain_auth_core::{Explanation, Issuer, Outcome, Reason, Rejection, TokenSources, Verifier};
 
 use super::Args;
 use super::job::fail;
@@ -51,15 +51,15 @@ const UNDECIDED: u8 = 2;
 
 pub(super) async fn run(args: &Args, asked: &Asked) -> ExitCode {
     match explained(args, asked).await {
-        Ok((text, accepted)) => {
+        Ok((text, outcome)) => {
             let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::from(u8::from(!accepted))
+            ExitCode::from(outcome)
         }
         Err(problem) => fail(args, &problem, UNDECIDED),
     }
 }
 
-async fn explained(args: &Args, asked: &Asked) -> Result<(String, bool), String> {
+async fn explained(args: &Args, asked: &Asked) -> Result<(String, u8), String> {
     let placed = |error: SetupError| error.placed(args).to_string();
     let policy = setup::policy(args).map_err(placed)?;
     let head = {
@@ -140,8 +140,8 @@ fn carrier(sources: &TokenSources) -> Carrier {
     }
 }
 
-/// What the gateway would do, step by step, and whether it would accept.
-async fn decide(verifier: &Verifier, issuer: &Issuer, head: &Parts) -> (String, bool) {
+/// What the gateway would do, step by step, and what the program ends with.
+async fn decide(verifier: &Verifier, issuer: &Issuer, head: &Parts) -> (String, u8) {
     let Explanation { rejection, steps, web_config, .. } = explain::explain(verifier, issuer, head).await;
     let mut text = String::new();
     for step in &steps {
@@ -160,7 +160,12 @@ async fn decide(verifier: &Verifier, issuer: &Issuer, head: &Parts) -> (String, 
         Some(rejection) => refused(&mut text, rejection),
         None => text.push_str("\naccepted\n"),
     }
-    (text, rejection.is_none())
+    let outcome = match rejection.map(|rejection| rejection.reason()) {
+        None => 0,
+        Some(Reason::TemporarilyUnavailable) => UNDECIDED,
+        Some(_) => 1,
+    };
+    (text, outcome)
 }
 
 fn line(text: &mut String, outcome: &str, title: &str, compared: &str) {

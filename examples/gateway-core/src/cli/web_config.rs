@@ -149,6 +149,8 @@ pub(super) async fn opened(args: &Args, may_make: bool) -> Result<Issuer, String
             "--store sqlite://{file}: there is no such file; name the one that gateways use"
         ));
     }
+    // That is for who serves, whatever the config file says.
+    let args = &Args { seal_existing: false, ..args.clone() };
     let placed = |error: SetupError| error.placed(args).to_string();
     let Opened { cache, key_file, .. } = store::open(args).await.map_err(|problem| placed(problem.into()))?;
     if let Some(key_file) = key_file.filter(|key_file| key_file.is_new()) {

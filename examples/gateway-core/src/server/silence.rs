@@ -16,6 +16,9 @@ use super::{HEAD_TIMEOUT, UNREAD_TIMEOUT};
 /// How long a connection that is to end is kept if nothing was ever asked on it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Before that, how long its first request has to come.
+const WELCOME: Duration = Duration::from_millis(750);
+
 /// What has been heard on a connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard(Arc<Requests>);
@@ -96,7 +99,7 @@ impl Heard {
     /// also if its first request is on the way: its client could not know that.
     pub(super) async fn first_request(&self) {
         // What was asked before has left its mark here.
-        let _ = timeout(FAREWELL, self.0.asked.notified()).await;
+        let _ = timeout(WELCOME, self.0.asked.notified()).await;
     }
 
     /// Comes when a connection that was told to end has had its time: for requests that its client sent before it knew, for

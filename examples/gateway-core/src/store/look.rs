@@ -13,8 +13,20 @@ use crate::master_keys::{GivenKeys, key_file_beside};
 pub(crate) fn shown(url: &str) -> String {
     match url.split_once(':') {
         Some((scheme @ ("sqlite" | "memory"), rest)) => format!("{scheme}:{rest}"),
-        Some((scheme, _)) => format!("{scheme}:\u{2026}"),
-        None => url.to_owned(),
+        _ => shown_of_unknown(url),
+    }
+}
+
+/// The same of what is no such URL.
+pub(super) fn shown_of_unknown(url: &str) -> String {
+    let is_scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'+');
+    let is_name =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+    match url.split_once(':') {
+        Some((scheme, _)) if is_scheme(scheme) => format!("{scheme}:\u{2026}"),
+        None if is_name(url) => url.to_owned(),
+        // Some other way of naming a database, perhaps, with a password in it.
+        _ => "(not shown)".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) async fn create(issuer: &Issuer, create: &Create) -> Result<(), Strin
     let mut request = CreateRequest::new(account.clone(), context.clone(), name.clone());
     request.allowed_origins.clone_from(allowed_origin);
     let issued = issuer.create(request).await.map_err(|error| problem(&error))?;
-    eprintln!("made web config {}", summary(&issued.config));
+    tell(&format!("made web config {}", summary(&issued.config)));
     print_token(&issued.jwt)
 }
 
@@ -26,9 +26,9 @@ pub(super) async fn regenerate(issuer: &Issuer, change: &Change) -> Result<(), S
     );
     ask(change, &ends, "regenerated")?;
     let issued = issuer.regenerate(change.id).await.map_err(|error| problem(&error))?;
-    eprintln!("regenerated web config {}", summary(&issued.config));
+    tell(&format!("regenerated web config {}", summary(&issued.config)));
     if !issued.others.is_empty() {
-        eprintln!("the context's other web configs keep their tokens: {}", issued.others.len());
+        tell(&format!("the context's other web configs keep their tokens: {}", issued.others.len()));
     }
     print_token(&issued.jwt)
 }
@@ -42,7 +42,7 @@ pub(super) async fn delete(issuer: &Issuer, change: &Change) -> Result<(), Strin
     );
     ask(change, &ends, "deleted")?;
     issuer.delete(change.id).await.map_err(|error| problem(&error))?;
-    eprintln!("deleted web config {}", summary(&config));
+    tell(&format!("deleted web config {}", summary(&config)));
     Ok(())
 }
 
@@ -60,6 +60,11 @@ fn ask(change: &Change, ends: &str, done: &str) -> Result<(), String> {
     }
 }
 
+/// To the standard error stream, which may be closed: that is no reason to lose a token.
+fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 fn summary(config: &WebConfig) -> String {
     format!(
         "{} \u{201c}{}\u{201d} (context {}, account {}, generation {})",
@@ -72,7 +77,7 @@ fn summary(config: &WebConfig) -> String {
 }
 
 fn print_token(token: &str) -> Result<(), String> {
-    eprintln!("its long-lived token, shown only now; keep it where only servers read it:");
+    tell("its long-lived token, shown only now; keep it where only servers read it:");
     let mut output = io::stdout();
     let written = writeln!(output, "{token}").and_then(|()| output.flush());
     written.map_err(|error| {
