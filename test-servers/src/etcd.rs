@@ -527,7 +527,7 @@ fn programs() -> Result<(PathBuf, PathBuf)> {
 
 /// Tells by whose socket it is which member a connection comes from: they all connect from the same address.
 fn origin(members: Vec<Arc<AtomicU32>>) -> Origin {
-    Box::new(move |from, to| {
+    Arc::new(move |from, to| {
         let socket = format!("socket:[{}]", inode(from, to)?);
         members.iter().position(|id| {
             let files = fs::read_dir(format!("/proc/{}/fd", id.load(Ordering::SeqCst)));

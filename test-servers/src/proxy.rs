@@ -53,7 +53,7 @@ pub struct Proxy {
 
 /// Which of several parties a connection comes from, by its two ends: the client's address alone may be that of other
 /// connections too. Who cannot be told is turned away, since nobody could cut it off.
-pub(crate) type Origin = Box<dyn Fn(SocketAddr, SocketAddr) -> Option<usize> + Send>;
+pub(crate) type Origin = Arc<dyn Fn(SocketAddr, SocketAddr) -> Option<usize> + Send + Sync>;
 
 #[derive(Debug)]
 enum Command {
@@ -97,19 +97,25 @@ impl Proxy {
         Self::start_for(upstream, Some(origin))
     }
 
+    /// Somebody who knows nothing of reserved ports may take one just before the proxy does.
     fn start_for(upstream: SocketAddr, origin: Option<Origin>) -> Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        const ATTEMPTS: u8 = 5;
+
+        let mut attempt = 1;
+        loop {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+            match Self::start_at(address, upstream, origin.clone()) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempt < ATTEMPTS => attempt += 1,
+                started => return started.map_err(ServerError::io(address.to_string())),
+            }
+        }
+    }
+
+    fn start_at(address: SocketAddr, upstream: SocketAddr, origin: Option<Origin>) -> io::Result<Self> {
         let upstream = Arc::new(Mutex::new(upstream));
         let counters = Arc::new(Counters::default());
         let (commands, received) = mpsc::unbounded_channel();
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(ServerError::io("a runtime"))?;
-        let listener = {
-            let _guard = runtime.enter();
-            listen(address).map_err(ServerError::io(address.to_string()))?
-        };
+        let (tell, told) = std::sync::mpsc::channel();
         let server = Server {
             address,
             upstream: Arc::clone(&upstream),
@@ -117,10 +123,21 @@ impl Proxy {
             state: watch::Sender::default(),
             origin,
         };
-        let thread = thread::Builder::new()
-            .name("proxy".into())
-            .spawn(move || runtime.block_on(server.run(listener, received)))
-            .map_err(ServerError::io("a thread"))?;
+        let thread = thread::Builder::new().name("proxy".into()).spawn(move || {
+            // Made and dropped in its own thread: one that waits for something else may do neither.
+            let begun = runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+                let listener = runtime.block_on(async { listen(address) })?;
+                Ok((runtime, listener))
+            });
+            match begun {
+                Ok((runtime, listener)) => {
+                    let _ = tell.send(Ok(()));
+                    runtime.block_on(server.run(listener, received));
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        })?;
+        told.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
         Ok(Self { address, commands: Some(commands), upstream, counters, thread: Some(thread) })
     }
 
@@ -444,7 +461,7 @@ mod tests {
     #[test]
     fn who_could_not_be_cut_off_is_turned_away() {
         let upstream = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let proxy = Proxy::start_with(upstream.local_addr().unwrap(), Box::new(|_, _| None)).unwrap();
+        let proxy = Proxy::start_with(upstream.local_addr().unwrap(), Arc::new(|_, _| None)).unwrap();
         let mut client = net::TcpStream::connect(proxy.address()).unwrap();
         // To hold it open would fail here by the test's own limit.
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
