@@ -38,14 +38,7 @@ class Gateway:
         sys.exit(f"the gateway never said '{what}'; it said: {self.printed}")
 
     def admin(self, method, path, body=None):
-        request = urllib.request.Request(
-            self.admin_url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.admin_token}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        return admin(self.admin_url, self.admin_token, method, path, body)
 
     def stop(self):
         """Ends the process and gives back all it has printed."""
@@ -53,6 +46,18 @@ class Gateway:
         rest, _ = self.process.communicate(timeout=40)
         self.log.seek(0)
         return "".join(self.printed) + rest + self.log.read().decode()
+
+
+def admin(url, token, method, path, body=None):
+    """What the admin API of the gateway at this URL answers."""
+    request = urllib.request.Request(
+        url + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def expect(what, got, wanted):

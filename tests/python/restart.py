@@ -7,7 +7,6 @@ What opens the sockets keeps them open, so that connections wait in them while o
 
 import fcntl
 import http.client
-import json
 import os
 import secrets
 import signal
@@ -16,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.request
+
+from gateway import admin
 
 RESTARTS = 5
 ONE_SHOT, KEPT_ALIVE = 8, 4
@@ -139,20 +139,15 @@ class Load:
 
 
 def create(port, admin_token):
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/web-configs",
-        data=json.dumps({"accountId": "a", "contextId": "c", "name": "n"}).encode(),
-        headers={"Authorization": f"Bearer {admin_token}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)["jwt"]
+    new = {"accountId": "a", "contextId": "c", "name": "n"}
+    return admin(f"http://127.0.0.1:{port}", admin_token, "POST", "/api/web-configs", new)["jwt"]
 
 
 def restarted_under_load(binary):
-    (api, api_port), (admin, admin_port) = listening(), listening()
+    (api, api_port), (operators, admin_port) = listening(), listening()
     admin_token = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
-        process = start(binary, (api, admin), folder, admin_token, log)
+        process = start(binary, (api, operators), folder, admin_token, log)
         load = Load(api_port, create(admin_port, admin_token))
         try:
             for _ in range(RESTARTS):
@@ -160,14 +155,14 @@ def restarted_under_load(binary):
                 process.send_signal(signal.SIGTERM)
                 if process.wait(timeout=40) != 0:
                     sys.exit(f"the gateway ended with {process.returncode}")
-                process = start(binary, (api, admin), folder, admin_token, log)
+                process = start(binary, (api, operators), folder, admin_token, log)
             load.wait_for(500)
         finally:
             load.end()
             process.terminate()
             process.wait(timeout=40)
         os.close(api)
-        os.close(admin)
+        os.close(operators)
         name = os.path.basename(binary)
         told = f"{load.sent} requests sent, {len(load.failed)} failed, {load.again} on a kept connection sent again"
         if load.failed:

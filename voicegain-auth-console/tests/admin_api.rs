@@ -6,6 +6,8 @@
     reason = "clippy takes only what is marked as a test for one"
 )]
 
+mod head;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -13,8 +15,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use voicegain_auth_console::{AdminApi, AdminToken, Resealed};
 use voicegain_auth_core::{
-    Field, Issuer, MemoryStore, Policy, Reason, Rejection, RequestHead, SecretCache, StoreError, Verifier,
+    Issuer, MemoryStore, Policy, Reason, Rejection, SecretCache, StoreError, Verifier,
 };
+
+use self::head::Head;
 
 const TOKEN: &str = "the-admin-token-of-these-tests";
 const LIST: &str = "/api/web-configs";
@@ -618,38 +622,13 @@ async fn metrics_are_what_prometheus_reads() {
     assert!(value("log_revision") >= 1.0, "{}", answer.text);
 }
 
-/// A request that has a token and nothing else.
-struct Bearer(String);
-
-impl RequestHead for Bearer {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn path(&self) -> &str {
-        "/v1/x"
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn target_authority(&self) -> Option<&str> {
-        None
-    }
-
-    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        (field == Field::Authorization).then_some(self.0.as_bytes()).into_iter()
-    }
-}
-
 #[tokio::test]
 async fn v5_metrics_tell_what_was_decided_and_why() {
     let api = Api::new().await;
     let jwt = api.create("acc", "ctx").await.json()["jwt"].as_str().unwrap().to_owned();
     let verifier = Verifier::new(api.issuer.cache().clone(), Policy::default());
     for token in [&*jwt, "x", "x"] {
-        let _ = verifier.authorize(&Bearer(format!("Bearer {token}"))).await;
+        let _ = verifier.authorize(&Head { authorization: Some(format!("Bearer {token}")), id: None }).await;
     }
     verifier.count_refusal(None, &Rejection::new(Reason::UpstreamTimeout, "late"));
     let router = AdminApi::builder(api.issuer.clone(), AdminToken::new(TOKEN).unwrap())

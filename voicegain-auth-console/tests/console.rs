@@ -7,6 +7,8 @@
     reason = "clippy takes only what is marked as a test for one"
 )]
 
+mod head;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use form_urlencoded::Serializer;
@@ -15,9 +17,11 @@ use tower::ServiceExt as _;
 use voicegain_auth_console::{AdminApi, AdminToken};
 use voicegain_auth_core::store::ListQuery;
 use voicegain_auth_core::{
-    CreateRequest, Field, Issuer, MemoryStore, Policy, Reason, Rejection, RequestHead, RequestId,
-    SecretCache, Verifier, WebConfigId,
+    CreateRequest, Issuer, MemoryStore, Policy, Reason, Rejection, RequestId, SecretCache, Verifier,
+    WebConfigId,
 };
+
+use self::head::Head;
 
 const TOKEN: &str = "the-admin-token-of-these-tests";
 
@@ -464,7 +468,7 @@ async fn v9_what_more_decides_is_asked_where_it_is_said() {
             assert_eq!(head.headers["host"], "api.example");
             assert_eq!(head.headers["origin"], "https://page.example");
             let refused = Rejection::new(Reason::NotFound, "There is nothing at this path.");
-            std::future::ready(verifier.explain_refusal(&Named(RequestId::new()), None, refused))
+            std::future::ready(verifier.explain_refusal(&named(RequestId::new()), None, refused))
         })
         .build();
     let mut browser = Browser { router: whole, ..browser };
@@ -498,6 +502,10 @@ async fn v9_what_more_decides_is_asked_where_it_is_said() {
     }
 }
 
+fn named(id: RequestId) -> Head {
+    Head { id: Some(id), authorization: None }
+}
+
 #[tokio::test]
 async fn a_refusal_that_was_made_is_found_by_its_requests_id() {
     let browser = Browser::signed_in().await;
@@ -509,8 +517,8 @@ async fn a_refusal_that_was_made_is_found_by_its_requests_id() {
     browser.sign_in().await;
     assert!(browser.get("/console/explain").await.text.contains("None is kept"));
     let (first, second) = (RequestId::new(), RequestId::new());
-    verifier.keep_refusal(&Named(first), None, &Rejection::missing_token());
-    verifier.keep_refusal(&Named(second), None, &Rejection::new(Reason::NotFound, "<b>nothing</b>"));
+    verifier.keep_refusal(&named(first), None, &Rejection::missing_token());
+    verifier.keep_refusal(&named(second), None, &Rejection::new(Reason::NotFound, "<b>nothing</b>"));
     let list = browser.get("/console/explain").await.text;
     let [at_first, at_second] = [first, second].map(|id| list.find(&format!("request={id}\"")).unwrap());
     assert!(at_second < at_first, "the newest first");
@@ -528,35 +536,6 @@ async fn a_refusal_that_was_made_is_found_by_its_requests_id() {
     }
     let signed_out = Browser { cookie: None, ..browser.clone() };
     assert_eq!(signed_out.get(&format!("/console/explain?request={second}")).await.status, 303);
-}
-
-/// A request that has an id and nothing else.
-struct Named(RequestId);
-
-impl RequestHead for Named {
-    fn method(&self) -> &str {
-        "GET"
-    }
-
-    fn path(&self) -> &str {
-        "/v1/x"
-    }
-
-    fn query(&self) -> Option<&str> {
-        None
-    }
-
-    fn target_authority(&self) -> Option<&str> {
-        None
-    }
-
-    fn values(&self, _: Field) -> impl Iterator<Item = &[u8]> {
-        std::iter::empty()
-    }
-
-    fn request_id(&self) -> Option<RequestId> {
-        Some(self.0)
-    }
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ fn check_segment(segment: &str) -> Result<(), PathForm> {
 
 /// The bytes of a segment, percent-decoded once. A `%` that begins no escape stays one, and is refused as
 /// such.
-fn decoded(segment: &str) -> impl Iterator<Item = u8> {
+pub(crate) fn decoded(segment: &str) -> impl Iterator<Item = u8> {
     let mut rest = segment.as_bytes();
     std::iter::from_fn(move || {
         let (&first, behind) = rest.split_first()?;

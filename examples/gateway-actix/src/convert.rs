@@ -7,16 +7,16 @@ use actix_web::{HttpResponse, body::BodySize};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
-use voicegain_auth_core::{Reason, Rejection};
+use voicegain_auth_core::{Reason, Rejection, RequestId};
 use voicegain_gateway_core::{GatewayBody, Refusal, gate};
 
 use crate::body::AnswerBody;
 
-/// A request's head as `http` 1.x has it.
+/// A request's head as `http` 1.x has it, with what the request is called.
 ///
 /// # Errors
 /// If there is something in it that the newer crate does not take.
-pub fn head(head: &dev::RequestHead) -> Result<Parts, Refusal> {
+pub fn head(head: &dev::RequestHead, id: Option<RequestId>) -> Result<Parts, Refusal> {
     let version = match head.version {
         actix_web::http::Version::HTTP_10 => Version::HTTP_10,
         actix_web::http::Version::HTTP_2 => Version::HTTP_2,
@@ -27,7 +27,10 @@ pub fn head(head: &dev::RequestHead) -> Result<Parts, Refusal> {
     for (name, value) in &head.headers {
         request = request.header(name.as_str(), value.as_bytes());
     }
-    let (parts, ()) = request.body(()).map_err(|_| not_plain())?.into_parts();
+    let (mut parts, ()) = request.body(()).map_err(|_| not_plain())?.into_parts();
+    if let Some(id) = id {
+        parts.extensions.insert(id);
+    }
     Ok(parts)
 }
 

@@ -31,11 +31,8 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
     remove_reserved(request.headers_mut());
     let began = Began::now();
     request.extensions_mut().insert(began.id);
-    let admitted = match convert::head(request.head()) {
-        Ok(mut head) => {
-            head.extensions.insert(began.id);
-            gateway.admit(&mut head)
-        }
+    let admitted = match convert::head(request.head(), Some(began.id)) {
+        Ok(mut head) => gateway.admit(&mut head),
         Err(refusal) => {
             let (method, path) = (request.method().as_str(), request.uri().path());
             gateway.refused(&Target { method, path, id: began.id }, &refusal);
@@ -57,8 +54,8 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
         }
     };
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or_default();
-    let id = gateway.answered(began, status);
-    if let Some((name, value)) = id.and_then(|id| convert::header_to_actix(&REQUEST_ID, &id)) {
+    gateway.answered(began, status);
+    if let Some((name, value)) = began.header().and_then(|id| convert::header_to_actix(&REQUEST_ID, &id)) {
         response.headers_mut().insert(name, value);
     }
     Ok(response.map_body(|_, body| LastPart::new(body, under_way)))

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use voicegain_auth_actix::Caller;
-use voicegain_auth_core::{Reason, Rejection, RequestId, is_websocket_upgrade};
+use voicegain_auth_core::{Reason, Rejection, is_websocket_upgrade};
 use voicegain_gateway_core::forward::ClientUpgrade;
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::HttpHead;
@@ -39,13 +39,9 @@ pub async fn serve(
     shutdown: web::Data<CancellationToken>,
 ) -> HttpResponse<AnswerBody> {
     let payload = Payload::new(payload, &request);
-    let mut head = match convert::head(request.head()) {
-        Ok(mut head) => {
-            if let Some(id) = request.extensions().get::<RequestId>() {
-                head.extensions.insert(*id);
-            }
-            head
-        }
+    let id = request.extensions().get().copied();
+    let mut head = match convert::head(request.head(), id) {
+        Ok(head) => head,
         Err(refusal) => return answer(cors::refused(refusal, false), &request),
     };
     // Trailers are lost in actix, so none are announced and none are asked for.

@@ -65,12 +65,9 @@ impl Gateway {
         Ok(Self { inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes, metrics }) })
     }
 
-    /// Takes notice of a request's answer, whose head is all there is of it yet. What is returned stands in the answer as
-    /// [`REQUEST_ID`](crate::head::REQUEST_ID).
-    #[must_use]
-    pub fn answered(&self, began: Began, status: StatusCode) -> Option<HeaderValue> {
+    /// Takes notice of a request's answer, whose head is all there is of it yet.
+    pub fn answered(&self, began: Began, status: StatusCode) {
         self.inner.metrics.answered(began, status);
-        HeaderValue::try_from(began.id.to_string()).ok()
     }
 
     /// Counts a connection of a client's until what is returned is dropped.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use prometheus::{Encoder as _, Histogram, HistogramOpts, IntGauge, Opts, Registry, TextEncoder};
 use voicegain_auth_core::RequestId;
 
@@ -41,6 +41,12 @@ impl Began {
     #[must_use]
     pub fn now() -> Self {
         Self { id: RequestId::new(), at: Instant::now() }
+    }
+
+    /// The id as it stands in the answer, in [`REQUEST_ID`](crate::head::REQUEST_ID).
+    #[must_use]
+    pub fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.id.to_string()).ok()
     }
 }
 

@@ -68,8 +68,8 @@ pub struct Finish {
 impl Finish {
     fn finish(&self, mut response: Response<GatewayBody>) -> Response<GatewayBody> {
         cors::finish(&mut response);
-        let status = response.status();
-        if let Some(id) = self.gateway.answered(self.began, status) {
+        self.gateway.answered(self.began, response.status());
+        if let Some(id) = self.began.header() {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         response

@@ -15,7 +15,6 @@ use super::near::Near;
 use super::preload;
 use super::published::Published;
 use super::waiters::{self, Waiters};
-use super::work::Counts;
 use super::{Owner, SecretCache, Shared};
 use crate::clock::{Clock, SystemClock};
 use crate::config_error::ConfigError;
@@ -151,7 +150,7 @@ impl SecretCacheBuilder {
             waiting_for_record: AtomicUsize::new(0),
             capacity: self.capacity,
             preloading: watch::Sender::new(self.preload),
-            counts: Counts::default(),
+            work: Mutex::default(),
         });
         let mut tasks = vec![
             shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle(),

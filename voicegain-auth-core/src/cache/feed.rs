@@ -225,7 +225,7 @@ async fn follow(shared: Arc<Shared>) {
             }
             Err(error) => {
                 if road == Road::Proof {
-                    shared.counts.unproved.add();
+                    shared.count(|work| &mut work.unproved);
                 }
                 if shared.machine().failed() {
                     distrusted(&shared);
@@ -339,7 +339,7 @@ async fn step(shared: &Shared, road: Road, asked: Reading) -> Result<Step, Store
         return Ok(Step::Anew);
     };
     shared.published.prove(proof);
-    shared.counts.proved.add();
+    shared.count(|work| &mut work.proved);
     if had_lapsed {
         // Exchanges may begin again, and this proof may run out soon.
         shared.changes.send_replace(());

@@ -167,11 +167,11 @@ impl Running {
         let verdict = commit(shared, ticket, self.id, snapshot.head, record);
         match verdict {
             Verdict::Keep { .. } => {
-                shared.counts.found.add();
+                shared.count(|work| &mut work.found);
                 Ok(Outcome::Look)
             }
             Verdict::Absent => {
-                shared.counts.absent.add();
+                shared.count(|work| &mut work.absent);
                 Ok(Outcome::Look)
             }
             Verdict::Again { after } => {
@@ -196,7 +196,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.outcome == Outcome::Failed {
-            self.shared.counts.failed.add();
+            self.shared.count(|work| &mut work.failed);
         }
         let failed_at = self.shared.clock.read().boot;
         let mut look_ups = self.shared.look_ups();

@@ -44,7 +44,6 @@ use self::load::LookUps;
 use self::near::Near;
 use self::published::Published;
 use self::waiters::Waiters;
-use self::work::Counts;
 use crate::clock::{Clock, Reading};
 use crate::freshness::{Freshness, Life, Proof};
 use crate::ids::WebConfigId;
@@ -114,7 +113,8 @@ struct Shared {
     capacity: u64,
     /// Whether all web configs are still being loaded ahead.
     preloading: watch::Sender<bool>,
-    counts: Counts,
+    /// Counted by look-ups and the feed, never by a request.
+    work: Mutex<StoreWork>,
 }
 
 /// A record that the machine let in, and the epoch it did so in: in a later one it counts no more.
@@ -193,7 +193,7 @@ impl SecretCache {
             preloading: *shared.preloading.borrow(),
             revision: feed.applied,
             problem: feed.problem.clone(),
-            work: shared.counts.read(),
+            work: *shared.work(),
         }
     }
 
@@ -303,6 +303,17 @@ impl Shared {
     fn machine(&self) -> MutexGuard<'_, Freshness> {
         // The machine's methods do not panic half-way; if one did, its state is still no more trusting than before.
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) -> MutexGuard<'_, StoreWork> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more of these.
+    fn count(&self, which: impl FnOnce(&mut StoreWork) -> &mut u64) {
+        let mut work = self.work();
+        let count = which(&mut work);
+        *count = count.saturating_add(1);
     }
 
     fn look_ups(&self) -> MutexGuard<'_, LookUps> {

@@ -14,6 +14,7 @@ use crate::jws;
 use crate::policy::Policy;
 use crate::record::Record;
 use crate::rejection::{Reason, Rejection};
+use crate::subject::decoded;
 
 /// A check of rule V9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -463,28 +464,10 @@ fn looks_like_a_token(text: &str) -> bool {
     /// A UUID's.
     const LONGEST_ID: usize = 36;
 
-    let decoded = percent_decoded(text.as_bytes());
+    let decoded: Vec<u8> = decoded(text).collect();
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
     let has_long_run = decoded.split(|byte| !is_letter(byte)).any(|run| run.len() > LONGEST_ID);
     has_long_run || decoded.windows(3).any(|start| start == b"eyJ")
-}
-
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        decoded.push(*first);
-        if *first == b'%'
-            && let (Some(high), Some(low)) = (digit(after.first()), digit(after.get(1)))
-            && let (Some(last), Ok(byte)) = (decoded.last_mut(), u8::try_from(high << 4 | low))
-        {
-            *last = byte;
-            rest = after.get(2..).unwrap_or_default();
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -243,21 +243,15 @@ impl Verifier {
     /// Begins to decide about a request.
     pub fn decide<H: RequestHead>(&self, head: &H) -> Progress {
         let progress = self.attempt(head, None);
-        match &progress {
-            Progress::Decided(Ok(_)) => self.inner.tally.accept(),
-            Progress::Decided(Err(_)) => {}
-            Progress::Pending(_) => self.inner.tally.wait(),
+        if let Progress::Pending(_) = progress {
+            self.inner.tally.wait();
         }
         self.told(head, progress)
     }
 
     /// Goes on after a wait, with the same request.
     pub fn resume<H: RequestHead>(&self, head: &H, resumption: Resumption) -> Progress {
-        let progress = self.go_on(head, resumption);
-        if let Progress::Decided(Ok(_)) = &progress {
-            self.inner.tally.accept();
-        }
-        self.told(head, progress)
+        self.told(head, self.go_on(head, resumption))
     }
 
     /// Keeps a refusal that somebody else made of the same requests, as a gateway does before and after, if refusals are kept.
@@ -334,9 +328,12 @@ impl Verifier {
         rejection.in_realm(Arc::clone(&self.inner.policy.realm))
     }
 
+    /// Counts a decision that is made.
     fn told<H: RequestHead>(&self, head: &H, progress: Progress) -> Progress {
-        if let Progress::Decided(Err(rejection)) = &progress {
-            self.tell(head, rejection);
+        match &progress {
+            Progress::Decided(Ok(_)) => self.inner.tally.accept(),
+            Progress::Decided(Err(rejection)) => self.tell(head, rejection),
+            Progress::Pending(_) => {}
         }
         progress
     }
