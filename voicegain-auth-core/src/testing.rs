@@ -366,6 +366,9 @@ pub(crate) struct Logged {
 
 impl Logged {
     pub(crate) fn begin() -> Self {
+        // `tracing` asks once whether anybody wants an event, and while there is but one subscriber it asks that of
+        // the thread that comes first: one without any would switch it off for this one too. So all threads have one.
+        _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());

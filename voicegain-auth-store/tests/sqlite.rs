@@ -148,6 +148,8 @@ impl std::io::Write for Log {
 
 impl Log {
     fn during<T>(work: impl FnOnce() -> T) -> (T, String) {
+        // So that no thread without a subscriber is the first that `tracing` asks about an event, and the last.
+        _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let log = Self::default();
         let writer = log.clone();
         let subscriber =

@@ -98,9 +98,7 @@ async fn o9_a_preflight_that_reaches_a_handler_has_no_identity() {
 
 #[tokio::test]
 async fn a_missing_layer_is_a_500_and_an_error_in_the_log_for_every_extractor() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::begin();
     let app = handlers();
     for path in ["/v1/identity", "/v1/option", "/v1/caller"] {
         log.clear();

@@ -361,9 +361,7 @@ async fn p1_where_the_clients_path_is_not_known_a_limited_token_is_refused() {
         let service: AuthService<_> = layer.layer(service_fn(tell));
         service.oneshot(bearer(path, token)).await.unwrap().status()
     };
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::begin();
     assert_eq!(status(world.layer(), "/v1/data-prep", &limited).await, StatusCode::FORBIDDEN);
     assert!(log.text().contains("AuthLayer::outermost"), "the operator is told");
     log.clear();

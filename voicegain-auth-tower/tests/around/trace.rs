@@ -13,12 +13,7 @@ use crate::{account, all_sources, request, send};
 async fn v1_a_trace_layer_inside_logs_no_token_and_one_outside_logs_the_query_as_it_came() {
     let world = World::new().await;
     let token = world.long_lived().await;
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::level_filters::LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let (log, _guard) = Log::begin();
     let routes = || Router::new().route("/v1/x", get(account));
     let trace = || {
         TraceLayer::new_for_http()

@@ -14,6 +14,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 use voicegain_auth_core::store::{
     Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, Snapshot, StoredPage,
@@ -221,6 +223,19 @@ impl MakeWriter<'_> for Log {
 }
 
 impl Log {
+    /// All that this thread logs until the guard is dropped.
+    pub fn begin() -> (Self, DefaultGuard) {
+        // `tracing` asks once whether anybody wants an event, and while there is but one subscriber it asks that of
+        // the thread that comes first: one without any would switch it off for this one too. So all threads have one.
+        _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(log.clone());
+        (log, tracing::subscriber::set_default(subscriber.finish()))
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
