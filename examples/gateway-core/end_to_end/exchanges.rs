@@ -157,3 +157,27 @@ fn c8_exchanges_under_way_end_when_freshness_can_no_longer_be_proved() {
     let metrics = String::from_utf8(call(gateway.admin, "GET", "/metrics", &[], b"").body).unwrap();
     assert!(metrics.contains("\nvoicegain_auth_ready 0\n"), "{metrics}");
 }
+
+#[test]
+fn c8_a_gateway_can_be_told_to_keep_them_and_to_end_them_with_their_token() {
+    let place = tempfile::TempDir::new().unwrap();
+    let url = format!("sqlite://{}", place.path().join("store.db").display());
+    let (upstream, requests) = upstream();
+    let keeps = Gateway::with_store(&url, &["--upstream", &upstream, "--keep-revoked-exchanges"]);
+    let ends = Gateway::with_store(&url, &["--upstream", &upstream, "--end-expired-exchanges"]);
+    let (id, token) = keeps.create();
+    let minted = ends.get("/v1/security/jwt?aud=*&expInSec=10", &token, &[]);
+    assert_eq!(minted.status, 200);
+    let short_lived = String::from_utf8(minted.body).unwrap();
+    let expiring = Exchanges::begin(&ends, &requests, &short_lived);
+    let staying = Exchanges::begin(&ends, &requests, &token);
+    let mut kept = Exchanges::begin(&keeps, &requests, &short_lived);
+    expiring.have_ended();
+    assert_eq!(keeps.get("/v1/x", &short_lived, &[]).reason(), "token_expired");
+    kept.go_on();
+
+    keeps.regenerate(&id);
+    staying.have_ended();
+    assert_eq!(keeps.get("/v1/x", &token, &[]).reason(), "invalid_token");
+    kept.finish();
+}

@@ -18,8 +18,9 @@ use voicegain_auth_core::{
 use crate::body::GatewayBody;
 use crate::cors;
 use crate::echo;
+use crate::exchanges::EndOf;
 use crate::explain;
-use crate::forward::{BoxError, ClientUpgrade, Ending, ForwardContext, Forwarder};
+use crate::forward::{BoxError, ClientUpgrade, ForwardContext, Forwarder};
 use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
 use crate::metrics::{Began, Connected, Metrics};
@@ -38,6 +39,7 @@ struct Inner {
     /// Without one there is the echo.
     forwarder: Option<Forwarder>,
     max_body_bytes: u64,
+    end_of: EndOf,
     metrics: Metrics,
 }
 
@@ -60,9 +62,10 @@ impl Gateway {
         issuer: Issuer,
         forwarder: Option<Forwarder>,
         max_body_bytes: u64,
+        end_of: EndOf,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new()?;
-        Ok(Self { inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes, metrics }) })
+        Ok(Self { inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes, end_of, metrics }) })
     }
 
     /// Takes notice of a request's answer, whose head is all there is of it yet.
@@ -174,7 +177,7 @@ impl Gateway {
     {
         type Answer = Pin<Box<dyn Future<Output = Result<Response<GatewayBody>, Refusal>> + Send>>;
 
-        let Inner { verifier, issuer, forwarder, max_body_bytes, .. } = &*self.inner;
+        let Inner { verifier, issuer, forwarder, max_body_bytes, end_of, .. } = &*self.inner;
         let Arrival { caller, route, client, upgrade } = arrival;
         let Some(Caller::Identified(identity)) = caller else {
             // A gateway has no optional mode, and answers preflights before they get here.
@@ -192,7 +195,7 @@ impl Gateway {
         let context = ForwardContext {
             headers: identity_headers(&identity),
             upgrade,
-            ending: Some(self.ending(&identity)),
+            ending: end_of.exchange(verifier.cache(), &identity),
             ..ForwardContext::new(client, Scheme::HTTP)
         };
         match forwarder {
@@ -206,17 +209,6 @@ impl Gateway {
                 Ok(Either::Right(Box::pin(answer.map_err(Refusal::from))))
             }
         }
-    }
-
-    /// Comes once the exchange must end (rule C8).
-    fn ending(&self, identity: &Identity) -> Ending {
-        let (cache, identity) = (self.inner.verifier.cache().clone(), identity.clone());
-        Ending::by(move |end| {
-            cache.on_revoked(&identity, || {
-                end.end();
-                tracing::info!("an exchange is ended: its token can no longer be confirmed");
-            })
-        })
     }
 }
 
@@ -269,7 +261,8 @@ mod tests {
     fn gateway() -> Gateway {
         let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
         let issuer = Issuer::new(cache.clone(), "https://api.voicegain.ai/v1").unwrap();
-        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0).unwrap()
+        let end_of = EndOf { revoked: true, expired: None };
+        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0, end_of).unwrap()
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod body;
 pub mod cli;
 pub mod cors;
 pub mod echo;
+mod exchanges;
 mod explain;
 pub mod forward;
 pub mod gate;

@@ -18,6 +18,7 @@ use voicegain_auth_store::sqlite::SqliteStore;
 use self::error::MIN_ADMIN_TOKEN;
 pub use self::error::SetupError;
 use crate::cli::Args;
+use crate::exchanges::EndOf;
 use crate::forward::{ForwardConfig, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
@@ -87,7 +88,11 @@ impl Setup {
             admin = admin.reseal(move || master_keys::reseal(Arc::clone(&sealed)));
         }
         let verifier = Verifier::new(cache, policy).keeping_refusals(KEPT_REFUSALS);
-        let gateway = Gateway::new(verifier.clone(), issuer, forwarder, args.max_body_bytes)?;
+        let end_of = EndOf {
+            revoked: !args.keep_revoked_exchanges,
+            expired: args.end_expired_exchanges.then_some(args.leeway),
+        };
+        let gateway = Gateway::new(verifier.clone(), issuer, forwarder, args.max_body_bytes, end_of)?;
         let (explains, measures) = (gateway.clone(), gateway.clone());
         admin = admin
             .explain_failures(master_keys::explain)

@@ -62,6 +62,19 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = TOKENS)]
     pub leeway: Duration,
 
+    /// Let WebSockets, streams and uploads go on whose token is revoked while they are under way
+    ///
+    /// By default they end as soon as the gateway hears of it, and where it cannot hear of it any more, within
+    /// --max-revocation-delay.
+    #[arg(long, help_heading = TOKENS)]
+    pub keep_revoked_exchanges: bool,
+
+    /// End WebSockets, streams and uploads when their short-lived token expires
+    ///
+    /// By default its `exp` is looked at when they begin, and not again.
+    #[arg(long, help_heading = TOKENS)]
+    pub end_expired_exchanges: bool,
+
     /// The address the API is served on; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080", help_heading = PORTS)]
     pub listen: SocketAddr,
