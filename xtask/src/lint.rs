@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::chores::{timing_of, tool};
 use crate::run::{Outcome, cargo, heading, output, root, run, target_dir};
-use crate::{release, servers};
+use crate::{release, rooms, servers};
 
 /// The published library crates, and the features each is to be checked with alone.
 const LIBRARIES: [(&str, &[&str]); 6] = [
@@ -26,6 +26,8 @@ pub fn lint() -> Outcome {
         let manifest = format!("{workspace}/Cargo.toml");
         run(cargo().args(["fmt", "--all", "--manifest-path", &manifest, "--check"]))?;
     }
+    heading("rooms of more than 300 lines");
+    rooms::check()?;
     heading("lints");
     run(cargo().args([
         "clippy",

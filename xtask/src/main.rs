@@ -6,6 +6,7 @@
 mod chores;
 mod lint;
 mod release;
+mod rooms;
 mod run;
 mod servers;
 mod test;
