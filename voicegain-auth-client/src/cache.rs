@@ -90,6 +90,12 @@ impl Slot {
         if let Some(token) = good() {
             return Ok(token);
         }
+        // What was waited for, however little of a short life the waiting has left of it.
+        if self.ended.load(Ordering::Acquire) != ended
+            && let Some(token) = usable()
+        {
+            return Ok(token);
+        }
         if let LastFailure(Some((error, when))) = &*last {
             match usable() {
                 Some(token) if when.age(clock.now()) < PAUSE => return Ok(token),

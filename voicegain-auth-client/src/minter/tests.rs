@@ -193,6 +193,26 @@ async fn many_at_once_wait_for_one_mint() {
 }
 
 #[tokio::test]
+async fn who_waited_for_a_mint_takes_what_it_brought_however_late() {
+    let api = Api::start().await;
+    let (minter, now) = api.minter_with_clock();
+    let brief = TokenRequest::new(PAGE).lifetime(Duration::from_secs(10));
+    api.hold();
+    let mut callers = JoinSet::new();
+    for _ in 0..50 {
+        let (minter, brief) = (minter.clone(), brief.clone());
+        callers.spawn(async move { minter.token(brief).await.unwrap().expose().to_owned() });
+    }
+    api.until_mints_have_begun(1).await;
+    pass(&now, 9);
+    api.permits.add_permits(1_000);
+    assert_eq!(callers.join_all().await, vec!["1.1.1"; 50]);
+    assert_eq!(api.mints(), 1);
+    // Whoever comes now has not waited for it.
+    assert_eq!(minter.token(brief).await.unwrap().expose(), "2.2.2");
+}
+
+#[tokio::test]
 async fn many_at_once_share_a_failure_and_the_next_asks_again() {
     let api = Api::start().await;
     let minter = api.minter();
