@@ -489,7 +489,8 @@ fn what_cannot_work_is_said_at_the_start() {
         (["--store", "host=db user=g password=hush"], "--store (not shown): this gateway knows"),
         (["--store", "user:hush@host:5432/db"], "this gateway knows"),
         (["--store", "sqlite://"], "write a file's name"),
-        (["--upstream", "https://api.example"], "--upstream"),
+        (["--upstream", "ftp://api.example"], "--upstream: the upstream must be an absolute URL"),
+        (["--upstream-ca", "/nowhere"], "--upstream-ca: is for an --upstream that begins with https://"),
         (["--base-path", "v1"], "base path"),
         (["--api-url", "api.example"], "API URL"),
         (["--leeway", "10m"], "--leeway must"),
@@ -506,6 +507,8 @@ fn what_cannot_work_is_said_at_the_start() {
         let text = failure(&[memory, &args].concat());
         assert!(text.contains(said), "{args:?}: {text}");
     }
+    let text = failure(&["--store", "memory:", "--upstream", "https://api.example", "--upstream-ca", "/nowhere"]);
+    assert!(text.contains("--upstream-ca /nowhere: No such file"), "{text}");
 }
 
 #[cfg(not(feature = "etcd"))]

@@ -19,7 +19,7 @@ use self::error::MIN_ADMIN_TOKEN;
 pub use self::error::SetupError;
 use crate::cli::Args;
 use crate::exchanges::EndOf;
-use crate::forward::{ForwardConfig, Forwarder};
+use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
 use crate::open_files;
@@ -166,11 +166,15 @@ fn promise(args: &Args) -> Result<(), SetupError> {
 }
 
 fn forwarder(args: &Args) -> Result<Option<Forwarder>, SetupError> {
+    if args.upstream.is_none() && args.upstream_ca.is_some() {
+        return Err(ForwardConfigError::CaWithoutTls.into());
+    }
     let forwarder = args.upstream.clone().map(|upstream| {
         let mut config = ForwardConfig::new(upstream);
         config.max_body_bytes = Some(args.max_body_bytes);
         config.via = Some("voicegain-gateway".to_owned());
         config.http2 = args.upstream_http2;
+        config.ca_file.clone_from(&args.upstream_ca);
         // Each may take a connection, and those of one client over HTTP/2 are many.
         config.max_exchanges = Some(open_files::max_connections());
         Forwarder::new(config)

@@ -154,15 +154,22 @@ pub struct Args {
     )]
     pub max_cached: u64,
 
-    /// The API that accepted requests are passed on to, as in http://127.0.0.1:9000
+    /// The API that accepted requests are passed on to, as in http://127.0.0.1:9000 or https://api.example
     ///
-    /// Without one, a built-in echo answers with what it would have received.
+    /// Without one, a built-in echo answers with what it would have received. The certificate of an https:// upstream has
+    /// to be valid for the URL's host.
     #[arg(long, value_name = "URL", help_heading = UPSTREAM)]
     pub upstream: Option<Uri>,
 
-    /// The upstream speaks HTTP/2 without TLS, from the first byte, as gRPC servers do
+    /// The upstream speaks HTTP/2, as gRPC servers do
+    ///
+    /// Without TLS from the first byte; over TLS, where it then has to agree to it, by ALPN.
     #[arg(long, help_heading = UPSTREAM)]
     pub upstream_http2: bool,
+
+    /// A file with the certificates (PEM) that an https:// upstream is verified by, instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = UPSTREAM)]
+    pub upstream_ca: Option<PathBuf>,
 
     /// The largest request body, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, help_heading = UPSTREAM)]

@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
@@ -11,11 +12,15 @@ const MIN_HEADER_BYTES: usize = 8 * 1024;
 /// Where and how to forward. Start from [`ForwardConfig::new`] and change fields.
 #[derive(Clone, Debug)]
 pub struct ForwardConfig {
-    /// The upstream: `http://host` or `http://host:port`, without path, query or user information.
+    /// The upstream: `http://host`, `https://host` or either with a port, without path, query or user information.
     pub upstream: Uri,
-    /// Speaks HTTP/2 with prior knowledge to the upstream (`false`). WebSockets use HTTP/1.1 in either case.
+    /// A file with the certificates (PEM) of those who may vouch for an `https` upstream, and nobody else then (`None`:
+    /// those of the system).
+    pub ca_file: Option<PathBuf>,
+    /// Speaks HTTP/2 to the upstream: with prior knowledge, or over TLS by ALPN and nothing else (`false`). WebSockets use
+    /// HTTP/1.1 in either case.
     pub http2: bool,
-    /// How long a connection to the upstream may take to open (10 s).
+    /// How long a connection to the upstream may take to open, with the handshake of TLS (10 s).
     pub connect_timeout: Duration,
     /// How long the upstream may be silent before its response header (60 s). Time spent waiting for the
     /// client's body does not count.
@@ -41,6 +46,7 @@ impl ForwardConfig {
     pub fn new(upstream: Uri) -> Self {
         Self {
             upstream,
+            ca_file: None,
             http2: false,
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(60),
@@ -53,12 +59,12 @@ impl ForwardConfig {
         }
     }
 
-    /// The authority to send requests to.
-    pub(super) fn authority(&self) -> Result<Authority, ForwardConfigError> {
-        match self.upstream.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) if *scheme == Scheme::HTTPS => return Err(ForwardConfigError::HttpsUpstream),
-            _ => return Err(ForwardConfigError::NotHttp),
+    /// The scheme and the authority to send requests to.
+    pub(super) fn target(&self) -> Result<(Scheme, Authority), ForwardConfigError> {
+        let known = |scheme: &&Scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS;
+        let scheme = self.upstream.scheme().filter(known).ok_or(ForwardConfigError::NotHttp)?;
+        if self.ca_file.is_some() && *scheme != Scheme::HTTPS {
+            return Err(ForwardConfigError::CaWithoutTls);
         }
         let authority = self.upstream.authority().ok_or(ForwardConfigError::NotHttp)?;
         if authority.as_str().contains('@') {
@@ -67,7 +73,7 @@ impl ForwardConfig {
         if self.upstream.path_and_query().is_some_and(|path| path.as_str() != "/") {
             return Err(ForwardConfigError::Path);
         }
-        Ok(authority.clone())
+        Ok((scheme.clone(), authority.clone()))
     }
 
     pub(super) fn via_value(&self) -> Result<Option<HeaderValue>, ForwardConfigError> {
@@ -88,13 +94,21 @@ impl ForwardConfig {
 }
 
 /// Why a [`ForwardConfig`] is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardConfigError {
-    /// The upstream is an `https` URL.
-    HttpsUpstream,
-    /// The upstream is no absolute `http` URL.
+    /// The upstream is no absolute `http` or `https` URL.
     NotHttp,
+    /// No certificate could be for the upstream's host.
+    Host,
+    /// There are authorities for an upstream without TLS.
+    CaWithoutTls,
+    /// The file with the authorities cannot be used.
+    CaFile(PathBuf, String),
+    /// The system knows no authorities; there may be an error that came of looking for them.
+    NoSystemRoots(Option<String>),
+    /// There can be no TLS.
+    Tls(String),
     /// The upstream has user information.
     UserInformation,
     /// The upstream has a path or a query.
@@ -107,16 +121,32 @@ pub enum ForwardConfigError {
 
 impl fmt::Display for ForwardConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::HttpsUpstream => {
-                "an https upstream is not supported; use http on a private network, or a local TLS proxy"
+        match self {
+            Self::NotHttp => {
+                f.write_str("the upstream must be an absolute URL such as http://127.0.0.1:8080 or https://api.example")
             }
-            Self::NotHttp => "the upstream must be an absolute URL such as http://127.0.0.1:8080",
-            Self::UserInformation => "the upstream URL must not contain a user name or a password",
-            Self::Path => "the upstream URL must have no path or query; the client's path is passed on",
-            Self::HeaderLimit => "max_header_bytes must be at least 8192",
-            Self::Via => "the name for Via must be visible ASCII characters without a comma",
-        })
+            Self::Host => f.write_str("the upstream's host is neither a name nor an IP address; correct it"),
+            Self::CaWithoutTls => f.write_str(
+                "authorities are for an upstream whose URL begins with https://; leave them out, or correct the URL",
+            ),
+            Self::CaFile(file, problem) => write!(f, "{}: {problem}", file.display()),
+            Self::NoSystemRoots(error) => {
+                f.write_str("this system has no certificates of authorities to verify an https:// upstream by")?;
+                if let Some(error) = error {
+                    write!(f, " ({error})")?;
+                }
+                f.write_str("; install them (in Debian: ca-certificates), or give a file with some")
+            }
+            Self::Tls(error) => write!(f, "there can be no TLS: {error}"),
+            Self::UserInformation => {
+                f.write_str("the upstream URL must not contain a user name or a password")
+            }
+            Self::Path => {
+                f.write_str("the upstream URL must have no path or query; the client's path is passed on")
+            }
+            Self::HeaderLimit => f.write_str("max_header_bytes must be at least 8192"),
+            Self::Via => f.write_str("the name for Via must be visible ASCII characters without a comma"),
+        }
     }
 }
 

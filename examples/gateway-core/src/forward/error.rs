@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use http::StatusCode;
 
@@ -71,6 +72,27 @@ impl ForwardError {
             ForwardErrorKind::Ended,
             "The token can no longer be confirmed, so the request was ended; send it again.",
         )
+    }
+
+    /// The upstream's answer is not one.
+    pub(super) fn broken(what: &'static str) -> Self {
+        Self::unavailable(
+            "The API behind this gateway gave an answer that cannot be passed on; try again later.",
+        )
+        .with(what)
+    }
+
+    /// There is no answer, for a cause that is the upstream's or the network's.
+    pub(super) fn of_upstream(error: BoxError) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
+        while let Some(each) = cause {
+            if each.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                return Self::timeout().with(error);
+            }
+            cause = each.source();
+        }
+        Self::unavailable("The API behind this gateway cannot be reached or broke off; try again later.")
+            .with(error)
     }
 
     pub(super) fn busy() -> Self {

@@ -20,6 +20,9 @@
 //! Requests are never repeated, except that one which met a pooled connection already closed, and of which
 //! nothing had been sent, is sent on another.
 //!
+//! An `https` upstream is verified, by its host and by the authorities of the system or those that are given, before anything
+//! of a request is sent.
+//!
 //! A failure midway ends the other side as a failure: the response body yields an error, which makes hyper
 //! reset the stream or close the connection before the end of the message. (An HTTP/1.0 client, to which the
 //! end of the connection is the end of the message, cannot be told.) Over HTTP/1.1 trailers travel only if
@@ -29,14 +32,19 @@
 mod body;
 mod client;
 mod config;
+mod connect;
+mod context;
 mod error;
 mod exchange;
+mod head;
 pub mod hop;
+mod tls;
 mod upgrade;
 
 pub use body::{BoxError, ForwardBody};
-pub use client::{ForwardContext, Forwarder};
+pub use client::Forwarder;
 pub use config::{ForwardConfig, ForwardConfigError};
+pub use context::ForwardContext;
 pub use error::{ForwardError, ForwardErrorKind};
 pub use exchange::{EndNow, Ending};
 pub use upgrade::{ClientUpgrade, handshake_key, is_agreed};

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,9 +22,9 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 use tracing::debug;
 
+use super::connect::Stream;
 use super::error::{ForwardError, ForwardErrorKind};
 use super::exchange::Exchange;
 use super::hop::{has_token, single};
@@ -179,24 +178,18 @@ pub(super) fn set_agreement(response: &mut http::response::Parts, purpose: &Purp
 ///
 /// # Errors
 ///
-/// The upstream cannot be reached, or breaks the connection before its response header.
+/// The upstream breaks the connection before its response header.
 pub(super) async fn send_alone(
-    address: &str,
-    connect_timeout: Duration,
+    stream: Stream,
     max_header_bytes: usize,
     request: Request<Empty<Bytes>>,
 ) -> Result<Response<Incoming>, ForwardError> {
     let unreachable =
         || ForwardError::unavailable("The API behind this gateway cannot be reached; try again later.");
-    let stream = tokio::time::timeout(connect_timeout, TcpStream::connect(address))
-        .await
-        .map_err(|_elapsed| ForwardError::timeout())?
-        .map_err(|error| unreachable().with(error))?;
-    stream.set_nodelay(true).map_err(|error| unreachable().with(error))?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(max_header_bytes)
         .max_header_size(max_header_bytes)
-        .handshake(TokioIo::new(stream))
+        .handshake(stream)
         .await
         .map_err(|error| unreachable().with(error))?;
     tokio::spawn(async move {

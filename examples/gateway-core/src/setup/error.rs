@@ -53,7 +53,7 @@ pub enum SetupError {
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     /// The upstream cannot be forwarded to.
-    #[error("--upstream: {0}")]
+    #[error("{}", of_upstream(.0))]
     Upstream(#[from] ForwardConfigError),
     /// One of these, and where in the config file the setting stands.
     #[error("{0}: {1}")]
@@ -88,6 +88,9 @@ impl SetupError {
             Self::Config(ConfigError::ApiUrl(_)) => &["api-url"],
             Self::Config(ConfigError::Capacity) => &["max-cached"],
             Self::Config(ConfigError::CookieName(_)) => &["token-sources"],
+            Self::Upstream(ForwardConfigError::CaFile(..) | ForwardConfigError::CaWithoutTls) => {
+                &["upstream-ca"]
+            }
             Self::Upstream(_) => &["upstream"],
             Self::Signals(_)
             | Self::Randomness(_)
@@ -111,5 +114,17 @@ fn in_flags(error: &ConfigError) -> String {
         ConfigError::Capacity => "--max-cached must be at least 1".to_owned(),
         ConfigError::CookieName(_) => format!("--token-sources: {error}"),
         error => error.to_string(),
+    }
+}
+
+/// What keeps an upstream from being forwarded to, under the names that the flags have.
+fn of_upstream(error: &ForwardConfigError) -> String {
+    match error {
+        ForwardConfigError::CaFile(..) => format!("--upstream-ca {error}"),
+        ForwardConfigError::CaWithoutTls => {
+            "--upstream-ca: is for an --upstream that begins with https://; leave it out, or correct --upstream".to_owned()
+        }
+        ForwardConfigError::NoSystemRoots(_) => format!("--upstream: {error} (--upstream-ca FILE)"),
+        error => format!("--upstream: {error}"),
     }
 }
