@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use actix_http::Protocol;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 use voicegain_gateway_core::Connected;
-use voicegain_gateway_core::server::{WriteLimit, of_client};
+use voicegain_gateway_core::tls::Stream;
 
 pub use self::requests::{LastPart, Requests};
 
@@ -29,7 +28,9 @@ const TOO_LARGE: &[u8] =
 
 /// A client's connection as actix reads and writes it.
 pub struct Connection {
-    stream: Take<WriteLimit<TcpStream>>,
+    stream: Take<Stream>,
+    /// A byte that was read to see whether the client is still there. Behind TLS that cannot be seen without reading.
+    ahead: Option<u8>,
     requests: Rc<Requests>,
     idle_limit: Duration,
     timer: Pin<Box<Sleep>>,
@@ -41,9 +42,10 @@ pub struct Connection {
 
 impl Connection {
     /// It ends once no request has been under way for as long as `idle_limit`.
-    pub fn new(stream: TcpStream, protocol: Protocol, idle_limit: Duration) -> Self {
+    pub fn new(stream: Stream, protocol: Protocol, idle_limit: Duration) -> Self {
         Self {
-            stream: of_client(stream).take(0),
+            stream: stream.take(0),
+            ahead: None,
             requests: Rc::new(Requests::new(protocol)),
             idle_limit,
             timer: Box::pin(sleep(idle_limit)),
@@ -64,7 +66,7 @@ impl Connection {
 
     /// An answer waits in actix's buffer until the client reads, for which it has more time.
     fn is_blocked(&self) -> bool {
-        self.stream.get_ref().is_blocked()
+        self.stream.get_ref().tcp().is_blocked()
     }
 
     /// Comes once no request has been under way for too long.
@@ -97,10 +99,25 @@ impl Connection {
             return self.poll_last(last_words, cx);
         }
         self.requests.reader.set(Some(cx.waker().clone()));
-        match ready!(self.stream.get_ref().get_ref().poll_peek(cx, &mut ReadBuf::new(&mut [0])))? {
+        if self.stream.get_ref().is_tls() {
+            return self.poll_end_of_tls(cx);
+        }
+        match ready!(self.stream.get_ref().tcp().get_ref().poll_peek(cx, &mut ReadBuf::new(&mut [0])))? {
             0 => Poll::Ready(Ok(())),
             _ => Poll::Pending,
         }
+    }
+
+    /// What tells of the end is behind everything that was sent before it: more than a byte is not read for its sake.
+    fn poll_end_of_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_some() {
+            return Poll::Pending;
+        }
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        ready!(Pin::new(self.stream.get_mut()).poll_read(cx, &mut buffer))?;
+        self.ahead = buffer.filled().first().copied();
+        if self.ahead.is_some() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     /// Says the last words, and comes once the client has ended its side. What it still sends is thrown away: if it were
@@ -142,6 +159,11 @@ impl AsyncRead for Connection {
         if credit == 0 {
             return this.poll_end(cx);
         }
+        if let Some(byte) = this.ahead.take_if(|_| buffer.remaining() > 0) {
+            buffer.put_slice(&[byte]);
+            this.requests.credit.set(credit - 1);
+            return Poll::Ready(Ok(()));
+        }
         this.stream.set_limit(credit);
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         this.requests.credit.set(this.stream.limit());
@@ -168,8 +190,9 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
+    use voicegain_gateway_core::server::of_client;
 
     use super::requests::{AHEAD, ROOM};
     use super::*;
@@ -182,7 +205,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (client, Connection::new(stream, protocol, idle_limit))
+        (client, Connection::new(Stream::plain(of_client(stream)), protocol, idle_limit))
     }
 
     /// How many bytes can be read, in one go and without waiting long.

@@ -54,18 +54,18 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
     let (setup, shutdown) = runtime.block_on(async {
-        let setup = Setup::new(args).await?;
-        let shutdown = signals::listen(setup.key_file.clone()).map_err(SetupError::Signals)?;
+        let setup = Setup::new(args, own.http2).await?;
+        let shutdown = signals::listen(setup.reloads()).map_err(SetupError::Signals)?;
         Ok::<_, SetupError>((setup, shutdown))
     })?;
     let listen = |error| SetupError::Listen("--listen", args.listen, error);
     setup.announce().map_err(listen)?;
-    let Setup { gateway, admin, listener, admin_listener, store, .. } = setup;
+    let Setup { gateway, admin, listener, admin_listener, store, tls, admin_tls, .. } = setup;
 
-    let admin = runtime.spawn(serve_router(admin_listener, admin, shutdown.clone()));
+    let admin = runtime.spawn(serve_router(admin_listener, admin_tls, admin, shutdown.clone()));
     let handle = runtime.handle().clone();
     let served = actix_web::rt::System::new().block_on(async {
-        let server = server::new(listener, gateway, handle, own.http2, shutdown.clone())?;
+        let server = server::new(listener, tls, gateway, handle, own.http2, shutdown.clone())?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             shutdown.cancelled().await;

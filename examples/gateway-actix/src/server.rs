@@ -18,7 +18,8 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use voicegain_auth_actix::Auth;
-use voicegain_gateway_core::server::{HEAD_TIMEOUT, UNREAD_TIMEOUT};
+use voicegain_gateway_core::server::{HEAD_TIMEOUT, UNREAD_TIMEOUT, of_client};
+use voicegain_gateway_core::tls::{Stream, Tls};
 use voicegain_gateway_core::{Gateway, open_files, signals};
 
 use crate::connection::Connection;
@@ -32,6 +33,7 @@ const KEEP_ALIVE: Duration = UNREAD_TIMEOUT.saturating_mul(2);
 /// A server for HTTP/1.1, and for HTTP/2 with prior knowledge if it is asked for, whose exchanges are on `runtime`.
 pub fn new(
     listener: TcpListener,
+    tls: Option<Tls>,
     gateway: Gateway,
     runtime: Handle,
     http2: bool,
@@ -53,7 +55,7 @@ pub fn new(
             .wrap(Auth::new(gateway.verifier().clone()))
             .wrap(middleware::from_fn(gate::gate))
             .default_service(web::route().to(serve::serve));
-        let (ending, counts) = (ending.clone(), gateway.clone());
+        let (ending, counts, tls) = (ending.clone(), gateway.clone(), tls.clone());
         let http = http()
             .graceful_shutdown_signal(move || {
                 let ending = ending.clone();
@@ -61,9 +63,9 @@ pub fn new(
             })
             .finish(map_config(app, |()| AppConfig::default()));
         fn_service(move |stream| {
-            let connected = counts.connected();
+            let (connected, tls) = (counts.connected(), tls.clone());
             async move {
-                let (connection, protocol, client) = arrive(stream, http2).await?;
+                let (connection, protocol, client) = arrive(stream, tls, http2).await?;
                 Ok::<_, DispatchError>((connection.counted(connected), protocol, client))
             }
         })
@@ -92,12 +94,25 @@ where
 /// A connection, the protocol it speaks, and whose it is.
 async fn arrive(
     stream: TcpStream,
+    tls: Option<Tls>,
     http2: bool,
 ) -> Result<(Connection, Protocol, Option<SocketAddr>), DispatchError> {
-    let speaks_http2 =
-        http2 && timeout(HEAD_TIMEOUT, speaks_http2(&stream)).await.map_err(io::Error::from)??;
-    let protocol = if speaks_http2 { Protocol::Http2 } else { Protocol::Http1 };
     let client = stream.peer_addr().ok();
+    let (stream, speaks_http2) = match tls {
+        Some(tls) => {
+            let stream = tls.accept(of_client(stream)).await.inspect_err(|error| {
+                tracing::debug!(%error, "a TLS handshake has failed");
+            })?;
+            let http2 = stream.has_agreed_on_http2();
+            (stream, http2)
+        }
+        None => {
+            let http2 =
+                http2 && timeout(HEAD_TIMEOUT, speaks_http2(&stream)).await.map_err(io::Error::from)??;
+            (Stream::plain(of_client(stream)), http2)
+        }
+    };
+    let protocol = if speaks_http2 { Protocol::Http2 } else { Protocol::Http1 };
     Ok((Connection::new(stream, protocol, HEAD_TIMEOUT), protocol, client))
 }
 
@@ -141,7 +156,7 @@ mod tests {
             Ok::<_, Infallible>(Response::ok().set_body(body))
         }));
         let http = http.new_service(()).await.unwrap();
-        let connection = Connection::new(stream, Protocol::Http1, HEAD_TIMEOUT);
+        let connection = Connection::new(Stream::plain(of_client(stream)), Protocol::Http1, HEAD_TIMEOUT);
         (client, spawn_local(async move { http.call((connection, Protocol::Http1, None)).await }))
     }
 

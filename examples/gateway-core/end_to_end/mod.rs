@@ -507,7 +507,8 @@ fn what_cannot_work_is_said_at_the_start() {
         let text = failure(&[memory, &args].concat());
         assert!(text.contains(said), "{args:?}: {text}");
     }
-    let text = failure(&["--store", "memory:", "--upstream", "https://api.example", "--upstream-ca", "/nowhere"]);
+    let text =
+        failure(&["--store", "memory:", "--upstream", "https://api.example", "--upstream-ca", "/nowhere"]);
     assert!(text.contains("--upstream-ca /nowhere: No such file"), "{text}");
 }
 

@@ -25,6 +25,7 @@ use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
 use crate::metrics::{Began, Connected, Metrics};
 use crate::refusal::{Refusal, is_grpc};
+use crate::tls::Tls;
 
 /// What is behind the middleware: the mint route, and the upstream or the echo. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ struct Inner {
     forwarder: Option<Forwarder>,
     max_body_bytes: u64,
     end_of: EndOf,
+    /// How clients reach it.
+    scheme: Scheme,
     metrics: Metrics,
 }
 
@@ -63,9 +66,12 @@ impl Gateway {
         forwarder: Option<Forwarder>,
         max_body_bytes: u64,
         end_of: EndOf,
+        scheme: Scheme,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new()?;
-        Ok(Self { inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes, end_of, metrics }) })
+        Ok(Self {
+            inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes, end_of, scheme, metrics }),
+        })
     }
 
     /// Takes notice of a request's answer, whose head is all there is of it yet.
@@ -77,6 +83,12 @@ impl Gateway {
     #[must_use]
     pub fn connected(&self) -> Connected {
         self.inner.metrics.connected()
+    }
+
+    /// Has it be measured when the certificate of a port ends.
+    pub(crate) fn measure_certificate(&self, port: &str, tls: &Tls) -> Result<(), prometheus::Error> {
+        tls.show_end(self.inner.metrics.certificate(port)?);
+        Ok(())
     }
 
     /// What was measured, in Prometheus' text format.
@@ -177,7 +189,7 @@ impl Gateway {
     {
         type Answer = Pin<Box<dyn Future<Output = Result<Response<GatewayBody>, Refusal>> + Send>>;
 
-        let Inner { verifier, issuer, forwarder, max_body_bytes, end_of, .. } = &*self.inner;
+        let Inner { verifier, issuer, forwarder, max_body_bytes, end_of, scheme, .. } = &*self.inner;
         let Arrival { caller, route, client, upgrade } = arrival;
         let Some(Caller::Identified(identity)) = caller else {
             // A gateway has no optional mode, and answers preflights before they get here.
@@ -196,7 +208,7 @@ impl Gateway {
             headers: identity_headers(&identity),
             upgrade,
             ending: end_of.exchange(verifier.cache(), &identity),
-            ..ForwardContext::new(client, Scheme::HTTP)
+            ..ForwardContext::new(client, scheme.clone())
         };
         match forwarder {
             Some(forwarder) => {
@@ -262,7 +274,7 @@ mod tests {
         let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
         let issuer = Issuer::new(cache.clone(), "https://api.voicegain.ai/v1").unwrap();
         let end_of = EndOf { revoked: true, expired: None };
-        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0, end_of).unwrap()
+        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0, end_of, Scheme::HTTP).unwrap()
     }
 
     #[tokio::test]

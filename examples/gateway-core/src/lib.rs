@@ -30,6 +30,7 @@ pub mod server;
 pub mod setup;
 pub mod signals;
 pub mod store;
+pub mod tls;
 
 pub use body::GatewayBody;
 pub use gateway::{Arrival, Gateway};

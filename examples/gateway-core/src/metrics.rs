@@ -83,6 +83,17 @@ impl Metrics {
         Connected(self.connections.clone())
     }
 
+    /// For when the certificate of this port ends.
+    pub(crate) fn certificate(&self, port: &str) -> Result<IntGauge, prometheus::Error> {
+        let options = Opts::new(
+            "voicegain_gateway_tls_certificate_not_after_timestamp_seconds",
+            "When the certificate that is served on a port ends, in seconds since the Unix epoch.",
+        );
+        let gauge = IntGauge::with_opts(options.const_label("port", port))?;
+        self.registry.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
     pub(crate) fn answered(&self, began: Began, status: StatusCode) {
         let digit = usize::from(status.as_u16() / 100);
         if let Some(histogram) = digit.checked_sub(1).and_then(|at| self.durations.get(at)) {

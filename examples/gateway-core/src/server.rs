@@ -1,11 +1,14 @@
 //! A hyper server for HTTP/1.1 and HTTP/2 with prior knowledge.
 
+use std::future::{Future, ready};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::ConnectInfo;
+use futures_util::future::Either;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -28,6 +31,7 @@ pub use self::unread::{UNREAD_TIMEOUT, WriteLimit};
 
 use crate::forward::BoxError;
 use crate::signals::GRACE;
+use crate::tls::{Stream, Tls};
 
 mod accept;
 mod answers;
@@ -47,9 +51,11 @@ const MAX_HEAD_BUFFER: usize = 40 * 1024;
 const MAX_HEADER_LIST: u32 = 64 * 1024;
 
 /// Serves what `make` makes for each connection until `shutdown`, and then waits for requests under way, 30 seconds at
-/// most. No more connections than `max_connections` are open at a time, WebSockets among them; others wait.
+/// most. No more connections than `max_connections` are open at a time, WebSockets among them; others wait. With `tls` all
+/// connections have to begin with it.
 pub async fn serve<S, B>(
     listener: TcpListener,
+    tls: Option<Tls>,
     make: impl Fn(SocketAddr) -> S,
     websockets_over_http2: bool,
     max_connections: usize,
@@ -66,12 +72,30 @@ pub async fn serve<S, B>(
     let connections = TaskTracker::new();
     let mut port = Port::new(listener, max_connections);
     while let Some((stream, client)) = shutdown.run_until_cancelled(port.next()).await {
-        connections.spawn(attend(server.clone(), stream, make(client), shutdown.clone()));
+        let begun = begin(tls.as_ref(), stream);
+        let (server, service, shutdown) = (server.clone(), make(client), shutdown.clone());
+        connections.spawn(async move {
+            match begun.await {
+                Ok(stream) => attend(server, stream, service, shutdown).await,
+                Err(error) => tracing::debug!(%error, "a TLS handshake has failed"),
+            }
+        });
     }
     drop(port);
     connections.close();
     if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
         tracing::warn!("requests were still under way at the end");
+    }
+}
+
+/// Shakes hands, where there is TLS.
+fn begin(
+    tls: Option<&Tls>,
+    stream: WriteLimit<TcpStream>,
+) -> impl Future<Output = io::Result<Stream>> + Send + use<> {
+    match tls {
+        Some(tls) => Either::Left(tls.accept(stream)),
+        None => Either::Right(ready(Ok(Stream::plain(stream)))),
     }
 }
 
@@ -117,10 +141,15 @@ fn over(ended: Result<(), BoxError>) {
 }
 
 /// Serves an axum router, which is told who its clients are and whose connections are not limited in number.
-pub async fn serve_router(listener: TcpListener, router: axum::Router, shutdown: CancellationToken) {
+pub async fn serve_router(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) {
     let make =
         |client: SocketAddr| TowerToHyperService::new(Extension(ConnectInfo(client)).layer(router.clone()));
-    serve(listener, make, false, Semaphore::MAX_PERMITS, shutdown).await;
+    serve(listener, tls, make, false, Semaphore::MAX_PERMITS, shutdown).await;
 }
 
 /// A client's connection: what is written is sent at once, and has to be read.

@@ -4,11 +4,13 @@ mod error;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::uri::Scheme;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use voicegain_auth_console::{AdminApi, AdminToken};
@@ -25,8 +27,9 @@ use crate::master_keys::{self, KeyFile};
 use crate::open_files;
 use crate::passed_sockets::PassedSockets;
 use crate::private_file;
-use crate::signals;
+use crate::signals::{self, Reloads};
 use crate::store::{self, Opened, StoreProblem};
+use crate::tls::{Tls, TlsFiles};
 
 /// How many refusals the console can tell of.
 const KEPT_REFUSALS: usize = 200;
@@ -43,8 +46,12 @@ pub struct Setup {
     pub admin_listener: TcpListener,
     /// The store, if it is in a file: for a program whose threads outlive `main`, to close at its end.
     pub store: Option<SqliteStore>,
-    /// The file that the master keys come from, to be read again on demand.
-    pub key_file: Option<KeyFile>,
+    /// TLS on the main port.
+    pub tls: Option<Tls>,
+    /// TLS on the admin port.
+    pub admin_tls: Option<Tls>,
+    /// The file that the master keys come from.
+    key_file: Option<KeyFile>,
     /// The token of the admin API, if it was generated: to be shown once.
     pub generated_token: Option<String>,
 }
@@ -58,18 +65,20 @@ impl std::fmt::Debug for Setup {
 
 impl Setup {
     /// Raises the limit on open files, opens the store, binds both ports, and puts the rest together. The store and the cache work on the current runtime
-    /// from then on, which has to outlive all who use them.
+    /// from then on, which has to outlive all who use them. Over TLS the main port offers HTTP/2 if `http2` says so.
     ///
     /// # Errors
     /// Whatever keeps the gateway from starting.
-    pub async fn new(args: &Args) -> Result<Self, SetupError> {
+    pub async fn new(args: &Args, http2: bool) -> Result<Self, SetupError> {
         open_files::raise_limit();
-        Self::make(args).await.map_err(|error| error.placed(args))
+        Self::make(args, http2).await.map_err(|error| error.placed(args))
     }
 
-    async fn make(args: &Args) -> Result<Self, SetupError> {
+    async fn make(args: &Args, http2: bool) -> Result<Self, SetupError> {
         // Whatever is wrong with a setting is said before anything is made.
         let Settings { policy, forwarder, admin_token, generated_token } = Settings::of(args)?;
+        let [tls, admin_tls] = tls_files(args, http2)?.map(|files| files.map(Tls::new).transpose());
+        let (tls, admin_tls) = (tls?, admin_tls?);
         let passed = PassedSockets::take()?;
         let listener = listen("--listen", args.listen, passed.api)?;
         let admin_listener = listen("--admin-listen", args.admin_listen, passed.admin)?;
@@ -92,7 +101,11 @@ impl Setup {
             revoked: !args.keep_revoked_exchanges,
             expired: args.end_expired_exchanges.then_some(args.leeway),
         };
-        let gateway = Gateway::new(verifier.clone(), issuer, forwarder, args.max_body_bytes, end_of)?;
+        let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let gateway = Gateway::new(verifier.clone(), issuer, forwarder, args.max_body_bytes, end_of, scheme)?;
+        for (port, tls) in [("api", &tls), ("admin", &admin_tls)] {
+            tls.iter().try_for_each(|tls| gateway.measure_certificate(port, tls))?;
+        }
         let (explains, measures) = (gateway.clone(), gateway.clone());
         admin = admin
             .explain_failures(master_keys::explain)
@@ -105,7 +118,24 @@ impl Setup {
         let admin_listener = TcpListener::from_std(admin_listener)
             .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
         let (admin, store) = (admin.build(), sqlite);
-        Ok(Self { gateway, admin, listener, admin_listener, store, key_file, generated_token })
+        Ok(Self {
+            gateway,
+            admin,
+            listener,
+            admin_listener,
+            store,
+            tls,
+            admin_tls,
+            key_file,
+            generated_token,
+        })
+    }
+
+    /// What SIGHUP is to have read again.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        let tls = [&self.tls, &self.admin_tls].into_iter().flatten().cloned().collect();
+        Reloads { key_file: self.key_file.clone(), tls }
     }
 
     /// Says on the terminal where the gateway is, the admin token if it was generated, and the key file if it was made, and to
@@ -114,8 +144,9 @@ impl Setup {
     /// # Errors
     /// If the ports do not say where they are.
     pub fn announce(&self) -> std::io::Result<()> {
-        let mut text = format!("listening on http://{}\n", self.listener.local_addr()?);
-        text += &format!("admin on http://{}\n", self.admin_listener.local_addr()?);
+        let scheme = |tls: &Option<Tls>| if tls.is_some() { "https" } else { "http" };
+        let mut text = format!("listening on {}://{}\n", scheme(&self.tls), self.listener.local_addr()?);
+        text += &format!("admin on {}://{}\n", scheme(&self.admin_tls), self.admin_listener.local_addr()?);
         if let Some(token) = &self.generated_token {
             text += &format!("admin token (generated, shown only now): {token}\n");
             text +=
@@ -154,7 +185,13 @@ impl Settings {
 /// Everything that is wrong with the settings, as far as can be told without opening or making anything. Has to be called
 /// on a runtime.
 pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
-    let problems = [policy(args).err(), forwarder(args).err(), admin_token(args).err(), promise(args).err()];
+    let problems = [
+        policy(args).err(),
+        forwarder(args).err(),
+        admin_token(args).err(),
+        promise(args).err(),
+        tls(args).err(),
+    ];
     problems.into_iter().flatten().map(|problem| problem.placed(args)).collect()
 }
 
@@ -180,6 +217,45 @@ fn forwarder(args: &Args) -> Result<Option<Forwarder>, SetupError> {
         Forwarder::new(config)
     });
     Ok(forwarder.transpose()?)
+}
+
+/// Whether what the flags name for TLS can be used.
+fn tls(args: &Args) -> Result<(), SetupError> {
+    let files = tls_files(args, true)?;
+    Ok(files.iter().flatten().try_for_each(TlsFiles::check)?)
+}
+
+/// What TLS is made of on the main port and on the admin port.
+fn tls_files(args: &Args, http2: bool) -> Result<[Option<TlsFiles>; 2], SetupError> {
+    let api = pair(["--tls-cert", "--tls-key"], &args.tls_cert, &args.tls_key)?;
+    let admin = pair(["--admin-tls-cert", "--admin-tls-key"], &args.admin_tls_cert, &args.admin_tls_key)?;
+    if admin.is_none() && args.admin_client_ca.is_some() {
+        return Err(SetupError::HalfTls("--admin-client-ca", "--admin-tls-cert and --admin-tls-key"));
+    }
+    let files = |(cert, key): (PathBuf, PathBuf), flags, client_ca, http2| {
+        let [cert_flag, key_flag] = flags;
+        TlsFiles { cert, key, client_ca, flags: [cert_flag, key_flag, "--admin-client-ca"], http2 }
+    };
+    Ok([
+        api.map(|pair| files(pair, ["--tls-cert", "--tls-key"], None, http2)),
+        admin.map(|pair| {
+            files(pair, ["--admin-tls-cert", "--admin-tls-key"], args.admin_client_ca.clone(), true)
+        }),
+    ])
+}
+
+/// A certificate and its key.
+fn pair(
+    [cert_flag, key_flag]: [&'static str; 2],
+    cert: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+) -> Result<Option<(PathBuf, PathBuf)>, SetupError> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some((cert.clone(), key.clone()))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(SetupError::HalfTls(cert_flag, key_flag)),
+        (None, Some(_)) => Err(SetupError::HalfTls(key_flag, cert_flag)),
+    }
 }
 
 /// How requests are decided.

@@ -6,19 +6,28 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use crate::master_keys::KeyFile;
+use crate::tls::Tls;
 
 /// How long requests under way may take to finish.
 pub const GRACE: Duration = Duration::from_secs(30);
 
-/// A token that is cancelled by SIGTERM or SIGINT. A second signal ends the process at once. SIGHUP has the key file read
-/// again, if there is one.
+/// What SIGHUP has read again.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    /// The file that the master keys come from, if they come from one.
+    pub key_file: Option<KeyFile>,
+    /// The certificates and keys of ports.
+    pub tls: Vec<Tls>,
+}
+
+/// A token that is cancelled by SIGTERM or SIGINT. A second signal ends the process at once. SIGHUP has files read again.
 ///
 /// # Errors
 /// If the signals cannot be listened for.
-pub fn listen(key_file: Option<KeyFile>) -> std::io::Result<CancellationToken> {
+pub fn listen(reloads: Reloads) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut ending = Ending::listen()?;
-    reload_on_hangup(key_file)?;
+    reload_on_hangup(reloads)?;
     let told = token.clone();
     tokio::spawn(async move {
         let signal = ending.next().await;
@@ -40,14 +49,20 @@ pub(crate) fn notify(state: NotifyState<'_>) {
 }
 
 #[cfg(unix)]
-fn reload_on_hangup(key_file: Option<KeyFile>) -> std::io::Result<()> {
+fn reload_on_hangup(reloads: Reloads) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            match &key_file {
-                Some(key_file) => key_file.reload().await,
-                None => tracing::info!("SIGHUP: there is no master key file to read again"),
+            let Reloads { key_file, tls } = &reloads;
+            if key_file.is_none() && tls.is_empty() {
+                tracing::info!("SIGHUP: there is no file of master keys and no certificate to read again");
+            }
+            if let Some(key_file) = key_file {
+                key_file.reload().await;
+            }
+            for tls in tls {
+                tls.reload().await;
             }
         }
     });
@@ -55,7 +70,7 @@ fn reload_on_hangup(key_file: Option<KeyFile>) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn reload_on_hangup(_key_file: Option<KeyFile>) -> std::io::Result<()> {
+fn reload_on_hangup(_reloads: Reloads) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -21,7 +21,8 @@ use voicegain_auth_core::BasePath;
 use voicegain_gateway_core::forward::{ForwardConfig, ForwardContext, Forwarder};
 use voicegain_gateway_core::gate::{self, Route};
 use voicegain_gateway_core::head::{HttpHead, check_size, remove_reserved};
-use voicegain_gateway_core::{GatewayBody, Refusal, cors, is_grpc, logging, open_files, server, signals};
+use voicegain_gateway_core::signals::{self, Reloads};
+use voicegain_gateway_core::{GatewayBody, Refusal, cors, is_grpc, logging, open_files, server};
 
 /// As the gateway has it.
 #[global_allocator]
@@ -61,7 +62,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         })
     };
-    server::serve(listener, make, true, open_files::max_connections(), signals::listen(None)?).await;
+    let shutdown = signals::listen(Reloads::default())?;
+    server::serve(listener, None, make, true, open_files::max_connections(), shutdown).await;
     Ok(())
 }
 

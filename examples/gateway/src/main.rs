@@ -36,20 +36,20 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<(), SetupError> {
-    let setup = Setup::new(args).await?;
-    let shutdown = signals::listen(setup.key_file.clone()).map_err(SetupError::Signals)?;
+    let setup = Setup::new(args, true).await?;
+    let shutdown = signals::listen(setup.reloads()).map_err(SetupError::Signals)?;
     let listen = |error| SetupError::Listen("--listen", args.listen, error);
     setup.announce().map_err(listen)?;
-    let Setup { gateway, admin, listener, admin_listener, .. } = setup;
+    let Setup { gateway, admin, listener, admin_listener, tls, admin_tls, .. } = setup;
 
-    let admin = server::serve_router(admin_listener, admin, shutdown.clone());
+    let admin = server::serve_router(admin_listener, admin_tls, admin, shutdown.clone());
     // Nothing in front of the layer changes a path.
     let auth = AuthLayer::new(gateway.verifier().clone()).outermost();
     let websockets_over_http2 = gateway.has_upstream();
     let max_connections = open_files::max_connections();
     let make = |client| Api::new(gateway.clone(), auth.clone(), client);
     let listener = TcpListener::from_std(listener).map_err(listen)?;
-    let api = server::serve(listener, make, websockets_over_http2, max_connections, shutdown);
+    let api = server::serve(listener, tls, make, websockets_over_http2, max_connections, shutdown);
     tokio::join!(admin, api);
     Ok(())
 }

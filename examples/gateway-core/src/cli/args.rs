@@ -83,6 +83,29 @@ pub struct Args {
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8081", help_heading = PORTS)]
     pub admin_listen: SocketAddr,
 
+    /// The certificate for TLS on the API's port (PEM), and behind it those between it and its authority
+    ///
+    /// Without it that port speaks plain HTTP, for a proxy that ends TLS in front of it. The files are read again when they
+    /// change, and on SIGHUP.
+    #[arg(long, value_name = "FILE", help_heading = PORTS)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert (PEM), which nobody but its owner may read
+    #[arg(long, value_name = "FILE", help_heading = PORTS)]
+    pub tls_key: Option<PathBuf>,
+
+    /// The certificate for TLS on the admin port (PEM), and behind it those between it and its authority
+    #[arg(long, value_name = "FILE", help_heading = PORTS)]
+    pub admin_tls_cert: Option<PathBuf>,
+
+    /// The private key of --admin-tls-cert (PEM), which nobody but its owner may read
+    #[arg(long, value_name = "FILE", help_heading = PORTS)]
+    pub admin_tls_key: Option<PathBuf>,
+
+    /// The authority (PEM) that must have signed the certificate of whoever comes to the admin port, probes included
+    #[arg(long, value_name = "FILE", help_heading = PORTS)]
+    pub admin_client_ca: Option<PathBuf>,
+
     /// The token of the admin API, of at least 16 characters; better in a file or the environment
     ///
     /// Other users of this machine may see a flag. Without any of them a new one is generated at every start, and shown

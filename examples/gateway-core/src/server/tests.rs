@@ -29,7 +29,7 @@ async fn a_connection_ends_with_its_client_whatever_it_has_said() {
         })
     };
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, make, false, 100, shutdown.clone()));
+    let server = tokio::spawn(serve(listener, None, make, false, 100, shutdown.clone()));
     let becomes = async |count: usize, said: &[u8]| {
         let change = async {
             while Arc::strong_count(&held) != count {
@@ -244,7 +244,7 @@ async fn a_websocket_keeps_its_place_among_the_connections_until_its_end() {
             ready(agreed.body(Empty::<Bytes>::new()))
         })
     };
-    let server = tokio::spawn(serve(listener, make, false, 1, CancellationToken::new()));
+    let server = tokio::spawn(serve(listener, None, make, false, 1, CancellationToken::new()));
     let mut clients = Vec::new();
     for _ in 0..2 {
         let mut client = TcpStream::connect(address).await.unwrap();

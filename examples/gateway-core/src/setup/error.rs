@@ -9,6 +9,7 @@ use crate::forward::ForwardConfigError;
 use crate::passed_sockets::PassedSocketsError;
 use crate::private_file::Exposure;
 use crate::store::StoreProblem;
+use crate::tls::TlsError;
 
 /// The fewest characters of an admin token.
 pub(super) const MIN_ADMIN_TOKEN: usize = 16;
@@ -55,6 +56,12 @@ pub enum SetupError {
     /// The upstream cannot be forwarded to.
     #[error("{}", of_upstream(.0))]
     Upstream(#[from] ForwardConfigError),
+    /// A port cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A file for TLS is named without what belongs to it.
+    #[error("{0} is of no use without {1}: name that too, or leave it out")]
+    HalfTls(&'static str, &'static str),
     /// One of these, and where in the config file the setting stands.
     #[error("{0}: {1}")]
     InFile(String, #[source] Box<SetupError>),
@@ -92,6 +99,12 @@ impl SetupError {
                 &["upstream-ca"]
             }
             Self::Upstream(_) => &["upstream"],
+            Self::HalfTls("--tls-cert", _) => &["tls-cert"],
+            Self::HalfTls("--tls-key", _) => &["tls-key"],
+            Self::HalfTls("--admin-tls-cert", _) => &["admin-tls-cert"],
+            Self::HalfTls("--admin-tls-key", _) => &["admin-tls-key"],
+            Self::HalfTls(..) => &["admin-client-ca"],
+            Self::Tls(error) => error.settings(),
             Self::Signals(_)
             | Self::Randomness(_)
             | Self::Passed(_)
