@@ -1,7 +1,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
-use voicegain_auth_core::{Issuer, RestoredWebConfig};
+use voicegain_auth_core::{Inventory, Issuer, RestoredWebConfig};
 use voicegain_auth_store::sealing::MasterKeys;
 
 use super::document::{self, Header};
@@ -69,29 +69,38 @@ fn keys(export: &Export) -> Result<Option<MasterKeys>, String> {
     }
 }
 
+/// All web configs, as they were at one moment if the store lets that be.
+pub(super) async fn inventory(issuer: &Issuer) -> Result<Inventory, String> {
+    let mut attempts = 1;
+    loop {
+        let inventory = issuer.inventory().await.map_err(|error| problem(&error))?;
+        if inventory.head.is_some() || attempts == ATTEMPTS {
+            return Ok(inventory);
+        }
+        attempts += 1;
+    }
+}
+
 /// All web configs, as they were at one moment.
 pub(super) async fn all(issuer: &Issuer) -> Result<Vec<RestoredWebConfig>, String> {
-    for _ in 0..ATTEMPTS {
-        let inventory = issuer.inventory().await.map_err(|error| problem(&error))?;
-        if inventory.head.is_none() {
-            continue;
-        }
-        if !inventory.unreadable.is_empty() {
-            let ids: Vec<_> = inventory.unreadable.iter().map(ToString::to_string).collect();
-            return Err(format!(
-                "nothing was exported: {} of {} cannot be read, for instance because the key that a secret is sealed under \
-                 is missing, or a record is damaged. Give the missing key too, or regenerate or delete these first:{}",
-                counted(ids.len()),
-                inventory.stored.len() + ids.len(),
-                listed(&ids)
-            ));
-        }
-        return Ok(inventory.stored.into_iter().map(moved).collect());
+    let Inventory { stored, unreadable, head, .. } = inventory(issuer).await?;
+    if head.is_none() {
+        return Err(format!(
+            "nothing was exported: the store was read {ATTEMPTS} times, and each time something in it changed meanwhile. Let \
+             nobody create, change or delete web configs, and do it again"
+        ));
     }
-    Err(format!(
-        "nothing was exported: the store was read {ATTEMPTS} times, and each time something in it changed meanwhile. Let \
-         nobody create, change or delete web configs, and do it again"
-    ))
+    if !unreadable.is_empty() {
+        let ids: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
+        return Err(format!(
+            "nothing was exported: {} of {} cannot be read, for instance because the key that a secret is sealed under \
+             is missing, or a record is damaged. Give the missing key too, or regenerate or delete these first:{}",
+            counted(ids.len()),
+            stored.len() + ids.len(),
+            listed(&ids)
+        ));
+    }
+    Ok(stored.into_iter().map(moved).collect())
 }
 
 fn not_written(path: &Path, error: &io::Error) -> String {

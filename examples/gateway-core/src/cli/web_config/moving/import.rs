@@ -10,13 +10,14 @@ use voicegain_auth_store::sealing::MasterKeys;
 use zeroize::Zeroizing;
 
 use super::document::{self, Document};
+use super::export::inventory;
 use super::record::{Contents, differences, moved};
 use super::{Import, counted, listed, thousands};
 use crate::cli::Args;
 use crate::cli::terminal::{age, plain};
 use crate::cli::web_config::change::tell;
 use crate::cli::web_config::list::{now, print};
-use crate::cli::web_config::{opened, problem, sqlite_file};
+use crate::cli::web_config::{opened, sqlite_file};
 use crate::private_file;
 use crate::store::chain;
 
@@ -125,7 +126,7 @@ async fn missing<'a>(
     web_configs: &'a BTreeMap<WebConfigId, RestoredWebConfig>,
     skip_existing: bool,
 ) -> Result<Vec<&'a RestoredWebConfig>, String> {
-    let inventory = issuer.inventory().await.map_err(|error| problem(&error))?;
+    let inventory = inventory(issuer).await?;
     let unreadable: BTreeSet<_> = inventory.unreadable.into_iter().collect();
     let living: BTreeMap<_, _> =
         inventory.stored.into_iter().map(|stored| (stored.config.id, moved(stored))).collect();
@@ -133,7 +134,7 @@ async fn missing<'a>(
     for (id, config) in web_configs {
         let Some(found) = living.get(id) else {
             if unreadable.contains(id) {
-                conflicts.push(format!("{id}: lives there, and cannot be read"));
+                conflicts.push(format!("{id}: is there already, and cannot be read, or was made just now"));
             } else {
                 missing.push(config);
             }
@@ -217,7 +218,7 @@ async fn verified(
     document: &Document,
     refused: &BTreeMap<WebConfigId, String>,
 ) -> Result<String, String> {
-    let inventory = issuer.inventory().await.map_err(|error| problem(&error))?;
+    let inventory = inventory(issuer).await?;
     let wanted = |id: &WebConfigId| document.web_configs.contains_key(id) && !refused.contains_key(id);
     let found: BTreeMap<_, _> = inventory
         .stored
