@@ -10,8 +10,8 @@ use voicegain_auth_core::store::{
     Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
-    ChangeFeed, Generation, NewWebConfig, Secret, SecretStore, StoreError, StoredWebConfig, WebConfig,
-    WebConfigId, WebConfigPatch,
+    ChangeFeed, Generation, NewWebConfig, RestoredWebConfig, Secret, SecretStore, StoreError,
+    StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
 };
 
 /// This many web configs, each of a context of its own, ten contexts to an account; ids and names as long as in life, and no
@@ -137,6 +137,10 @@ impl SecretStore for Generated {
     }
 
     async fn end(&self, _: Scope) -> Result<Ended, StoreError> {
+        refuses()
+    }
+
+    async fn restore(&self, _: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         refuses()
     }
 }

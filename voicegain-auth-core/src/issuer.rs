@@ -418,5 +418,8 @@ fn wrong(parameter: &str, problem: &str) -> Rejection {
     Rejection::new(Reason::InvalidParameter, format!("Parameter `{parameter}`: {problem}."))
 }
 
+mod moving;
 #[cfg(test)]
 mod tests;
+
+pub use moving::Inventory;

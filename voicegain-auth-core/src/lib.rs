@@ -44,7 +44,7 @@ pub use config_error::ConfigError;
 pub use credentials::{Edit, Strip, TokenSource, private_cache_control};
 pub use head::{Field, RequestHead, is_preflight, is_websocket_upgrade};
 pub use ids::{AccountId, ContextId, InvalidOpaqueId, InvalidWebConfigId, WebConfigId};
-pub use issuer::{CreateRequest, IssueError, Issued, Issuer, MintError};
+pub use issuer::{CreateRequest, Inventory, IssueError, Issued, Issuer, MintError};
 pub use policy::{Mode, Policy, PolicyBuilder, TokenSources};
 pub use rejection::{Reason, Rejection};
 pub use request_id::{InvalidRequestId, RequestId};
@@ -55,6 +55,8 @@ pub use verifier::{
     Admitted, Caller, Check, Decisions, Explanation, Identity, Outcome, Pending, Progress, RESERVED_PREFIX,
     RecentRefusal, Refused, Resumption, Step, TokenKind, Verifier, check_origin_header, is_reserved_header,
 };
-pub use web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+pub use web_config::{
+    Generation, NewWebConfig, RestoredWebConfig, StoredWebConfig, WebConfig, WebConfigPatch,
+};
 #[cfg(test)]
 mod testing;

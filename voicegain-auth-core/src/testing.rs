@@ -16,7 +16,7 @@ use crate::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, MemoryStore, Regenerated, Revision,
     Scope, SecretStore, Snapshot, StoreError, StoredPage,
 };
-use crate::web_config::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+use crate::web_config::{NewWebConfig, RestoredWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 use crate::{CreateRequest, Issued, Issuer, Policy, SecretCache, Verifier};
 
 /// The real clocks plus what tests add to them.
@@ -105,6 +105,10 @@ pub(crate) struct Controls {
     pub(crate) fails: AtomicUsize,
     /// How far apart proofs must be; zero at first.
     pub(crate) proof_interval: Mutex<Duration>,
+    /// What loading many at once leaves out, as if its secret could not be opened.
+    pub(crate) left_out: Mutex<Vec<WebConfigId>>,
+    /// What is regenerated once as soon as a page was loaded.
+    pub(crate) regenerated_by_load_page: Mutex<Option<WebConfigId>>,
 }
 
 impl Controls {
@@ -148,6 +152,8 @@ impl TestStore {
             quick_road_fails: AtomicBool::new(false),
             fails: AtomicUsize::new(0),
             proof_interval: Mutex::new(Duration::ZERO),
+            left_out: Mutex::default(),
+            regenerated_by_load_page: Mutex::default(),
         };
         Self { road: Arc::new(Mutex::new(inner)), controls: Arc::new(controls) }
     }
@@ -198,7 +204,15 @@ impl SecretStore for TestStore {
         if self.controls.fail_loads.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("broken by the test"));
         }
-        self.inner().load_page(after, limit.min(self.controls.page.load(Ordering::SeqCst))).await
+        let limit = limit.min(self.controls.page.load(Ordering::SeqCst));
+        let mut snapshot = self.inner().load_page(after, limit).await?;
+        let left_out = self.controls.left_out.lock().unwrap().clone();
+        snapshot.value.stored.retain(|stored| !left_out.contains(&stored.config.id));
+        let regenerated = self.controls.regenerated_by_load_page.lock().unwrap().take();
+        if let Some(id) = regenerated {
+            self.inner().regenerate(id, Secret::generate().unwrap()).await?;
+        }
+        Ok(snapshot)
     }
 
     async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, StoreError> {
@@ -223,6 +237,10 @@ impl SecretStore for TestStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.inner().end(scope).await
+    }
+
+    async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
+        self.inner().restore(restored).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::secret::Secret;
-use crate::store::{EntryId, LogPosition, Revision};
+use crate::store::{EntryId, LogPosition, Revision, StoreError};
 
 /// How often a web config's secret has been replaced: 1 for its first secret, one more with each Regenerate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +98,90 @@ pub struct NewWebConfig {
     pub secret: Secret,
     /// Whether an id that was deleted may come back (rule W7); its generation then goes on from where it ended.
     pub revive: bool,
+}
+
+impl NewWebConfig {
+    /// The web config that begins with the change at this revision, `now` in seconds since the Unix epoch. `ended` is the
+    /// generation at which the last one of its id ended in this store, if there was one. None of its id may live.
+    ///
+    /// # Errors
+    /// [`StoreError::Deleted`] if one has ended and reviving it is not asked for (rule W7).
+    pub fn born(
+        &self,
+        ended: Option<Generation>,
+        revision: Revision,
+        now: u64,
+    ) -> Result<WebConfig, StoreError> {
+        let generation = match ended {
+            None => Generation::FIRST,
+            Some(last) if self.revive => last.next(),
+            Some(_) => return Err(StoreError::Deleted),
+        };
+        Ok(WebConfig {
+            id: self.id,
+            account_id: self.account_id.clone(),
+            context_id: self.context_id.clone(),
+            name: self.name.clone(),
+            allowed_origins: self.allowed_origins.clone(),
+            generation,
+            revision,
+            created_at: now,
+            secret_created_at: now,
+        })
+    }
+}
+
+/// A web config as another store had it, to be restored whole: tokens in use stay good, and so does the count of its
+/// generations.
+#[derive(Debug, Clone)]
+pub struct RestoredWebConfig {
+    /// The id it had there.
+    pub id: WebConfigId,
+    /// Who pays.
+    pub account_id: AccountId,
+    /// The workspace.
+    pub context_id: ContextId,
+    /// A name for people.
+    pub name: String,
+    /// Origin patterns, checked before they come here.
+    pub allowed_origins: Vec<String>,
+    /// The secret it had there.
+    pub secret: Secret,
+    /// The generation of that secret.
+    pub generation: Generation,
+    /// When it was created there, in seconds since the Unix epoch.
+    pub created_at: u64,
+    /// When its secret came to be, in seconds since the Unix epoch.
+    pub secret_created_at: u64,
+    /// Whether an id that was deleted in the new store may come back (rule W7), at a generation past the one it ended at.
+    pub revive: bool,
+}
+
+impl RestoredWebConfig {
+    /// The web config that begins with the change at this revision. `ended` is the generation at which the last one of its
+    /// id ended in this store, if there was one. None of its id may live.
+    ///
+    /// # Errors
+    /// [`StoreError::Deleted`] if one has ended and reviving it is not asked for (rule W7), and
+    /// [`StoreError::GenerationPassed`] if it ended at this generation or a later one.
+    pub fn born(&self, ended: Option<Generation>, revision: Revision) -> Result<WebConfig, StoreError> {
+        match ended {
+            Some(last) if self.generation <= last => return Err(StoreError::GenerationPassed),
+            Some(_) if !self.revive => return Err(StoreError::Deleted),
+            _ => {}
+        }
+        Ok(WebConfig {
+            id: self.id,
+            account_id: self.account_id.clone(),
+            context_id: self.context_id.clone(),
+            name: self.name.clone(),
+            allowed_origins: self.allowed_origins.clone(),
+            generation: self.generation,
+            revision,
+            created_at: self.created_at,
+            secret_created_at: self.secret_created_at,
+        })
+    }
 }
 
 /// A change to a web config that keeps its secret. What is `None` stays as it is.

@@ -6,8 +6,8 @@ use voicegain_auth_core::store::{
     Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
-    AccountId, ChangeFeed, ContextId, Generation, NewWebConfig, Secret, SecretCache, SecretStore, StoreError,
-    StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+    AccountId, ChangeFeed, ContextId, Generation, NewWebConfig, RestoredWebConfig, Secret, SecretCache,
+    SecretStore, StoreError, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
 };
 
 use super::text;
@@ -56,6 +56,9 @@ impl SecretStore for MadeUp {
         none()
     }
     async fn end(&self, _: Scope) -> Result<Ended, StoreError> {
+        none()
+    }
+    async fn restore(&self, _: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         none()
     }
 }

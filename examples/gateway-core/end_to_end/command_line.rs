@@ -11,17 +11,17 @@ use tempfile::TempDir;
 use super::{BINARY, Gateway, failure, without_variables};
 
 /// What a process has said, and how it ended.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
-fn run(words: &[&str]) -> Said {
+pub fn run(words: &[&str]) -> Said {
     run_with(words, "", &[])
 }
 
-fn run_with(words: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
+pub fn run_with(words: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
     let mut command = Command::new(BINARY);
     let mut process = without_variables(&mut command)
         .args(words)
@@ -42,19 +42,19 @@ fn run_with(words: &[&str], input: &str, variables: &[(&str, &str)]) -> Said {
 }
 
 /// A place for files, and in it a store.
-struct Place {
-    directory: TempDir,
-    store: String,
+pub struct Place {
+    pub directory: TempDir,
+    pub store: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let store = format!("sqlite://{}", directory.path().join("store.db").display());
         Self { directory, store }
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.directory.path().join(name);
         std::fs::write(&path, text).unwrap();
         #[cfg(unix)]
@@ -62,17 +62,17 @@ impl Place {
         path.into_os_string().into_string().unwrap()
     }
 
-    fn names(&self) -> BTreeSet<PathBuf> {
+    pub fn names(&self) -> BTreeSet<PathBuf> {
         let entries = std::fs::read_dir(self.directory.path()).unwrap();
         entries.map(|entry| PathBuf::from(entry.unwrap().file_name())).collect()
     }
 
-    fn web_config(&self, words: &[&str]) -> Said {
+    pub fn web_config(&self, words: &[&str]) -> Said {
         run(&[&["web-config"], words, &["--store", &self.store]].concat())
     }
 
     /// A new web config's id and token.
-    fn create(&self, name: &str) -> (String, String) {
+    pub fn create(&self, name: &str) -> (String, String) {
         let said = self.web_config(&["create", "--account", "acc", "--context", "ctx", "--name", name]);
         assert_eq!(said.code, 0, "{}", said.err);
         let id = said.err.split("made web config ").nth(1).unwrap().split(' ').next().unwrap().to_owned();

@@ -4,6 +4,7 @@
 mod command_line;
 mod exchanges;
 mod master_keys;
+mod moving;
 mod observing;
 #[cfg(any(feature = "postgres", feature = "etcd"))]
 mod servers;

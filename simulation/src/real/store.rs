@@ -14,7 +14,8 @@ use voicegain_auth_core::store::{
     SecretStore, Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
-    Generation, NewWebConfig, Secret, StoreError, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+    Generation, NewWebConfig, RestoredWebConfig, Secret, StoreError, StoredWebConfig, WebConfig, WebConfigId,
+    WebConfigPatch,
 };
 
 use super::clock::Universal;
@@ -258,6 +259,11 @@ impl SecretStore for Road {
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         let (revision, _) = self.change(Op::End(scope)).await?;
         Ok(Ended { revision, web_configs: 0 })
+    }
+
+    /// To the processes that read, the change is the same as one that creates: no driver asks for it.
+    async fn restore(&self, _restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
+        Err(StoreError::unavailable("nothing is restored in the simulation"))
     }
 }
 

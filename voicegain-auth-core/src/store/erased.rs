@@ -11,7 +11,7 @@ use super::{
 };
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
-use crate::web_config::{NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+use crate::web_config::{NewWebConfig, RestoredWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -28,6 +28,7 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn update(&self, id: WebConfigId, patch: WebConfigPatch) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
     fn delete(&self, id: WebConfigId) -> BoxFuture<'_, Result<Revision, StoreError>>;
     fn end(&self, scope: Scope) -> BoxFuture<'_, Result<Ended, StoreError>>;
+    fn restore(&self, restored: RestoredWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
     fn living(
         &self,
         after: Option<WebConfigId>,
@@ -80,6 +81,10 @@ impl<S: SecretStore + ChangeFeed> ErasedStore for Erased<S> {
 
     fn end(&self, scope: Scope) -> BoxFuture<'_, Result<Ended, StoreError>> {
         Box::pin(self.0.end(scope))
+    }
+
+    fn restore(&self, restored: RestoredWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>> {
+        Box::pin(self.0.restore(restored))
     }
 
     fn living(

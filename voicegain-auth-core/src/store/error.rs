@@ -16,6 +16,11 @@ pub enum StoreError {
     /// A web config with this id was deleted, and reviving it was not asked for (rule W7).
     #[error("a web config with this id was deleted; it comes back only when reviving it is asked for")]
     Deleted,
+    /// A web config with this id was deleted at the generation that is to be restored, or at a later one (rules C3, W7).
+    #[error(
+        "a web config with this id was deleted at this generation or a later one, and a generation never goes back"
+    )]
+    GenerationPassed,
     /// The store cannot be reached, is too slow or refuses to work. Nothing has been changed.
     #[error("the store is not available")]
     Unavailable(#[source] BoxError),

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
-use crate::web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+use crate::web_config::{
+    Generation, NewWebConfig, RestoredWebConfig, StoredWebConfig, WebConfig, WebConfigPatch,
+};
 
 /// A store in the memory of the process: for tests, and for trying things out. All is lost when the last clone goes.
 #[derive(Clone)]
@@ -82,6 +84,27 @@ impl MemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change below is complete before anything that could panic.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a web config begin, new or restored, as `born` makes it of the generation that its id ended at.
+    fn begin(
+        &self,
+        id: WebConfigId,
+        secret: Secret,
+        born: impl FnOnce(Option<Generation>, Revision) -> Result<WebConfig, StoreError>,
+    ) -> Result<WebConfig, StoreError> {
+        let mut state = self.state();
+        if state.living.contains_key(&id) {
+            return Err(StoreError::AlreadyExists);
+        }
+        let position = state.next_position()?;
+        let config = born(state.ended.get(&id).copied(), position.revision)?;
+        state.ended.remove(&id);
+        let stored = StoredWebConfig { config: config.clone(), secret, entry: position.entry };
+        state.living.insert(id, stored);
+        state.append(position, put(&config));
+        self.announce(state);
+        Ok(config)
     }
 
     /// Tells the feeds, once the change is visible.
@@ -171,36 +194,8 @@ impl SecretStore for MemoryStore {
     }
 
     async fn create(&self, new: NewWebConfig) -> Result<WebConfig, StoreError> {
-        let mut state = self.state();
-        if state.living.contains_key(&new.id) {
-            return Err(StoreError::AlreadyExists);
-        }
-        let generation = match state.ended.get(&new.id) {
-            None => Generation::FIRST,
-            Some(last) if new.revive => last.next(),
-            Some(_) => return Err(StoreError::Deleted),
-        };
-        let position = state.next_position()?;
         let now = unix_seconds();
-        let config = WebConfig {
-            id: new.id,
-            account_id: new.account_id,
-            context_id: new.context_id,
-            name: new.name,
-            allowed_origins: new.allowed_origins,
-            generation,
-            revision: position.revision,
-            created_at: now,
-            secret_created_at: now,
-        };
-        state.ended.remove(&new.id);
-        state.living.insert(
-            new.id,
-            StoredWebConfig { config: config.clone(), secret: new.secret, entry: position.entry },
-        );
-        state.append(position, put(&config));
-        self.announce(state);
-        Ok(config)
+        self.begin(new.id, new.secret.clone(), |ended, revision| new.born(ended, revision, now))
     }
 
     async fn regenerate(&self, id: WebConfigId, secret: Secret) -> Result<Regenerated, StoreError> {
@@ -268,6 +263,10 @@ impl SecretStore for MemoryStore {
         state.append(position, Change::Ended(scope));
         self.announce(state);
         Ok(Ended { revision: position.revision, web_configs })
+    }
+
+    async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
+        self.begin(restored.id, restored.secret.clone(), |ended, revision| restored.born(ended, revision))
     }
 }
 

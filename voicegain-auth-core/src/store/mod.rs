@@ -25,7 +25,9 @@ pub use memory::MemoryStore;
 
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::secret::Secret;
-use crate::web_config::{Generation, NewWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
+use crate::web_config::{
+    Generation, NewWebConfig, RestoredWebConfig, StoredWebConfig, WebConfig, WebConfigPatch,
+};
 
 /// A position in the order of all changes of one store. Later changes have higher revisions, also across web configs, and
 /// a revision becomes visible only after all lower ones have (a plain sequence in a database does not do that).
@@ -121,7 +123,7 @@ impl Scope {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A web config was created, revived, regenerated or edited.
+    /// A web config was created, revived, restored, regenerated or edited.
     Put {
         /// Which.
         id: WebConfigId,
@@ -315,6 +317,17 @@ pub trait SecretStore: Send + Sync + 'static {
     /// # Errors
     /// As for every change. A scope without web configs is no error.
     fn end(&self, scope: Scope) -> impl Future<Output = Result<Ended, StoreError>> + Send;
+
+    /// Restores a web config as another store had it, with its id, generation, secret and times; the revision is one of this
+    /// store. [`RestoredWebConfig::born`] says what must hold where one of its id has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] if the id lives; [`StoreError::Deleted`] or [`StoreError::GenerationPassed`] if it
+    /// was deleted; otherwise as for every change.
+    fn restore(
+        &self,
+        restored: RestoredWebConfig,
+    ) -> impl Future<Output = Result<WebConfig, StoreError>> + Send;
 }
 
 /// How a process hears of changes, and proves that it has heard of all.

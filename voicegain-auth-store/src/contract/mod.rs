@@ -48,6 +48,7 @@ mod ends;
 mod feed;
 mod fixture;
 mod reads;
+mod restore;
 #[cfg(feature = "_sealing")]
 mod sealed;
 
@@ -57,6 +58,7 @@ pub use ends::*;
 pub use feed::*;
 pub use fixture::Fixture;
 pub use reads::*;
+pub use restore::*;
 #[cfg(feature = "_sealing")]
 pub use sealed::*;
 
@@ -107,6 +109,12 @@ macro_rules! store_contract {
             w7_of_concurrent_creates_one_succeeds,
             c3_revisions_become_visible_in_order,
             c3_snapshots_are_whole,
+            w7_what_is_restored_is_as_it_was,
+            w7_restore_refuses_an_id_that_lives,
+            c3_a_restored_generation_never_goes_back,
+            c3_a_restored_generation_never_goes_back_behind_an_end,
+            c3_another_handle_sees_what_was_restored,
+            w7_of_concurrent_restores_one_succeeds,
         }
     };
     (@tests $fixture:ty: $($case:ident),+ $(,)?) => {

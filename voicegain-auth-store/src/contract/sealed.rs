@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use voicegain_auth_core::store::{BoxError, ChangeFeed, ListQuery, Scope, SecretStore, StoreError};
-use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfigId};
+use voicegain_auth_core::{Generation, NewWebConfig, RestoredWebConfig, Secret, WebConfigId};
 
 use super::fixture::{head, ids_in_order, load, log_after, new_config, new_config_of, new_id, secret, soon};
+use super::restore::restored;
 use crate::sealing::{
     MasterKeyError, MasterKeys, Resealed, Retired, Sealing, SealingMismatch, keys_do_not_fit,
 };
@@ -86,6 +87,7 @@ macro_rules! sealed_store_contract {
             sealed_a_first_key_is_known_once_it_is_put_to_use,
             sealed_two_keys_under_one_id_are_told_apart_before_they_seal,
             sealed_the_store_says_which_keys_it_knows,
+            sealed_what_is_restored_is_sealed_here,
         }
     };
 }
@@ -753,4 +755,27 @@ pub async fn sealed_the_store_says_which_keys_it_knows<F: SealedFixture>() {
     let again = Retired { retired: Vec::new(), known: strings(&["new"]) };
     assert_eq!(F::retire_keys(&store).await.unwrap(), again);
     assert_eq!(F::known_keys(&store).await.unwrap(), ["new"]);
+}
+
+/// Under the key of this store, and bound to the generation that it was restored at.
+pub async fn sealed_what_is_restored_is_sealed_here<F: SealedFixture>() {
+    let place = F::new().await;
+    let store = opened(&place, &[("a", 1)]).await;
+    let mark = "mark-restored";
+    let from = RestoredWebConfig { secret: marked(mark), ..restored(4) };
+    store.restore(from.clone()).await.unwrap();
+    assert_eq!(load(&store, from.id).await.unwrap().secret, from.secret);
+    assert!(!place.holds_bytes(mark.as_bytes()).await, "it lies there as it is");
+    let raw = place.raw_secret(from.id).await;
+    store.regenerate(from.id, secret()).await.unwrap();
+    place.put_raw_secret(from.id, raw).await;
+    unavailable(store.load(from.id).await, "does not open");
+
+    // Nothing is restored under a key that the store does not know.
+    let unknown = keys(&[("a", 1)]);
+    let store = place.open_with(unknown.clone().into()).await.unwrap();
+    unknown.replace(&keys(&[("b", 2), ("a", 1)])).unwrap();
+    let other = RestoredWebConfig { id: new_id(), ..from };
+    unavailable(store.restore(other.clone()).await, "does not know the master key b");
+    assert!(load(&store, other.id).await.is_none());
 }

@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use etcd_client::{Compare, CompareOp, GetResponse, TxnOp};
 use tokio::sync::Mutex;
 use voicegain_auth_core::store::{Change, LogEntry, LogPosition, Regenerated, Revision, Scope, StoreError};
-use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    Generation, NewWebConfig, RestoredWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::commit::{Decision, Prepared, Request};
 use super::error::{Cause, Outcome};
@@ -81,68 +83,74 @@ impl<'a> Before<'a> {
     }
 }
 
+/// Has a web config begin, new or restored, as `born` makes it of the generation that its id ended at.
+async fn begin_life(
+    shared: &Shared,
+    reader: Reader<'_>,
+    id: WebConfigId,
+    secret: &Secret,
+    born: impl FnOnce(Option<Generation>, Revision) -> Result<WebConfig, StoreError> + Send,
+) -> Outcome<Decision<WebConfig>> {
+    let keys = reader.keys;
+    let gets = [Get::one(keys.config(id)), Get::one(keys.ended(id)), Markers::get(keys), Meta::get(keys)];
+    let (view, [config, ended, markers, meta]) = reader.begin(gets).await?;
+    let mut markers = Markers::read(keys, &markers)?;
+    let before = Record::of(id, config.kvs().first())?;
+    markers.complete(reader, &view, &before).await?;
+    if before.as_ref().is_some_and(|record| markers.lives(record)) {
+        return Ok(Decision::Refuse(view, StoreError::AlreadyExists));
+    }
+    let deleted = ended.kvs().first().map(|kv| values::decode::<EndedValue>(kv.value())).transpose()?;
+    let deleted = deleted.map(|ended| Generation::new(ended.generation));
+    let last = before.as_ref().map(|record| record.config.generation).max(deleted);
+    let position = view.next()?;
+    let config = match born(last, position.revision) {
+        Ok(config) => config,
+        Err(refusal) => return Ok(Decision::Refuse(view, refusal)),
+    };
+    let (secret, key) = seal(shared, &meta, secret, &config)?;
+    let record = Record { config, entry: position.entry, born: position.revision, secret, mod_revision: 0 };
+    let born = values::encode(&IndexValue { born: position.revision.get() })?;
+    let place = index(keys, &record.config);
+    let mut ops = vec![put_record(keys, &record)?, TxnOp::put(place.clone(), born, None)];
+    if deleted.is_some() {
+        ops.push(TxnOp::delete(keys.ended(id), None));
+    }
+    let old_place = before.as_ref().map(|record| index(keys, &record.config));
+    if let Some(old_place) = old_place.filter(|old_place| *old_place != place) {
+        ops.push(TxnOp::delete(old_place, None));
+    }
+    let read_at = before.as_ref().map_or(0, |record| record.mod_revision);
+    let mut compares = vec![unchanged(keys, id, read_at)];
+    if let Some((known, put)) = key {
+        compares.push(known);
+        ops.push(put);
+    }
+    let change = put(&record.config);
+    Ok(Decision::Make(Prepared { view, position, change, compares, ops, answer: record.config }))
+}
+
 pub(super) struct Create(pub(super) NewWebConfig);
 
 impl Request for Create {
     type Answer = WebConfig;
 
     async fn prepare(&self, shared: &Shared, reader: Reader<'_>) -> Outcome<Decision<WebConfig>> {
-        let (keys, new) = (reader.keys, &self.0);
-        let gets = [
-            Get::one(keys.config(new.id)),
-            Get::one(keys.ended(new.id)),
-            Markers::get(keys),
-            Meta::get(keys),
-        ];
-        let (view, [config, ended, markers, meta]) = reader.begin(gets).await?;
-        let mut markers = Markers::read(keys, &markers)?;
-        let before = Record::of(new.id, config.kvs().first())?;
-        markers.complete(reader, &view, &before).await?;
-        if before.as_ref().is_some_and(|record| markers.lives(record)) {
-            return Ok(Decision::Refuse(view, StoreError::AlreadyExists));
-        }
-        let deleted = ended.kvs().first().map(|kv| values::decode::<EndedValue>(kv.value())).transpose()?;
-        let deleted = deleted.map(|ended| Generation::new(ended.generation));
-        let last = before.as_ref().map(|record| record.config.generation).max(deleted);
-        let generation = match last {
-            None => Generation::FIRST,
-            Some(last) if new.revive => last.next(),
-            Some(_) => return Ok(Decision::Refuse(view, StoreError::Deleted)),
-        };
-        let position = view.next()?;
-        let now = unix_seconds();
-        let config = WebConfig {
-            id: new.id,
-            account_id: new.account_id.clone(),
-            context_id: new.context_id.clone(),
-            name: new.name.clone(),
-            allowed_origins: new.allowed_origins.clone(),
-            generation,
-            revision: position.revision,
-            created_at: now,
-            secret_created_at: now,
-        };
-        let (secret, key) = seal(shared, &meta, &new.secret, &config)?;
-        let record =
-            Record { config, entry: position.entry, born: position.revision, secret, mod_revision: 0 };
-        let born = values::encode(&IndexValue { born: position.revision.get() })?;
-        let place = index(keys, &record.config);
-        let mut ops = vec![put_record(keys, &record)?, TxnOp::put(place.clone(), born, None)];
-        if deleted.is_some() {
-            ops.push(TxnOp::delete(keys.ended(new.id), None));
-        }
-        let old_place = before.as_ref().map(|record| index(keys, &record.config));
-        if let Some(old_place) = old_place.filter(|old_place| *old_place != place) {
-            ops.push(TxnOp::delete(old_place, None));
-        }
-        let read_at = before.as_ref().map_or(0, |record| record.mod_revision);
-        let mut compares = vec![unchanged(keys, new.id, read_at)];
-        if let Some((known, put)) = key {
-            compares.push(known);
-            ops.push(put);
-        }
-        let change = put(&record.config);
-        Ok(Decision::Make(Prepared { view, position, change, compares, ops, answer: record.config }))
+        let Self(new) = self;
+        let born = |ended, revision| new.born(ended, revision, unix_seconds());
+        begin_life(shared, reader, new.id, &new.secret, born).await
+    }
+}
+
+pub(super) struct Restore(pub(super) RestoredWebConfig);
+
+impl Request for Restore {
+    type Answer = WebConfig;
+
+    async fn prepare(&self, shared: &Shared, reader: Reader<'_>) -> Outcome<Decision<WebConfig>> {
+        let Self(restored) = self;
+        let born = |ended, revision| restored.born(ended, revision);
+        begin_life(shared, reader, restored.id, &restored.secret, born).await
     }
 }
 

@@ -9,9 +9,11 @@ use voicegain_auth_core::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
     SecretStore, Snapshot, StoreError, StoredPage,
 };
-use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+};
 
-use super::changes::{Create, Delete, Regenerate, Update};
+use super::changes::{Create, Delete, Regenerate, Restore, Update};
 use super::commit::{self, Request};
 use super::connection::Connection;
 use super::error::{Cause, OpenError};
@@ -215,6 +217,10 @@ impl SecretStore for EtcdStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.run(ends::end(Arc::clone(&self.shared), scope), StoreError::outcome_unknown).await
+    }
+
+    async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
+        self.change(Restore(restored)).await
     }
 }
 

@@ -195,7 +195,13 @@ impl Failed {
 
     /// Whether the store has answered: nothing is wrong with the connection.
     pub(super) fn is_answer(&self) -> bool {
-        matches!(self.0, StoreError::NotFound | StoreError::AlreadyExists | StoreError::Deleted)
+        matches!(
+            self.0,
+            StoreError::NotFound
+                | StoreError::AlreadyExists
+                | StoreError::Deleted
+                | StoreError::GenerationPassed
+        )
     }
 
     pub(super) fn into_boxed(self) -> BoxError {

@@ -1,7 +1,9 @@
 //! What each kind of change does in its transaction.
 
 use voicegain_auth_core::store::{Change, Ended, Regenerated, Revision, Scope, StoreError};
-use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    Generation, NewWebConfig, RestoredWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::changes::{Transaction, Work};
 use super::error::{Failed, Outcome};
@@ -38,10 +40,14 @@ impl Transaction<'_> {
     }
 }
 
-impl Work for NewWebConfig {
-    type Answer = WebConfig;
-
-    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, WebConfig)> {
+impl Transaction<'_> {
+    /// Has a web config begin, new or restored, as `born` makes it of the generation that its id ended at.
+    async fn begin_life(
+        &mut self,
+        id: WebConfigId,
+        secret: &Secret,
+        born: impl FnOnce(Option<Generation>, Revision) -> Result<WebConfig, StoreError> + Send,
+    ) -> Outcome<(Change, WebConfig)> {
         // What a bulk end has ended is where it was.
         const LOOK: &str = "SELECT generation, EXISTS (SELECT FROM living_web_configs WHERE id = $1) \
              FROM web_configs WHERE id = $1 \
@@ -49,39 +55,26 @@ impl Work for NewWebConfig {
         const INSERT: &str = "WITH revived AS (DELETE FROM ended_web_configs WHERE id = $1) \
              INSERT INTO web_configs (id, account_id, context_id, name, allowed_origins, secret_format, key_id, \
                  secret, generation, revision, entry, born, created_at, secret_created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $12, $12) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $12, $13) \
              ON CONFLICT (id) DO UPDATE SET account_id = EXCLUDED.account_id, context_id = EXCLUDED.context_id, \
                  name = EXCLUDED.name, allowed_origins = EXCLUDED.allowed_origins, \
                  secret_format = EXCLUDED.secret_format, key_id = EXCLUDED.key_id, secret = EXCLUDED.secret, \
                  generation = EXCLUDED.generation, revision = EXCLUDED.revision, entry = EXCLUDED.entry, \
                  born = EXCLUDED.born, created_at = EXCLUDED.created_at, \
                  secret_created_at = EXCLUDED.secret_created_at";
-        let id = Uuid::from(self.id);
-        let found = transaction.connection.query_opt(LOOK, &[&id]).await?;
+        let id = Uuid::from(id);
+        let found = self.connection.query_opt(LOOK, &[&id]).await?;
         let found = found.map(|row| {
             let mut row = Columns::of(&row);
             Ok::<_, Failed>((row.generation()?, row.take::<bool>()?))
         });
-        let generation = match found.transpose()? {
-            None => Generation::FIRST,
+        let ended = match found.transpose()? {
             Some((_, true)) => return Err(StoreError::AlreadyExists.into()),
-            Some((last, false)) if self.revive => last.next(),
-            Some(_) => return Err(StoreError::Deleted.into()),
+            found => found.map(|(last, _)| last),
         };
-        let config = WebConfig {
-            id: self.id,
-            account_id: self.account_id,
-            context_id: self.context_id,
-            name: self.name,
-            allowed_origins: self.allowed_origins,
-            generation,
-            revision: transaction.position.revision,
-            created_at: transaction.now,
-            secret_created_at: transaction.now,
-        };
-        let sealed = sealed::seal(transaction.connection, transaction.sealing, &self.secret, &config).await?;
-        transaction
-            .connection
+        let config = born(ended, self.position.revision)?;
+        let sealed = sealed::seal(self.connection, self.sealing, secret, &config).await?;
+        self.connection
             .execute(
                 INSERT,
                 &[
@@ -93,14 +86,34 @@ impl Work for NewWebConfig {
                     &sealed.format,
                     &sealed.key_id,
                     &Hidden(&sealed.bytes),
-                    &to_sql(generation.get())?,
-                    &to_sql(transaction.position.revision.get())?,
-                    &Uuid::from(transaction.position.entry),
-                    &to_sql(transaction.now)?,
+                    &to_sql(config.generation.get())?,
+                    &to_sql(self.position.revision.get())?,
+                    &Uuid::from(self.position.entry),
+                    &to_sql(config.created_at)?,
+                    &to_sql(config.secret_created_at)?,
                 ],
             )
             .await?;
         Ok((put(&config), config))
+    }
+}
+
+impl Work for NewWebConfig {
+    type Answer = WebConfig;
+
+    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, WebConfig)> {
+        let now = transaction.now;
+        let born = |ended, revision| self.born(ended, revision, now);
+        transaction.begin_life(self.id, &self.secret, born).await
+    }
+}
+
+impl Work for RestoredWebConfig {
+    type Answer = WebConfig;
+
+    async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, WebConfig)> {
+        let born = |ended, revision| self.born(ended, revision);
+        transaction.begin_life(self.id, &self.secret, born).await
     }
 }
 

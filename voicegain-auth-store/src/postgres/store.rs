@@ -10,7 +10,9 @@ use voicegain_auth_core::store::{
     ChangeFeed, Ended, EntryId, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
     SecretStore, Snapshot, StoreError, StoredPage,
 };
-use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::changes::{self, Changing, Work};
 use super::connect::Servers;
@@ -258,6 +260,10 @@ impl SecretStore for PostgresStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.change(scope).await
+    }
+
+    async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
+        self.change(restored).await
     }
 }
 

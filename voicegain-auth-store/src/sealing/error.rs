@@ -110,6 +110,22 @@ pub enum MasterKeyError {
         /// The id that stands for two keys.
         key_id: String,
     },
+    /// Something is sealed under a key that is not among these.
+    #[error(
+        "it is sealed under the key {key_id}, which is not among those that were given: give that one too"
+    )]
+    UnknownKey {
+        /// The id of the key that is missing.
+        key_id: String,
+    },
+    /// Something does not open under the key that it names.
+    #[error(
+        "it does not open under the key {key_id}: that is not the key it was sealed under, or it has been changed since"
+    )]
+    DoesNotOpen {
+        /// The id of the key.
+        key_id: String,
+    },
     /// The operating system has no randomness to give.
     #[error("the operating system has no randomness to give")]
     NoRandomness,

@@ -18,6 +18,7 @@
 //! 5. Give every process the new key alone.
 
 mod aead;
+mod apart;
 mod error;
 mod file;
 mod keys;

@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use voicegain_auth_core::store::{
     Change, Ended, EntryId, LogPosition, Regenerated, Revision, Scope, StoreError,
 };
-use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    Generation, NewWebConfig, RestoredWebConfig, Secret, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::error::{self, Cause, Outcome};
 use super::place::Place;
@@ -105,8 +107,31 @@ fn unix_seconds() -> u64 {
 }
 
 pub(super) fn create(connection: &mut Connection, place: &Place, new: &NewWebConfig) -> Outcome<WebConfig> {
+    begin_life(connection, place, new.id, &new.secret, |ended, revision| {
+        new.born(ended, revision, unix_seconds())
+    })
+}
+
+pub(super) fn restore(
+    connection: &mut Connection,
+    place: &Place,
+    restored: &RestoredWebConfig,
+) -> Outcome<WebConfig> {
+    begin_life(connection, place, restored.id, &restored.secret, |ended, revision| {
+        restored.born(ended, revision)
+    })
+}
+
+/// Has a web config begin, new or restored, as `born` makes it of the generation that its id ended at.
+fn begin_life(
+    connection: &mut Connection,
+    place: &Place,
+    id: WebConfigId,
+    secret: &Secret,
+    born: impl FnOnce(Option<Generation>, Revision) -> Result<WebConfig, StoreError>,
+) -> Outcome<WebConfig> {
     change(connection, place, |transaction, position| {
-        let id = new.id.as_bytes();
+        let id = id.as_bytes();
         if transaction.prepare_cached("SELECT 1 FROM living_web_configs WHERE id = ?1")?.exists([id])? {
             return Err(StoreError::AlreadyExists.into());
         }
@@ -118,31 +143,15 @@ pub(super) fn create(connection: &mut Connection, place: &Place, new: &NewWebCon
             )?
             .query_row([id], |row| Ok(rows::generation(row, 0)))
             .optional()?;
-        let generation = match ended.transpose()? {
-            None => Generation::FIRST,
-            Some(last) if new.revive => last.next(),
-            Some(_) => return Err(StoreError::Deleted.into()),
-        };
-        let now = unix_seconds();
-        let config = WebConfig {
-            id: new.id,
-            account_id: new.account_id.clone(),
-            context_id: new.context_id.clone(),
-            name: new.name.clone(),
-            allowed_origins: new.allowed_origins.clone(),
-            generation,
-            revision: position.revision,
-            created_at: now,
-            secret_created_at: now,
-        };
-        let sealed = sealed::seal(transaction, &place.sealing, &new.secret, &config)?;
+        let config = born(ended.transpose()?, position.revision)?;
+        let sealed = sealed::seal(transaction, &place.sealing, secret, &config)?;
         transaction.prepare_cached("DELETE FROM ended_web_configs WHERE id = ?1")?.execute([id])?;
         transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO web_configs (id, account_id, context_id, name, allowed_origins, \
                  secret_format, key_id, secret, generation, revision, entry, born, created_at, \
                  secret_created_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?10, ?12, ?12)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?10, ?12, ?13)",
             )?
             .execute((
                 id,
@@ -153,10 +162,11 @@ pub(super) fn create(connection: &mut Connection, place: &Place, new: &NewWebCon
                 sealed.format,
                 &sealed.key_id,
                 sealed.bytes.as_slice(),
-                to_sql(generation.get())?,
+                to_sql(config.generation.get())?,
                 to_sql(position.revision.get())?,
                 position.entry.as_bytes(),
-                to_sql(now)?,
+                to_sql(config.created_at)?,
+                to_sql(config.secret_created_at)?,
             ))?;
         Ok(Changed { change: put(&config), answer: config })
     })

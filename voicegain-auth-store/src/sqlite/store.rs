@@ -9,7 +9,9 @@ use voicegain_auth_core::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
     SecretStore, Snapshot, StoreError, StoredPage,
 };
-use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::error::{OpenError, Outcome};
 use super::open::{self, Opened};
@@ -200,6 +202,10 @@ impl SecretStore for SqliteStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.change(move |connection, place| changes::end(connection, place, scope)).await
+    }
+
+    async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
+        self.change(move |connection, place| changes::restore(connection, place, &restored)).await
     }
 }
 

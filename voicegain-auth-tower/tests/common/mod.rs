@@ -21,8 +21,9 @@ use voicegain_auth_core::store::{
     Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
-    Caller, ChangeFeed, CreateRequest, Identity, Issued, Issuer, MemoryStore, NewWebConfig, Policy, Secret,
-    SecretCache, SecretStore, StoreError, StoredWebConfig, Verifier, WebConfig, WebConfigId, WebConfigPatch,
+    Caller, ChangeFeed, CreateRequest, Identity, Issued, Issuer, MemoryStore, NewWebConfig, Policy,
+    RestoredWebConfig, Secret, SecretCache, SecretStore, StoreError, StoredWebConfig, Verifier, WebConfig,
+    WebConfigId, WebConfigPatch,
 };
 use voicegain_auth_tower::AuthLayer;
 
@@ -75,6 +76,10 @@ impl SecretStore for TestStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.inner.end(scope).await
+    }
+
+    async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
+        self.inner.restore(restored).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod moving;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ pub(super) enum Act {
     Show(Show),
     Regenerate(Change),
     Delete(Change),
+    Export(moving::Export),
+    Import(moving::Import),
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,6 +108,19 @@ pub(super) fn command(flags: impl Fn(Command) -> Command) -> Command {
             "Without a terminal to ask at, --yes is needed.",
             Change::augment_args,
         ))
+        .subcommand(act(
+            "export",
+            "Writes all web configs with their secrets into a file, for another store to import",
+            "Those that were deleted are not among it. Nothing is changed.",
+            moving::Export::augment_args,
+        ))
+        .subcommand(act(
+            "import",
+            "Restores the web configs of an export, so that their tokens are good here too",
+            "The whole file is checked before anything is changed. Tokens are then good in both deployments, until they are \
+             ended in each.",
+            moving::Import::augment_args,
+        ))
 }
 
 impl Act {
@@ -115,6 +131,8 @@ impl Act {
             "show" => Self::Show(Show::from_arg_matches(matches)?),
             "regenerate" => Self::Regenerate(Change::from_arg_matches(matches)?),
             "delete" => Self::Delete(Change::from_arg_matches(matches)?),
+            "export" => Self::Export(moving::Export::from_arg_matches(matches)?),
+            "import" => Self::Import(moving::Import::from_arg_matches(matches)?),
             other => unreachable!("{other} is no subcommand"),
         })
     }
@@ -128,13 +146,16 @@ pub(super) async fn run(args: &Args, act: &Act) -> ExitCode {
 }
 
 async fn done(args: &Args, act: &Act) -> Result<(), String> {
-    let issuer = opened(args, matches!(act, Act::Create(_))).await?;
+    let issuer = async |may_make| opened(args, may_make).await;
     match act {
-        Act::Create(create) => change::create(&issuer, create).await,
-        Act::List(query) => list::list(&issuer, query).await,
-        Act::Show(Show { id, json }) => list::show(&issuer, *id, *json).await,
-        Act::Regenerate(change) => change::regenerate(&issuer, change).await,
-        Act::Delete(change) => change::delete(&issuer, change).await,
+        Act::Create(create) => change::create(&issuer(true).await?, create).await,
+        Act::List(query) => list::list(&issuer(false).await?, query).await,
+        Act::Show(Show { id, json }) => list::show(&issuer(false).await?, *id, *json).await,
+        Act::Regenerate(change) => change::regenerate(&issuer(false).await?, change).await,
+        Act::Delete(change) => change::delete(&issuer(false).await?, change).await,
+        // They look at files before they open the store.
+        Act::Export(export) => moving::export(args, export).await,
+        Act::Import(import) => moving::import(args, import).await,
     }
 }
 

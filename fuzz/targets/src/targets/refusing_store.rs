@@ -6,8 +6,8 @@ use voicegain_auth_core::store::{
     Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope, Snapshot, StoredPage,
 };
 use voicegain_auth_core::{
-    ChangeFeed, NewWebConfig, Secret, SecretStore, StoreError, StoredWebConfig, WebConfig, WebConfigId,
-    WebConfigPatch,
+    ChangeFeed, NewWebConfig, RestoredWebConfig, Secret, SecretStore, StoreError, StoredWebConfig, WebConfig,
+    WebConfigId, WebConfigPatch,
 };
 
 /// What it was asked for.
@@ -64,6 +64,10 @@ impl SecretStore for Refusing {
     }
 
     async fn end(&self, _: Scope) -> Result<Ended, StoreError> {
+        refuse(Asked::Other)
+    }
+
+    async fn restore(&self, _: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         refuse(Asked::Other)
     }
 }

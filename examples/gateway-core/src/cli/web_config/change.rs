@@ -61,7 +61,7 @@ fn ask(change: &Change, ends: &str, done: &str) -> Result<(), String> {
 }
 
 /// To the standard error stream, which may be closed: that is no reason to lose a token.
-fn tell(text: &str) {
+pub(super) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 

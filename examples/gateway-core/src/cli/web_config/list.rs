@@ -93,7 +93,7 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-fn print(text: &str) -> Result<(), String> {
+pub(super) fn print(text: &str) -> Result<(), String> {
     match io::stdout().write_all(text.as_bytes()) {
         // Nobody has to read all of it.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -103,6 +103,6 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
