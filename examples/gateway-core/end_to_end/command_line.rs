@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use super::{BINARY, Gateway, failure, without_variables};
 
 /// What a process has said, and how it ended.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(super) struct Said {
+    pub(super) code: i32,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn run(words: &[&str]) -> Said {
+pub(super) fn run(words: &[&str]) -> Said {
     run_with(words, "", &[])
 }
 
@@ -298,7 +298,7 @@ fn the_help_teaches() {
         assert!(short.contains(heading) && long.contains(heading), "{heading}: {short}");
     }
     assert!(long.contains("Examples:\n") && long.contains("web-config create"), "{long}");
-    for job in [&["check"] as &[_], &["explain"], &["web-config"], &["web-config", "create"], &["completion"]]
+    for job in [&["check"] as &[_], &["explain"], &["web-config"], &["web-config", "create"], &["audit", "verify"], &["completion"]]
     {
         let help = run(&[job, &["--help"]].concat());
         assert!(help.code == 0 && help.out.contains("Usage: "), "{job:?}");

@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path) -> io::Result<(Zeroizing<String>, Result<(), Exp
 }
 
 #[cfg(unix)]
-fn closed_to_others(metadata: &Metadata, path: &Path) -> Result<(), Exposure> {
+pub(crate) fn closed_to_others(metadata: &Metadata, path: &Path) -> Result<(), Exposure> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let owner = metadata.uid();
     if !may_own(owner, rustix::process::geteuid().as_raw()) {
@@ -81,7 +81,7 @@ const fn may_own(owner: u32, process: u32) -> bool {
 }
 
 #[cfg(not(unix))]
-fn closed_to_others(_metadata: &Metadata, _path: &Path) -> Result<(), Exposure> {
+pub(crate) fn closed_to_others(_metadata: &Metadata, _path: &Path) -> Result<(), Exposure> {
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use voicegain_auth_core::audit::{Actor, ActorKind};
 use voicegain_auth_core::{AccountId, ContextId, IssueError, Issuer, StoreError, WebConfigId};
 
 use super::Args;
@@ -108,6 +109,10 @@ pub(super) fn command(flags: impl Fn(Command) -> Command) -> Command {
 }
 
 impl Act {
+    fn changes(&self) -> bool {
+        !matches!(self, Self::List(_) | Self::Show(_))
+    }
+
     pub(super) fn of(name: &str, matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(match name {
             "create" => Self::Create(Create::from_arg_matches(matches)?),
@@ -128,7 +133,14 @@ pub(super) async fn run(args: &Args, act: &Act) -> ExitCode {
 }
 
 async fn done(args: &Args, act: &Act) -> Result<(), String> {
-    let issuer = opened(args, matches!(act, Act::Create(_))).await?;
+    // Whether it can be written down is asked first: a new store would be made in vain.
+    let log = if act.changes() { setup::audit_log(args) } else { Ok(None) };
+    let log = log.map_err(|error| error.placed(args).to_string())?;
+    let issuer = opened(args, matches!(act, Act::Create(_))).await?.acting_as(actor());
+    let issuer = match log {
+        Some(log) => issuer.audited(log),
+        None => issuer,
+    };
     match act {
         Act::Create(create) => change::create(&issuer, create).await,
         Act::List(query) => list::list(&issuer, query).await,
@@ -136,6 +148,19 @@ async fn done(args: &Args, act: &Act) -> Result<(), String> {
         Act::Regenerate(change) => change::regenerate(&issuer, change).await,
         Act::Delete(change) => change::delete(&issuer, change).await,
     }
+}
+
+/// Whoever has started this program: the user that it runs as, and for whom, if `sudo` says so.
+fn actor() -> Actor {
+    #[cfg(unix)]
+    let name = {
+        let user = rustix::process::getuid().as_raw();
+        let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok());
+        sudo.map_or(format!("uid {user}"), |uid| format!("uid {user}, by sudo from uid {uid}"))
+    };
+    #[cfg(not(unix))]
+    let name = String::new();
+    Actor::new(ActorKind::CommandLine, name)
 }
 
 /// The store that the flags name, and what changes web configs there. Only if it may is a new SQLite file made.
