@@ -209,6 +209,23 @@ fn who_has_begun_to_append_before_it_is_moved_away_is_waited_for() {
 }
 
 #[test]
+fn who_waits_for_a_file_that_is_moved_away_takes_the_new_one() {
+    let place = Place::new();
+    let log = place.log();
+    log.append(&entry("one")).unwrap();
+    let held = log.locked().unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| log.append(&entry("two")).unwrap());
+        sleep(Duration::from_millis(50));
+        assert!(!waits.is_finished());
+        fs::rename(place.path("audit.log"), place.path("audit.log.1")).unwrap();
+        drop(held);
+    });
+    assert!(place.text("audit.log").starts_with("{\"seq\":2,"));
+    place.whole(&["audit.log.1", "audit.log"], 2);
+}
+
+#[test]
 fn what_was_taken_out_while_it_runs_is_not_written_over() {
     let place = Place::new();
     let log = place.log();
