@@ -60,7 +60,7 @@ impl FileLog {
     /// If nothing could be appended to it.
     pub fn open(path: &Path) -> Result<Self, AuditFileError> {
         let log = Self { path: path.to_owned(), known: Mutex::new(None) };
-        let file = log.locked()?;
+        let file = log.locked(Instant::now())?;
         *log.known.lock().unwrap_or_else(PoisonError::into_inner) = log.end(&file)?.last;
         Ok(log)
     }
@@ -83,10 +83,12 @@ impl FileLog {
     }
 
     fn append(&self, entry: &AuditEntry) -> Result<(), AuditFileError> {
-        let file = self.locked()?;
+        let begun = Instant::now();
+        // Those of this process wait for each other, however slow the disk is, and only for others not too long.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.locked(begun)?;
         let Tail { last, torn, ends_line } = self.end(&file)?;
         let is_new = last.is_none() && torn.is_empty();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut after = last.clone();
         if last.is_none() {
             after = self.before();
@@ -123,8 +125,7 @@ impl FileLog {
     }
 
     /// The file that the path names, which nobody else appends to while it is open here.
-    fn locked(&self) -> Result<File, AuditFileError> {
-        let begun = Instant::now();
+    fn locked(&self, begun: Instant) -> Result<File, AuditFileError> {
         loop {
             let file = open(&self.path)?;
             check(&file.metadata()?, &self.path)?;

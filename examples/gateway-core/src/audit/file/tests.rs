@@ -193,7 +193,7 @@ fn who_has_begun_to_append_before_it_is_moved_away_is_waited_for() {
     let place = Place::new();
     let log = place.log();
     log.append(&entry("one")).unwrap();
-    let slow = log.locked().unwrap();
+    let slow = log.locked(Instant::now()).unwrap();
     fs::rename(place.path("audit.log"), place.path("audit.log.1")).unwrap();
     let other = place.log();
     std::thread::scope(|scope| {
@@ -213,12 +213,13 @@ fn who_waits_for_a_file_that_is_moved_away_takes_the_new_one() {
     let place = Place::new();
     let log = place.log();
     log.append(&entry("one")).unwrap();
-    let held = log.locked().unwrap();
+    let held = log.locked(Instant::now()).unwrap();
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| log.append(&entry("two")).unwrap());
         sleep(Duration::from_millis(50));
         assert!(!waits.is_finished());
         fs::rename(place.path("audit.log"), place.path("audit.log.1")).unwrap();
+        open(&place.path("audit.log")).unwrap();
         drop(held);
     });
     assert!(place.text("audit.log").starts_with("{\"seq\":2,"));
