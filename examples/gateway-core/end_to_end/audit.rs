@@ -157,7 +157,9 @@ fn every_change_is_written_down_whoever_makes_it() {
     assert!(shown.code == 0 && shown.out.lines().count() == 13, "{}", shown.out);
     for told in [
         "admin-token \u{201c}admin token\u{201d} at 127.0.0.1",
-        &format!("update {id} (account acc, context ctx): name \u{201c}m\u{201d}; allowed origins https://a.example"),
+        &format!(
+            "update {id} (account acc, context ctx): name \u{201c}m\u{201d}; allowed origins https://a.example"
+        ),
         "done: generation 2, revision ",
         "refused: there is no such web config",
         "imported secret",
@@ -276,7 +278,11 @@ fn what_was_changed_is_found() {
     std::fs::write(&place.file, without_last).unwrap();
     assert_eq!(verify(&[]).0, 0, "that the last one is gone only its hash tells");
     let (code, out) = verify(&["--anchor", &anchor]);
-    assert!(code == 1 && out.contains(&anchor) && out.contains("without an end: create of "), "{out}");
+    assert!(code == 1 && out.contains(&anchor), "{out}");
+    assert!(
+        out.contains("without an end: 2") && out.contains("Z create ") && out.contains("(account acc,"),
+        "{out}"
+    );
 
     // A foreign name does not reach the terminal as it is.
     let new = json!({"accountId": "acc", "contextId": "ctx", "name": "a\u{202e}b"});

@@ -12,5 +12,4 @@ mod verify;
 
 pub(crate) use self::changes::{Change, latest, read};
 pub use self::file::{AuditFileError, FileLog};
-pub(crate) use self::line::Line;
 pub(crate) use self::verify::{Verification, Verified};

@@ -11,7 +11,7 @@ use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use super::Args;
 use super::job::fail;
 use super::terminal::{plain, table};
-use crate::audit::{self, Change, Line, Verification, Verified};
+use crate::audit::{self, Change, Verification, Verified};
 
 /// How it ends if a file cannot be read.
 const UNREAD: u8 = 2;
@@ -128,14 +128,10 @@ fn report(found: &Verified) -> (String, u8) {
     if found.more_faults > 0 {
         let _ = writeln!(text, "and {} more", found.more_faults);
     }
-    for Line { time, id, act, .. } in &found.unfinished {
-        let _ = writeln!(
-            text,
-            "without an end: {} of {}, {}; look in the store at what became of it",
-            plain(act),
-            plain(time),
-            plain(id)
-        );
+    for begun in &found.unfinished {
+        let what = Change { begun: begun.clone(), end: None }.what();
+        let (what, time) = (plain(&what), plain(&begun.time));
+        let _ = writeln!(text, "without an end: {time} {what} (whether it was done the store tells)");
     }
     if found.is_cut_off {
         text.push_str("it ends in the middle of an entry, as after a crash; the next entry will say so\n");
