@@ -12,10 +12,12 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use voicegain_auth_core::audit::{Act, Deed, Effect};
 use voicegain_auth_core::store::{ListQuery, Scope, StoreError};
 use voicegain_auth_core::{CreateRequest, IssueError, Issuer, Secret, WebConfigId, WebConfigPatch};
 use zeroize::Zeroizing;
 
+use crate::acting::Acting;
 use crate::answer::{Created, Ended, Page, Record, Regenerated, json};
 use crate::fields::Fields;
 use crate::parameters;
@@ -30,11 +32,7 @@ const IMPORT_NOTE: &str = "The deployment this secret comes from and this one ea
 type Answer = Result<Response, Refusal>;
 
 /// `POST /api/web-configs`
-pub(crate) async fn create(
-    State(issuer): State<Issuer>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Answer {
+pub(crate) async fn create(Acting(issuer): Acting, RawQuery(query): RawQuery, request: Request) -> Answer {
     parameters::none(query.as_deref())?;
     let body = body(request, MAX_BODY).await?;
     let known = ["accountId", "contextId", "name", "allowedOrigins", "secret", "id", "revive"];
@@ -53,7 +51,6 @@ pub(crate) async fn create(
 
     let imported = new.secret.is_some();
     let issued = issuer.create(new).await?;
-    tracing::info!(web_config = %issued.config.id, imported, "a web config was created");
     let created = Created {
         record: Record::from(&issued.config),
         jwt: &issued.jwt,
@@ -83,7 +80,7 @@ pub(crate) async fn get(State(issuer): State<Issuer>, Id(id): Id, RawQuery(query
 
 /// `PATCH /api/web-configs/{id}`
 pub(crate) async fn update(
-    State(issuer): State<Issuer>,
+    Acting(issuer): Acting,
     Id(id): Id,
     RawQuery(query): RawQuery,
     request: Request,
@@ -93,13 +90,12 @@ pub(crate) async fn update(
     let patch =
         WebConfigPatch { name: fields.text("name")?, allowed_origins: fields.texts("allowedOrigins")? };
     let config = issuer.update(id, patch).await?;
-    tracing::info!(web_config = %id, "a web config was changed");
     Ok(json(StatusCode::OK, &Record::from(&config)))
 }
 
 /// `DELETE /api/web-configs/{id}`
 pub(crate) async fn delete(
-    State(issuer): State<Issuer>,
+    Acting(issuer): Acting,
     Id(id): Id,
     RawQuery(query): RawQuery,
     request: Request,
@@ -107,7 +103,6 @@ pub(crate) async fn delete(
     parameters::none(query.as_deref())?;
     Fields::read(&body(request, MAX_BODY).await?, &[])?;
     issuer.delete(id).await?;
-    tracing::info!(web_config = %id, "a web config was deleted");
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
@@ -115,7 +110,7 @@ pub(crate) async fn delete(
 
 /// `POST /api/web-configs/{id}/regenerate`
 pub(crate) async fn regenerate(
-    State(issuer): State<Issuer>,
+    Acting(issuer): Acting,
     Id(id): Id,
     RawQuery(query): RawQuery,
     request: Request,
@@ -123,7 +118,6 @@ pub(crate) async fn regenerate(
     parameters::none(query.as_deref())?;
     Fields::read(&body(request, MAX_BODY).await?, &[])?;
     let issued = issuer.regenerate(id).await?;
-    tracing::info!(web_config = %id, generation = %issued.config.generation, "a secret was regenerated");
     let regenerated = Regenerated {
         record: Record::from(&issued.config),
         jwt: &issued.jwt,
@@ -134,7 +128,7 @@ pub(crate) async fn regenerate(
 
 /// `POST /api/accounts/{account}/end`
 pub(crate) async fn end_account(
-    State(issuer): State<Issuer>,
+    Acting(issuer): Acting,
     path: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     request: Request,
@@ -146,7 +140,7 @@ pub(crate) async fn end_account(
 
 /// `POST /api/contexts/{account}/{context}/end`
 pub(crate) async fn end_context(
-    State(issuer): State<Issuer>,
+    Acting(issuer): Acting,
     path: Result<Path<(String, String)>, PathRejection>,
     RawQuery(query): RawQuery,
     request: Request,
@@ -159,7 +153,7 @@ pub(crate) async fn end_context(
 async fn end(issuer: &Issuer, scope: Scope, query: Option<&str>, request: Request) -> Answer {
     parameters::none(query)?;
     Fields::read(&body(request, MAX_BODY).await?, &[])?;
-    let ended = issuer.end(scope.clone()).await.map_err(|error| match error {
+    let ended = issuer.end(scope).await.map_err(|error| match error {
         IssueError::Store(StoreError::OutcomeUnknown(source)) => {
             let error = StoreError::OutcomeUnknown(source);
             tracing::error!(error = error.chain(), "the outcome of a bulk end is unknown");
@@ -167,18 +161,12 @@ async fn end(issuer: &Issuer, scope: Scope, query: Option<&str>, request: Reques
         }
         error => error.into(),
     })?;
-    let web_configs = ended.web_configs;
-    match &scope {
-        Scope::Account(account) => tracing::info!(%account, web_configs, "an account was ended"),
-        Scope::Context(account, context) => {
-            tracing::info!(%account, %context, web_configs, "a context was ended");
-        }
-    }
-    Ok(json(StatusCode::OK, &Ended { ended: web_configs }))
+    Ok(json(StatusCode::OK, &Ended { ended: ended.web_configs }))
 }
 
 /// `POST /api/master-keys/reseal`
 pub(crate) async fn reseal(
+    Acting(issuer): Acting,
     State(reseal): State<Option<Reseal>>,
     RawQuery(query): RawQuery,
     request: Request,
@@ -186,16 +174,21 @@ pub(crate) async fn reseal(
     parameters::none(query.as_deref())?;
     Fields::read(&body(request, MAX_BODY).await?, &[])?;
     let reseal = reseal.ok_or_else(Refusal::not_sealed)?;
-    match reseal.run().await {
-        Ok(done) => {
-            let Resealed { resealed, skipped, retired, known } = &done;
-            tracing::info!(resealed, skipped, ?retired, ?known, "secrets were sealed anew");
-            Ok(json(StatusCode::OK, &done))
-        }
-        Err(error) => {
+    let work = async move {
+        // Some may have been done.
+        let done = reseal.run().await.map_err(StoreError::outcome_unknown)?;
+        let Resealed { resealed, skipped, retired, known } = &done;
+        tracing::info!(resealed, skipped, ?retired, ?known, "secrets were opened and sealed");
+        let effect = Effect::default().on(*resealed);
+        Ok((done, effect))
+    };
+    match issuer.act(Deed::new(Act::Reseal), work).await {
+        Ok(done) => Ok(json(StatusCode::OK, &done)),
+        Err(IssueError::Store(error)) => {
             tracing::error!(error = error.chain(), "secrets could not be sealed anew");
             Err(Refusal::unavailable("Not everything was sealed anew; see the log, and ask again."))
         }
+        Err(error) => Err(error.into()),
     }
 }
 

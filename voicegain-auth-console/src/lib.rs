@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod acting;
 mod admin_token;
 mod answer;
 mod document;
@@ -15,5 +16,7 @@ mod router;
 mod utc;
 
 pub use admin_token::{AdminToken, InvalidAdminToken};
+pub use pages::LoggedChange;
 pub use reseal::Resealed;
 pub use router::{AdminApi, AdminApiBuilder};
+pub use utc::rfc3339;

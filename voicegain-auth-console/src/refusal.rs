@@ -104,6 +104,10 @@ impl From<IssueError> for Refusal {
         match error {
             IssueError::Invalid { field, problem } => Self::field(field, &problem),
             IssueError::Store(error) => error.into(),
+            // Why is in the log already.
+            IssueError::Audit(_) => Self::unavailable(
+                "The audit log cannot be written, so nothing was changed; see the log of this process.",
+            ),
             error => {
                 tracing::error!(%error, "a web config could not be created or changed");
                 Self::unavailable("Nothing was changed; try again shortly.")

@@ -16,7 +16,7 @@ use voicegain_auth_core::{Explanation, Issuer, StoreError, Verifier};
 
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
-use crate::pages::{Console, Explains, base};
+use crate::pages::{Console, Explains, LoggedChange, ReadChanges, base};
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
 use crate::{document, handlers, probes};
@@ -37,6 +37,7 @@ impl AdminApi {
             https: false,
             verifier: None,
             explain_request: None,
+            changes: None,
         }
     }
 }
@@ -50,13 +51,14 @@ pub struct AdminApiBuilder {
     https: bool,
     verifier: Option<Verifier>,
     explain_request: Option<ExplainRequest>,
+    changes: Option<ReadChanges>,
 }
 
 /// Says what would be decided about a request.
 pub(crate) type ExplainRequest = Arc<dyn Fn(Parts) -> BoxFuture<Explanation> + Send + Sync>;
 /// Further metrics.
 pub(crate) type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -143,6 +145,18 @@ impl AdminApiBuilder {
         self
     }
 
+    /// Has the console show what has been changed, as an [audit log](voicegain_auth_core::audit) tells of it. `read` answers so
+    /// many changes at most, the oldest first: the last of those before the number it is given, or of all. What it says if
+    /// it cannot be read goes to the log.
+    pub fn changes<F, R>(mut self, read: F) -> Self
+    where
+        F: Fn(Option<u64>, usize) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<LoggedChange>, String>> + Send + 'static,
+    {
+        self.changes = Some(ReadChanges::new(read));
+        self
+    }
+
     /// What `/metrics` tells besides, in Prometheus' text format.
     pub fn metrics(mut self, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.served.metrics = Some(Arc::new(metrics));
@@ -159,7 +173,8 @@ impl AdminApiBuilder {
     pub fn build(self) -> Router {
         let Served { issuer, explain, .. } = self.served.clone();
         let explains = self.verifier.map(|verifier| Explains { verifier, request: self.explain_request });
-        let console = Console::new(issuer, explains, self.admin_token.clone(), explain, self.https);
+        let console =
+            Console::new(issuer, explains, self.admin_token.clone(), explain, self.https, self.changes);
         let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))

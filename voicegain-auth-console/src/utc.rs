@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 /// A time since the Unix epoch as RFC 3339 writes it, in UTC and whole seconds.
-pub(crate) fn rfc3339(since_epoch: Duration) -> String {
+#[must_use]
+pub fn rfc3339(since_epoch: Duration) -> String {
     let seconds = since_epoch.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);

@@ -1,10 +1,13 @@
 //! Making tokens: generating and replacing secrets, and minting short-lived tokens for pages (rules M1 to M4).
 
+mod act;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::{Act, Actor, AuditLog, Deed, Effect, Given};
 use crate::cache::SecretCache;
 use crate::claims::{long_lived_payload, short_lived_payload};
 use crate::config_error::ConfigError;
@@ -14,7 +17,7 @@ use crate::mac::MacKey;
 use crate::origin::{OriginPattern, OriginRules};
 use crate::rejection::{Reason, Rejection};
 use crate::secret::Secret;
-use crate::store::{Ended, ListQuery, Scope, StoreError};
+use crate::store::{BoxError, Ended, ListQuery, Scope, StoreError};
 use crate::subject::{ApiPath, PathForm, Subject};
 use crate::verifier::{Identity, TokenKind};
 use crate::web_config::{NewWebConfig, WebConfig, WebConfigPatch};
@@ -27,6 +30,10 @@ use crate::web_config::{NewWebConfig, WebConfig, WebConfigPatch};
 pub struct Issuer {
     cache: SecretCache,
     api_url: Arc<str>,
+    /// Where changes are written down.
+    log: Option<Arc<dyn AuditLog>>,
+    /// Who makes them.
+    actor: Arc<Actor>,
 }
 
 /// What a web config is to be created from.
@@ -103,6 +110,9 @@ pub enum IssueError {
     /// The store said no; [`StoreError`] says whether anything may have changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit log cannot be written; nothing was changed.
+    #[error("the audit log cannot be written, so nothing was changed")]
+    Audit(#[source] BoxError),
 }
 
 /// Why no token was minted.
@@ -115,6 +125,9 @@ pub enum MintError {
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It could not be written down.
+    #[error(transparent)]
+    Untold(IssueError),
 }
 
 impl IssueError {
@@ -146,7 +159,7 @@ impl Issuer {
         if !is_origin || !api_url.bytes().all(plain) {
             return Err(ConfigError::ApiUrl(api_url.as_ref().to_owned()));
         }
-        Ok(Self { cache, api_url })
+        Ok(Self { cache, api_url, log: None, actor: Arc::new(Actor::unknown()) })
     }
 
     /// The `aud` of every long-lived token.
@@ -181,11 +194,18 @@ impl Issuer {
             Some(id) => id,
             None => WebConfigId::generate().map_err(IssueError::Randomness)?,
         };
+        let imported = request.secret.is_some();
         let secret = match request.secret {
             Some(secret) => secret,
             None => Secret::generate().map_err(IssueError::Randomness)?,
         };
         let jwt = self.long_lived(id, &secret);
+        let deed = Deed::on(Act::Create, id).within(&request.account_id, &request.context_id).given([
+            Given::Name(request.name.clone()),
+            Given::AllowedOrigins(request.allowed_origins.clone()),
+            Given::Secret { imported },
+        ]);
+        let deed = deed.given(request.revive.then_some(Given::Revival));
         let new = NewWebConfig {
             id,
             account_id: request.account_id,
@@ -195,8 +215,9 @@ impl Issuer {
             secret,
             revive: request.revive,
         };
-        let config = self.cache.store().create(new).await?;
-        self.cache.settle(config.revision).await;
+        let cache = self.cache.clone();
+        let work = async move { cache.store().create(new).await.map(with_effect) };
+        let config = self.act(deed, work).await?;
         Ok(Issued { config, jwt, others: Vec::new() })
     }
 
@@ -208,8 +229,14 @@ impl Issuer {
     pub async fn regenerate(&self, id: WebConfigId) -> Result<Issued, IssueError> {
         let secret = Secret::generate().map_err(IssueError::Randomness)?;
         let jwt = self.long_lived(id, &secret);
-        let regenerated = self.cache.store().regenerate(id, secret).await?;
-        self.cache.settle(regenerated.config.revision).await;
+        let deed = self.deed_on(Act::Regenerate, id).await.given([Given::Secret { imported: false }]);
+        let cache = self.cache.clone();
+        let work = async move {
+            let regenerated = cache.store().regenerate(id, secret).await?;
+            let effect = Effect::of(&regenerated.config);
+            Ok((regenerated, effect))
+        };
+        let regenerated = self.act(deed, work).await?;
         Ok(Issued { config: regenerated.config, jwt, others: regenerated.others })
     }
 
@@ -224,9 +251,11 @@ impl Issuer {
         if let Some(allowed_origins) = &patch.allowed_origins {
             check_allowed_origins(allowed_origins)?;
         }
-        let config = self.cache.store().update(id, patch).await?;
-        self.cache.settle(config.revision).await;
-        Ok(config)
+        let deed = self.deed_on(Act::Update, id).await;
+        let deed = deed.given(patch.name.clone().map(Given::Name));
+        let deed = deed.given(patch.allowed_origins.clone().map(Given::AllowedOrigins));
+        let cache = self.cache.clone();
+        self.act(deed, async move { cache.store().update(id, patch).await.map(with_effect) }).await
     }
 
     /// Deletes a web config; its tokens end with it.
@@ -234,9 +263,13 @@ impl Issuer {
     /// # Errors
     /// If the store says no.
     pub async fn delete(&self, id: WebConfigId) -> Result<(), IssueError> {
-        let revision = self.cache.store().delete(id).await?;
-        self.cache.settle(revision).await;
-        Ok(())
+        let deed = self.deed_on(Act::Delete, id).await;
+        let cache = self.cache.clone();
+        let work = async move {
+            let revision = cache.store().delete(id).await?;
+            Ok(((), Effect::at(revision)))
+        };
+        self.act(deed, work).await
     }
 
     /// Bulk end: ends every web config of an account or a context at once, and all of their tokens with them. What is created
@@ -245,9 +278,13 @@ impl Issuer {
     /// # Errors
     /// If the store says no. A scope in which nothing lives is no error.
     pub async fn end(&self, scope: Scope) -> Result<Ended, IssueError> {
-        let ended = self.cache.store().end(scope).await?;
-        self.cache.settle(ended.revision).await;
-        Ok(ended)
+        let deed = Deed::new(Act::End).to_all(&scope);
+        let cache = self.cache.clone();
+        let work = async move {
+            let ended = cache.store().end(scope).await?;
+            Ok((ended, Effect::at(ended.revision).on(ended.web_configs)))
+        };
+        self.act(deed, work).await
     }
 
     /// Reads a web config from the store, without its secret.
@@ -297,7 +334,12 @@ impl Issuer {
         let snapshot = self.cache.store().load(id).await?;
         let stored = snapshot.value.ok_or(StoreError::NotFound)?;
         let parameters = MintParameters::from_query(query, &stored.config.context_id)?;
-        Ok(self.sign(&MacKey::new(&stored.secret), id, &parameters))
+        let token = self.sign(&MacKey::new(&stored.secret), id, &parameters);
+        let deed = Deed::on(Act::Mint, id).within(&stored.config.account_id, &stored.config.context_id);
+        let deed = deed.given(parameters.given());
+        // It is made, and given to nobody unless that is written down.
+        let work = async move { Ok((token, Effect::default())) };
+        self.act(deed, work).await.map_err(MintError::Untold)
     }
 
     fn sign(&self, key: &MacKey, id: WebConfigId, parameters: &MintParameters) -> String {
@@ -311,6 +353,12 @@ impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer").field("api_url", &self.api_url).field("cache", &self.cache).finish()
     }
+}
+
+/// A web config, and what there is to say of it.
+fn with_effect(config: WebConfig) -> (WebConfig, Effect) {
+    let effect = Effect::of(&config);
+    (config, effect)
 }
 
 fn check_name(name: &str) -> Result<(), IssueError> {
@@ -387,6 +435,13 @@ impl MintParameters {
             expires_in: expires_in.map_or(Ok(Self::EXPIRES_IN_DEFAULT), |text| Self::expires_in(&text))?,
             api_path: api.map(|text| Self::api_path(&text)).transpose()?,
         })
+    }
+
+    /// For the audit log.
+    fn given(&self) -> impl Iterator<Item = Given> {
+        let Self { audience, expires_in, api_path } = self;
+        let api_path = api_path.as_ref().map(|path| Given::ApiPath(path.to_string()));
+        [Given::Audience(audience.clone()), Given::ExpiresIn(*expires_in)].into_iter().chain(api_path)
     }
 
     fn audience(text: Cow<'_, str>) -> Result<String, Rejection> {

@@ -27,6 +27,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("long_lived", 1),
     ("second_opinion", 1),
     // Records.
+    ("audit", 2),
     ("store", 2),
     ("web_config", 2),
     ("config_error", 2),

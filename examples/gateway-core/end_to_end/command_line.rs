@@ -298,8 +298,14 @@ fn the_help_teaches() {
         assert!(short.contains(heading) && long.contains(heading), "{heading}: {short}");
     }
     assert!(long.contains("Examples:\n") && long.contains("web-config create"), "{long}");
-    for job in [&["check"] as &[_], &["explain"], &["web-config"], &["web-config", "create"], &["completion"]]
-    {
+    for job in [
+        &["check"] as &[_],
+        &["explain"],
+        &["web-config"],
+        &["web-config", "create"],
+        &["audit", "verify"],
+        &["completion"],
+    ] {
         let help = run(&[job, &["--help"]].concat());
         assert!(help.code == 0 && help.out.contains("Usage: "), "{job:?}");
     }

@@ -1,6 +1,7 @@
 //! A gateway's binary from its start to its end, as programs and people use it. Both gateways pass the same tests; the
 //! binary is `BINARY`.
 
+mod audit;
 mod command_line;
 mod exchanges;
 mod master_keys;
@@ -106,7 +107,9 @@ impl Gateway {
 
 /// A gateway that does not know what the environment of the tests says.
 fn without_variables(command: &mut Command) -> &mut Command {
-    for name in ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS", "CONFIG"] {
+    for name in
+        ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS", "CONFIG", "AUDIT_LOG"]
+    {
         command.env_remove(format!("VOICEGAIN_{name}"));
     }
     command

@@ -8,6 +8,7 @@
 //! 4. [`Gateway::serve`]: the mint route, the upstream by way of [`forward`], or the built-in [`echo`];
 //! 5. [`cors`]: makes the answer readable by the page that asked.
 
+pub mod audit;
 mod authority;
 mod body;
 pub mod cli;

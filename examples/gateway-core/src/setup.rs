@@ -4,7 +4,7 @@ mod error;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,6 +19,7 @@ use voicegain_auth_store::sqlite::SqliteStore;
 
 use self::error::MIN_ADMIN_TOKEN;
 pub use self::error::SetupError;
+use crate::audit::{self, AuditFileError, FileLog};
 use crate::cli::Args;
 use crate::exchanges::EndOf;
 use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
@@ -79,12 +80,16 @@ impl Setup {
         let Settings { policy, forwarder, admin_token, generated_token } = Settings::of(args)?;
         let [tls, admin_tls] = tls_files(args, http2)?.map(|files| files.map(Tls::new).transpose());
         let (tls, admin_tls) = (tls?, admin_tls?);
+        let audit_log = audit_log(args)?;
         let passed = PassedSockets::take()?;
         let listener = listen("--listen", args.listen, passed.api)?;
         let admin_listener = listen("--admin-listen", args.admin_listen, passed.admin)?;
 
         let Opened { cache, sqlite, sealed, key_file } = store::open(args).await?;
-        let issuer = issuer(cache.preload(args.preload), args)?;
+        let mut issuer = issuer(cache.preload(args.preload), args)?;
+        if let Some(log) = audit_log {
+            issuer = issuer.audited(log);
+        }
         let cache = issuer.cache().clone();
         let admin_address = admin_listener
             .local_addr()
@@ -92,6 +97,9 @@ impl Setup {
         let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(admin_address);
         for name in &args.admin_host {
             admin = admin.allow_host(name);
+        }
+        if let Some(file) = args.audit_log.clone() {
+            admin = admin.changes(move |before, most| audit::latest(file.clone(), before, most));
         }
         if let Some(sealed) = sealed {
             admin = admin.reseal(move || master_keys::reseal(Arc::clone(&sealed)));
@@ -185,14 +193,26 @@ impl Settings {
 /// Everything that is wrong with the settings, as far as can be told without opening or making anything. Has to be called
 /// on a runtime.
 pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
+    let audit_log = args.audit_log.as_deref().and_then(|file| FileLog::look(file).err().map(in_file(file)));
     let problems = [
         policy(args).err(),
         forwarder(args).err(),
         admin_token(args).err(),
         promise(args).err(),
         tls(args).err(),
+        audit_log,
     ];
     problems.into_iter().flatten().map(|problem| problem.placed(args)).collect()
+}
+
+/// Where changes are written down, if the flags say so. The file is made if there is none.
+pub(crate) fn audit_log(args: &Args) -> Result<Option<FileLog>, SetupError> {
+    let Some(file) = &args.audit_log else { return Ok(None) };
+    FileLog::open(file).map(Some).map_err(in_file(file))
+}
+
+fn in_file(file: &Path) -> impl FnOnce(AuditFileError) -> SetupError {
+    move |error| SetupError::AuditLog(file.to_owned(), error)
 }
 
 /// Whether there can be a cache and an issuer as the flags want them. The real ones come with the store, for which a file

@@ -75,13 +75,11 @@ pub(super) async fn mint(
     let Sent { visitor, mut form } = sent;
     let [aud, seconds, api] = ["aud", "seconds", "api"].map(|name| form.text(name));
     let config = read(&console, &id).await?;
-    let minted = console.issuer.mint_for(config.id, &query(&aud, &seconds, &api)).await;
+    let minted = visitor.issuer.mint_for(config.id, &query(&aud, &seconds, &api)).await;
     let (status, minted, problem) = match minted {
-        Ok(token) => {
-            tracing::info!(web_config = %config.id, who = visitor.signed_in.who(), "a short-lived token was minted");
-            (StatusCode::OK, Some(Minted { token, api_url: console.issuer.api_url() }), None)
-        }
+        Ok(token) => (StatusCode::OK, Some(Minted { token, api_url: console.issuer.api_url() }), None),
         Err(MintError::Store(error)) => return Err(console.problem(IssueError::Store(error))),
+        Err(MintError::Untold(error)) => return Err(console.problem(error)),
         Err(MintError::Rejected(rejection)) => {
             (StatusCode::BAD_REQUEST, None, Some(rejection.detail().to_owned()))
         }

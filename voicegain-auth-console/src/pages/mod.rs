@@ -2,6 +2,7 @@
 
 mod assets;
 mod attempts;
+mod changes;
 mod contexts;
 mod explain;
 mod form;
@@ -24,6 +25,8 @@ use axum::routing::{get, post};
 use voicegain_auth_core::{IssueError, Issuer, StoreError, Verifier};
 
 use self::attempts::Attempts;
+pub use self::changes::LoggedChange;
+pub(crate) use self::changes::ReadChanges;
 use self::problem::Problem;
 use self::sessions::Sessions;
 pub(crate) use self::visitor::base;
@@ -46,6 +49,8 @@ pub(crate) struct Console {
     explain: fn(&StoreError) -> Option<&'static str>,
     /// Whether browsers come by HTTPS, so that the cookie may say so.
     https: bool,
+    /// What has been changed, if that is written down.
+    changes: Option<ReadChanges>,
     sessions: Sessions,
     attempts: Attempts,
 }
@@ -57,6 +62,7 @@ impl Console {
         token: AdminToken,
         explain: fn(&StoreError) -> Option<&'static str>,
         https: bool,
+        changes: Option<ReadChanges>,
     ) -> Self {
         Self {
             issuer,
@@ -64,6 +70,7 @@ impl Console {
             token,
             explain,
             https,
+            changes,
             sessions: Sessions::default(),
             attempts: Attempts::default(),
         }
@@ -95,6 +102,7 @@ impl Console {
             .route("/web-configs/{id}/delete", get(web_configs::ask_delete).post(web_configs::delete))
             .route("/web-configs/{id}/mint", get(minting::page).post(minting::mint))
             .route("/explain", get(explain::page).post(explain::explain))
+            .route("/changes", get(changes::list))
             .route("/origins", post(web_configs::origins))
             .route("/console.css", get(assets::style))
             .route("/console.js", get(assets::script))

@@ -72,6 +72,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)
     }
 
+    pub(super) fn no_audit_log() -> Self {
+        let text = "The audit log cannot be read at the moment; the log of this process says why.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)
+    }
+
     pub(super) fn no_randomness() -> Self {
         let text = "The operating system has no randomness to give; try again shortly.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)

@@ -1,10 +1,9 @@
 //! Signing in with the admin token, and out again.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::header::{ORIGIN, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
@@ -14,6 +13,7 @@ use super::Console;
 use super::form::{Form, Sent};
 use super::problem::Problem;
 use super::visitor::{Frame, Visitor, base, html, with_status};
+use crate::acting::client;
 
 pub(super) const COOKIE_NAME: &str = "voicegain-console";
 
@@ -50,8 +50,7 @@ pub(super) async fn sign_in(
     request: Request,
 ) -> Result<Response, Problem> {
     let base = base(request.extensions());
-    let from: Option<IpAddr> =
-        request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    let from = client(request.extensions());
     // A browser that came by HTTPS says so, whatever stands in between.
     let is_https =
         request.headers().get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));

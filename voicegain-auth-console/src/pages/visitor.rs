@@ -9,9 +9,12 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use voicegain_auth_core::Issuer;
+use voicegain_auth_core::audit::{Actor, ActorKind};
 
 use super::sessions::SignedIn;
 use super::{Console, sign_in};
+use crate::acting::from_request;
 
 /// Somebody who is signed in, on a page.
 pub(super) struct Visitor {
@@ -20,14 +23,25 @@ pub(super) struct Visitor {
     pub(super) signed_in: SignedIn,
     /// Whether decisions can be explained here.
     explains: bool,
+    /// Whether it is written down here what has been changed.
+    audits: bool,
+    /// Makes changes in their name. What only reads has the console's own.
+    pub(super) issuer: Issuer,
 }
 
 impl Visitor {
     /// Whoever sends this cookie, if it is good.
     pub(super) fn of(console: &Console, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let signed_in = cookie(headers).and_then(|cookie| console.sessions.find(cookie, console.now()))?;
-        Some(Self { base: base(extensions), signed_in, explains: console.explains.is_some() })
+        let issuer = console.issuer.acting_as(from_request(actor(&signed_in), extensions));
+        let (explains, audits) = (console.explains.is_some(), console.changes.is_some());
+        Some(Self { base: base(extensions), signed_in, explains, audits, issuer })
     }
+}
+
+/// Who that is, in the audit log and in the log.
+fn actor(signed_in: &SignedIn) -> Actor {
+    Actor::new(ActorKind::Console, signed_in.who())
 }
 
 impl FromRequestParts<Arc<Console>> for Visitor {
@@ -75,15 +89,17 @@ pub(super) struct Frame<'a> {
     /// Who is signed in, and what stands in their forms.
     pub(super) signed_in: Option<&'a SignedIn>,
     pub(super) explains: bool,
+    pub(super) audits: bool,
 }
 
 impl<'a> Frame<'a> {
     pub(super) fn of(visitor: &'a Visitor, title: &'a str) -> Self {
-        Self { base: &visitor.base, title, signed_in: Some(&visitor.signed_in), explains: visitor.explains }
+        let Visitor { base, signed_in, explains, audits, .. } = visitor;
+        Self { base, title, signed_in: Some(signed_in), explains: *explains, audits: *audits }
     }
 
     pub(super) fn of_nobody(base: &'a str, title: &'a str) -> Self {
-        Self { base, title, signed_in: None, explains: false }
+        Self { base, title, signed_in: None, explains: false, audits: false }
     }
 }
 

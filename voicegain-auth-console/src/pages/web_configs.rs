@@ -111,7 +111,7 @@ pub(super) async fn create(State(console): State<Arc<Console>>, SentOnce(sent): 
     let [account, context, name, origins] =
         ["account", "context", "name", "origins"].map(|name| form.text(name));
     let created = match new(&account, &context, &name, &origins) {
-        Ok(new) => console.issuer.create(new).await.map_err(|error| console.problem(error)),
+        Ok(new) => visitor.issuer.create(new).await.map_err(|error| console.problem(error)),
         Err(problem) => Err(problem),
     };
     let issued = match created {
@@ -124,7 +124,6 @@ pub(super) async fn create(State(console): State<Arc<Console>>, SentOnce(sent): 
             return Ok(with_status(problem.status(), html(&page)));
         }
     };
-    tracing::info!(web_config = %issued.config.id, who = visitor.signed_in.who(), "a web config was created");
     // It has been created, whether or not the others can be listed.
     let others = others(&console, &issued.config).await.ok();
     let frame = Frame::of(&visitor, "Your new token");
@@ -211,9 +210,8 @@ pub(super) async fn change(State(console): State<Arc<Console>>, Path(id): Path<S
         name: (name != had_name).then(|| name.clone()),
         allowed_origins: (typed != before.allowed_origins).then_some(typed),
     };
-    match console.issuer.update(before.id, patch).await {
+    match visitor.issuer.update(before.id, patch).await {
         Ok(config) => {
-            tracing::info!(web_config = %config.id, who = visitor.signed_in.who(), "a web config was changed");
             // A page that a form led to cannot be gone back to.
             let page = format!("{}/web-configs/{}?saved=yes", visitor.base, config.id);
             Ok(Redirect::to(&page).into_response())
@@ -280,12 +278,10 @@ pub(super) async fn regenerate(
     Path(id): Path<String>,
     SentOnce(Sent { visitor, .. }): SentOnce,
 ) -> Page {
-    let issued = console.issuer.regenerate(read_id(&id)?).await.map_err(|error| console.problem(error))?;
-    let (config, generation) = (&issued.config, issued.config.generation);
-    tracing::info!(web_config = %config.id, %generation, who = visitor.signed_in.who(), "a secret was regenerated");
+    let issued = visitor.issuer.regenerate(read_id(&id)?).await.map_err(|error| console.problem(error))?;
     let others = Some(issued.others.iter().cloned().map(Row::of).collect());
     let frame = Frame::of(&visitor, "Your new token");
-    Ok(html(&TokenPage { frame, config, token: &issued.jwt, is_new: false, others }))
+    Ok(html(&TokenPage { frame, config: &issued.config, token: &issued.jwt, is_new: false, others }))
 }
 
 /// Deletes a web config for good.
@@ -295,7 +291,6 @@ pub(super) async fn delete(
     SentOnce(Sent { visitor, .. }): SentOnce,
 ) -> Page {
     let id = read_id(&id)?;
-    console.issuer.delete(id).await.map_err(|error| console.problem(error))?;
-    tracing::info!(web_config = %id, who = visitor.signed_in.who(), "a web config was deleted");
+    visitor.issuer.delete(id).await.map_err(|error| console.problem(error))?;
     Ok(Redirect::to(&format!("{}/contexts", visitor.base)).into_response())
 }

@@ -249,6 +249,11 @@ impl SecretCache {
         self.inner.shared.clock.read()
     }
 
+    /// Where its own tasks run.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.inner.shared.runtime
+    }
+
     /// How this deployment writes long-lived tokens.
     pub(crate) fn long_lived(&self) -> &LongLivedForm {
         &self.inner.shared.long_lived

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{IssueError, Issuer, check_allowed_origins, check_name};
+use super::{IssueError, Issuer, check_allowed_origins, check_name, with_effect};
+use crate::audit::{Act, Deed, Given};
 use crate::ids::WebConfigId;
 use crate::store::{LogPosition, StoreError};
 use crate::web_config::{RestoredWebConfig, StoredWebConfig, WebConfig};
@@ -99,9 +100,15 @@ impl Issuer {
     /// whether it happened.
     pub async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, IssueError> {
         Self::check_restored(&restored)?;
-        let config = self.cache.store().restore(restored).await?;
-        self.cache.settle(config.revision).await;
-        Ok(config)
+        let deed =
+            Deed::on(Act::Restore, restored.id).within(&restored.account_id, &restored.context_id).given([
+                Given::Name(restored.name.clone()),
+                Given::AllowedOrigins(restored.allowed_origins.clone()),
+                Given::Secret { imported: true },
+            ]);
+        let deed = deed.given(restored.revive.then_some(Given::Revival));
+        let cache = self.cache.clone();
+        self.act(deed, async move { cache.store().restore(restored).await.map(with_effect) }).await
     }
 }
 

@@ -16,6 +16,7 @@ const PORTS: &str = "Ports";
 const ADMIN: &str = "Admin API and console";
 const STORE: &str = "Store";
 const UPSTREAM: &str = "Upstream";
+const AUDIT: &str = "Audit log";
 
 /// What a gateway is started with.
 #[derive(Clone, clap::Args)]
@@ -197,6 +198,13 @@ pub struct Args {
     /// The largest request body, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, help_heading = UPSTREAM)]
     pub max_body_bytes: u64,
+
+    /// A file that every change of a web config is written to: who, when and what
+    ///
+    /// It is made if it is not there, and only its owner may read it. What cannot be written down is not done. Give it to
+    /// every gateway and command line on the store; those on one machine may share the file.
+    #[arg(long, value_name = "FILE", env = "VOICEGAIN_AUDIT_LOG", help_heading = AUDIT)]
+    pub audit_log: Option<PathBuf>,
 
     /// The program's name, for what it says about itself.
     #[arg(skip)]

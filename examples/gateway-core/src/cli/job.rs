@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command, FromArgMatches as _};
 use clap_complete::Shell;
 
 use super::config_file::Setting;
-use super::{Args, check, completion, explain, web_config};
+use super::{Args, audit, check, completion, explain, web_config};
 use crate::logging;
 
 /// What a command line asks for.
@@ -27,6 +27,7 @@ enum Kind {
     Check(Args, Vec<check::Shown>),
     Explain(Args, explain::Asked),
     WebConfig(Args, web_config::Act),
+    Audit(Args, audit::Asked),
     Completion(Shell, Box<Command>),
 }
 
@@ -52,6 +53,7 @@ impl Job {
             }
             ["explain"] => Kind::Explain(args, explain::Asked::from_arg_matches(leaf)?),
             ["web-config", act] => Kind::WebConfig(args, web_config::Act::of(act, leaf)?),
+            ["audit", what] => Kind::Audit(args, audit::Asked::of(what, leaf)?),
             _ => return Ok(Err(args)),
         })))
     }
@@ -63,6 +65,7 @@ impl Job {
             Kind::Check(args, shown) => check::run(&args, &shown),
             Kind::Explain(args, asked) => explain::run(&args, &asked).await,
             Kind::WebConfig(args, act) => web_config::run(&args, &act).await,
+            Kind::Audit(args, asked) => audit::run(&args, &asked),
             Kind::Completion(shell, command) => {
                 // Nobody has to read all of it.
                 let _ = completion::print(shell, *command);

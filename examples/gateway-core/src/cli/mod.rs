@@ -1,6 +1,7 @@
 //! The command line, the same for both gateways: flags, the config file, and what can be done besides serving.
 
 mod args;
+mod audit;
 mod check;
 mod completion;
 mod config_file;

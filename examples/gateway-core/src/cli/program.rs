@@ -4,7 +4,7 @@ use clap::builder::Resettable;
 use clap::{ArgAction, Args as _, Command, value_parser};
 
 use super::config_file::ConfigFile;
-use super::{Args, completion, explain, web_config};
+use super::{Args, audit, completion, explain, web_config};
 
 /// A gateway's program.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +16,9 @@ pub(super) struct Program {
 }
 
 /// The flags that do something for a job which does not serve. `check` looks at all of them.
-pub(super) const USED: [(&str, &[&str]); 2] = [
-    ("web-config", &["config", "store", "master-key-file", "plain-secrets", "api-url"]),
+pub(super) const USED: [(&str, &[&str]); 3] = [
+    ("web-config", &["config", "store", "master-key-file", "plain-secrets", "api-url", "audit-log"]),
+    ("audit", &["config", "audit-log"]),
     (
         "explain",
         &[
@@ -53,7 +54,7 @@ impl Program {
             .about("Reads the settings as serving would, and says what it would do")
             .long_about(None)
             .after_help(CHECKED);
-        let [web_config, explain] = ["web-config", "explain"].map(|job| {
+        let [web_config, explain, audit] = ["web-config", "explain", "audit"].map(|job| {
             move |command| {
                 let used = USED.iter().find(|(name, _)| *name == job).map(|(_, used)| *used);
                 Self::flags::<Own>(command, file, used)
@@ -65,6 +66,7 @@ impl Program {
             .subcommand(check)
             .subcommand(web_config::command(web_config))
             .subcommand(explain::command(self.name, explain))
+            .subcommand(audit::command(audit))
             .subcommand(completion::command(self.name))
     }
 

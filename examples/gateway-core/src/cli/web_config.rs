@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use voicegain_auth_core::audit::{Actor, ActorKind};
 use voicegain_auth_core::{AccountId, ContextId, IssueError, Issuer, StoreError, WebConfigId};
 
 use super::Args;
@@ -124,6 +125,10 @@ pub(super) fn command(flags: impl Fn(Command) -> Command) -> Command {
 }
 
 impl Act {
+    fn changes(&self) -> bool {
+        !matches!(self, Self::List(_) | Self::Show(_))
+    }
+
     pub(super) fn of(name: &str, matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(match name {
             "create" => Self::Create(Create::from_arg_matches(matches)?),
@@ -146,17 +151,39 @@ pub(super) async fn run(args: &Args, act: &Act) -> ExitCode {
 }
 
 async fn done(args: &Args, act: &Act) -> Result<(), String> {
-    let issuer = async |may_make| opened(args, may_make).await;
+    // Whether it can be written down is asked first: a new store would be made in vain.
+    let log = if act.changes() { setup::audit_log(args) } else { Ok(None) };
+    let log = log.map_err(|error| error.placed(args).to_string())?;
+    // What it is done with; some acts look at files before they open the store.
+    let issuer = async move |may_make: bool| {
+        let issuer = opened(args, may_make).await?.acting_as(actor());
+        Ok::<_, String>(match log {
+            Some(log) => issuer.audited(log),
+            None => issuer,
+        })
+    };
     match act {
         Act::Create(create) => change::create(&issuer(true).await?, create).await,
         Act::List(query) => list::list(&issuer(false).await?, query).await,
         Act::Show(Show { id, json }) => list::show(&issuer(false).await?, *id, *json).await,
         Act::Regenerate(change) => change::regenerate(&issuer(false).await?, change).await,
         Act::Delete(change) => change::delete(&issuer(false).await?, change).await,
-        // They look at files before they open the store.
-        Act::Export(export) => moving::export(args, export).await,
-        Act::Import(import) => moving::import(args, import).await,
+        Act::Export(export) => moving::export(args, export, issuer).await,
+        Act::Import(import) => moving::import(args, import, issuer).await,
     }
+}
+
+/// Whoever has started this program: the user that it runs as, and for whom, if `sudo` says so.
+fn actor() -> Actor {
+    #[cfg(unix)]
+    let name = {
+        let user = rustix::process::getuid().as_raw();
+        let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok());
+        sudo.map_or(format!("uid {user}"), |uid| format!("uid {user}, by sudo from uid {uid}"))
+    };
+    #[cfg(not(unix))]
+    let name = String::new();
+    Actor::new(ActorKind::CommandLine, name)
 }
 
 /// The store that the flags name, and what changes web configs there. Only if it may is a new SQLite file made.

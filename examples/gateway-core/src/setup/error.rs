@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use voicegain_auth_console::InvalidAdminToken;
 use voicegain_auth_core::ConfigError;
 
+use crate::audit::AuditFileError;
 use crate::cli::Args;
 use crate::forward::ForwardConfigError;
 use crate::passed_sockets::PassedSocketsError;
@@ -44,6 +45,9 @@ pub enum SetupError {
     /// The admin token is none.
     #[error("{0}: {1}")]
     AdminToken(String, #[source] InvalidAdminToken),
+    /// Changes cannot be written down.
+    #[error("--audit-log {0}: {1}")]
+    AuditLog(PathBuf, #[source] AuditFileError),
     /// There is no randomness for an admin token.
     #[error("no admin token can be generated: {0}")]
     Randomness(getrandom::Error),
@@ -105,6 +109,7 @@ impl SetupError {
             Self::HalfTls("--admin-tls-key", _) => &["admin-tls-key"],
             Self::HalfTls(..) => &["admin-client-ca"],
             Self::Tls(error) => error.settings(),
+            Self::AuditLog(..) => &["audit-log"],
             Self::Signals(_)
             | Self::Randomness(_)
             | Self::Passed(_)

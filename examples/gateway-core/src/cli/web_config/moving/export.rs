@@ -1,6 +1,8 @@
+use std::future::ready;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
+use voicegain_auth_core::audit::{Act, Deed, Effect};
 use voicegain_auth_core::{Inventory, Issuer, RestoredWebConfig};
 use voicegain_auth_store::sealing::MasterKeys;
 
@@ -11,13 +13,17 @@ use super::{Export, counted, listed};
 use crate::cli::Args;
 use crate::cli::web_config::change::tell;
 use crate::cli::web_config::list::now;
-use crate::cli::web_config::{opened, problem};
+use crate::cli::web_config::problem;
 use crate::store::chain;
 
 /// How often the store is read, if it changes meanwhile.
 const ATTEMPTS: usize = 5;
 
-pub(in crate::cli::web_config) async fn export(args: &Args, export: &Export) -> Result<(), String> {
+pub(in crate::cli::web_config) async fn export(
+    args: &Args,
+    export: &Export,
+    opened: impl AsyncFnOnce(bool) -> Result<Issuer, String>,
+) -> Result<(), String> {
     let keys = keys(export)?;
     // What cannot work is found out before a secret is read.
     let file = match &export.output {
@@ -27,8 +33,12 @@ pub(in crate::cli::web_config) async fn export(args: &Args, export: &Export) -> 
         }
         None => None,
     };
-    let issuer = opened(args, false).await?;
+    let issuer = opened(false).await?;
     let configs = all(&issuer).await?;
+    // Before anybody has the secrets.
+    let effect = Effect::default().on(configs.len() as u64);
+    let told = issuer.act(Deed::new(Act::Export), ready(Ok(((), effect)))).await;
+    told.map_err(|error| format!("nothing was exported: {}", chain(&error)))?;
     let program = format!("{} {}", args.program, env!("CARGO_PKG_VERSION"));
     let header = Header::new(now(), program, issuer.api_url());
     let contents = match (file, &export.output) {

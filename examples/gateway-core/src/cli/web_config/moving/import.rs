@@ -17,14 +17,18 @@ use crate::cli::Args;
 use crate::cli::terminal::{age, plain};
 use crate::cli::web_config::change::tell;
 use crate::cli::web_config::list::{now, print};
-use crate::cli::web_config::{opened, sqlite_file};
+use crate::cli::web_config::sqlite_file;
 use crate::private_file;
 use crate::store::chain;
 
 /// How many are under way at a time: a store makes one change after the other, but need not wait for the next one.
 const AT_ONCE: usize = 8;
 
-pub(in crate::cli::web_config) async fn import(args: &Args, import: &Import) -> Result<(), String> {
+pub(in crate::cli::web_config) async fn import(
+    args: &Args,
+    import: &Import,
+    opened: impl AsyncFnOnce(bool) -> Result<Issuer, String>,
+) -> Result<(), String> {
     let document = document_of(import)?;
     let Document { header, web_configs, contents } = &document;
     tell(&format!(
@@ -41,7 +45,7 @@ pub(in crate::cli::web_config) async fn import(args: &Args, import: &Import) -> 
             counted(web_configs.len())
         ));
     }
-    let issuer = opened(args, !import.dry_run).await?;
+    let issuer = opened(!import.dry_run).await?;
     if header.api_url != issuer.api_url() {
         tell(&format!(
             "note: tokens in use name {}, those made here name {}; both are good here (--api-url)",
