@@ -105,7 +105,9 @@ impl Gateway {
 
 /// A gateway that does not know what the environment of the tests says.
 fn without_variables(command: &mut Command) -> &mut Command {
-    for name in ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS", "CONFIG"] {
+    for name in
+        ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS", "CONFIG", "LOG_FORMAT"]
+    {
         command.env_remove(format!("VOICEGAIN_{name}"));
     }
     command
@@ -507,7 +509,8 @@ fn what_cannot_work_is_said_at_the_start() {
         let text = failure(&[memory, &args].concat());
         assert!(text.contains(said), "{args:?}: {text}");
     }
-    let text = failure(&["--store", "memory:", "--upstream", "https://api.example", "--upstream-ca", "/nowhere"]);
+    let text =
+        failure(&["--store", "memory:", "--upstream", "https://api.example", "--upstream-ca", "/nowhere"]);
     assert!(text.contains("--upstream-ca /nowhere: No such file"), "{text}");
 }
 

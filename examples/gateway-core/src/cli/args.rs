@@ -10,12 +10,14 @@ use zeroize::Zeroizing;
 
 use super::config_file::Places;
 use super::values::{admin_host, duration, token_sources};
+use crate::logging::LogFormat;
 
 const TOKENS: &str = "Tokens";
 const PORTS: &str = "Ports";
 const ADMIN: &str = "Admin API and console";
 const STORE: &str = "Store";
 const UPSTREAM: &str = "Upstream";
+const OBSERVING: &str = "Observing";
 
 /// What a gateway is started with.
 #[derive(Clone, clap::Args)]
@@ -161,6 +163,17 @@ pub struct Args {
     /// The largest request body, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30, help_heading = UPSTREAM)]
     pub max_body_bytes: u64,
+
+    /// How lines of the log are written: for people, or as one JSON object each
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        env = "VOICEGAIN_LOG_FORMAT",
+        default_value_t,
+        help_heading = OBSERVING
+    )]
+    pub log_format: LogFormat,
 
     /// The program's name, for what it says about itself.
     #[arg(skip)]
