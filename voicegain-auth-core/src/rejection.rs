@@ -173,8 +173,9 @@ impl Rejection {
         self
     }
 
-    /// Names the web config that the token says it is of.
-    pub(crate) fn about(mut self, id: WebConfigId) -> Self {
+    /// Names the web config that the token says it is of, for the operator.
+    #[must_use]
+    pub fn about(mut self, id: WebConfigId) -> Self {
         self.web_config_id = Some(id);
         self
     }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower_service::Service;
-use voicegain_auth_core::{Admitted, Caller, Progress, Reason, Rejection};
+use voicegain_auth_core::{Admitted, Caller, Progress, Reason, Rejection, RequestHead as _};
 
 use crate::body::{Json, RejectionBody};
 use crate::future::ResponseFuture;
@@ -102,6 +102,7 @@ impl<R> AuthLayer<R> {
     {
         if rejection.reason() == Reason::InsufficientScope && self.head(request).client_path().is_none() {
             tracing::warn!(
+                request = self.head(request).request_id().map(tracing::field::display),
                 "a token limited to an API path was refused: the path the client sent is not known here; \
                  see `AuthLayer::outermost`"
             );

@@ -17,6 +17,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use voicegain_auth_core::RequestId;
 use voicegain_gateway_core::GatewayBody;
 use voicegain_gateway_core::forward::BoxError;
 
@@ -195,7 +196,7 @@ impl MessageBody for AnswerBody {
 }
 
 /// Passes on into a tunnel what a client sends after the head of its handshake.
-pub fn feed_tunnel(mut payload: Payload, mut to_upstream: WriteHalf<DuplexStream>) {
+pub fn feed_tunnel(mut payload: Payload, mut to_upstream: WriteHalf<DuplexStream>, id: Option<RequestId>) {
     actix_web::rt::spawn(async move {
         let fed: io::Result<()> = async {
             while let Some(piece) = payload.next().await {
@@ -205,7 +206,7 @@ pub fn feed_tunnel(mut payload: Payload, mut to_upstream: WriteHalf<DuplexStream
         }
         .await;
         if let Err(error) = fed {
-            tracing::debug!(%error, "a tunnel has closed");
+            tracing::debug!(request = id.map(tracing::field::display), %error, "a tunnel has closed");
         }
     });
 }

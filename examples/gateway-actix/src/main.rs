@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    logging::init();
+    logging::init_as(args.log_format);
     let ended = runtime.and_then(|runtime| run(&args, &own, runtime).map_err(|error| error.to_string()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,

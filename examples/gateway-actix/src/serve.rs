@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use voicegain_auth_actix::Caller;
-use voicegain_auth_core::{Reason, Rejection, is_websocket_upgrade};
+use voicegain_auth_core::{Reason, Rejection, RequestId, is_websocket_upgrade};
 use voicegain_gateway_core::forward::ClientUpgrade;
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::HttpHead;
@@ -76,6 +76,7 @@ async fn upgrade(
     request: &HttpRequest,
     shutdown: CancellationToken,
 ) -> HttpResponse<AnswerBody> {
+    let id = head.extensions.get().copied();
     let (near, far) = tokio::io::duplex(TUNNEL_BUFFER);
     let arrival = Arrival { upgrade: Some(ClientUpgrade::Duplex(far)), ..arrival };
     let response = exchange(Request::from_parts(head, RequestBody::empty()), arrival, gateway, runtime).await;
@@ -84,7 +85,7 @@ async fn upgrade(
     }
     // Only now is anything read of what the client sends after its handshake (rule V10).
     let (from_upstream, to_upstream) = tokio::io::split(near);
-    feed_tunnel(payload, to_upstream);
+    feed_tunnel(payload, to_upstream, id);
     answer(response, request).map_body(|_, _| AnswerBody::tunnel(from_upstream, shutdown))
 }
 
@@ -99,7 +100,7 @@ async fn exchange(
     let (gateway, counts) = (gateway.clone(), gateway);
     let task = runtime.spawn(async move { gateway.serve(request, arrival).await });
     AbortOnDropHandle::new(task).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "an exchange has failed");
+        tracing::error!(request = id.map(tracing::field::display::<RequestId>), %error, "an exchange has failed");
         let detail = "The request could not be answered; try again shortly.";
         let rejection = Rejection::new(Reason::TemporarilyUnavailable, detail);
         counts.verifier().count_refusal(id, &rejection);

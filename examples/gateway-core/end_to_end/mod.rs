@@ -107,9 +107,17 @@ impl Gateway {
 
 /// A gateway that does not know what the environment of the tests says.
 fn without_variables(command: &mut Command) -> &mut Command {
-    for name in
-        ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE", "STORE", "MASTER_KEY_FILE", "MASTER_KEYS", "CONFIG", "AUDIT_LOG"]
-    {
+    const NAMES: [&str; 8] = [
+        "ADMIN_TOKEN",
+        "ADMIN_TOKEN_FILE",
+        "STORE",
+        "MASTER_KEY_FILE",
+        "MASTER_KEYS",
+        "CONFIG",
+        "AUDIT_LOG",
+        "LOG_FORMAT",
+    ];
+    for name in NAMES {
         command.env_remove(format!("VOICEGAIN_{name}"));
     }
     command

@@ -1,8 +1,11 @@
 //! How a request is found again: by its id, in what was counted, and with the reason why it was refused.
 
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
-use super::{Gateway, call};
+use super::{BINARY, Gateway, call};
 
 fn request_id(head: &str) -> &str {
     let line = head.lines().find_map(|line| line.strip_prefix("x-voicegain-request-id: "));
@@ -89,4 +92,42 @@ fn what_was_decided_is_counted() {
         assert_eq!(metric(&gateway, name), value, "{name}");
     }
     assert!(metric(&gateway, r#"voicegain_auth_proofs_total{result="proved"}"#) >= 1.0);
+}
+
+#[test]
+fn lines_of_json_name_the_request_and_the_web_config() {
+    // Free a moment ago, so nobody listens there.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let args = ["--log-format", "json", "--upstream", &format!("http://{nobody}")];
+    let mut command = Command::new(BINARY);
+    command.env("RUST_LOG", "debug");
+    let gateway = Gateway::launch(command, "memory:", &args, Stdio::from(log.reopen().unwrap()));
+    let (web_config, token) = gateway.create();
+    let forged = format!("{token}x");
+    let answers = [
+        ("invalid_token", gateway.get("/v1/x", "no.such.token", &[])),
+        ("invalid_token", gateway.get("/v1/x", &forged, &[])),
+        ("upstream_unavailable", gateway.get("/v1/x", &token, &[])),
+    ];
+    drop(gateway);
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()), "{text}");
+    let of = |id: &str| lines.iter().filter(|line| line["request"] == id).collect::<Vec<_>>();
+    for (reason, answer) in &answers {
+        assert_eq!(answer.reason(), *reason);
+        let of_it = of(request_id(&answer.head));
+        let refused = of_it.iter().find(|line| line["message"] == "refused");
+        assert_eq!(refused.unwrap_or_else(|| panic!("{reason}: {text}"))["reason"], *reason);
+    }
+    assert!(of(request_id(&answers[0].1.head)).iter().any(|line| line["level"] == "DEBUG"), "{text}");
+    let failed = of(request_id(&answers[2].1.head));
+    assert!(failed.iter().all(|line| line["web_config"] == *web_config), "{text}");
+    let cause =
+        failed.iter().find_map(|line| line["cause"].as_str().filter(|cause| cause.contains("refused")));
+    assert!(cause.is_some(), "{text}");
+    for part in token.split('.').skip(1) {
+        assert!(!text.contains(part), "a part of the token: {text}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::OptionFuture;
-use voicegain_auth_core::{Identity, SecretCache};
+use voicegain_auth_core::{Identity, RequestId, SecretCache, WebConfigId};
 
 use crate::forward::Ending;
 
@@ -21,20 +21,26 @@ pub(crate) struct EndOf {
 
 impl EndOf {
     /// What ends an exchange that was authorised so, if anything is to.
-    pub(crate) fn exchange(self, cache: &SecretCache, identity: &Identity) -> Option<Ending> {
+    pub(crate) fn exchange(
+        self,
+        cache: &SecretCache,
+        identity: &Identity,
+        id: Option<RequestId>,
+    ) -> Option<Ending> {
+        let which = Which(id, identity.web_config_id());
         let expiry = self.expired.and_then(|leeway| {
             let exp = Duration::from_secs(identity.token_expires_at()?);
             SystemTime::UNIX_EPOCH.checked_add(exp.saturating_add(leeway))
         });
         match expiry {
             // Most tokens, and so without a task.
-            None => self.revoked.then(|| on_revoked(cache.clone(), identity.clone())),
+            None => self.revoked.then(|| on_revoked(cache.clone(), identity.clone(), which)),
             Some(expiry) => {
                 let revoked: OptionFuture<_> = self.revoked.then(|| cache.revoked(identity)).into();
                 Some(Ending::when(async move {
                     tokio::select! {
-                        Some(()) = revoked => tell_of_revocation(),
-                        () = until(expiry) => tracing::info!("an exchange is ended: its token has expired"),
+                        Some(()) = revoked => which.tell(REVOKED),
+                        () = until(expiry) => which.tell("its token has expired"),
                     }
                 }))
             }
@@ -42,17 +48,26 @@ impl EndOf {
     }
 }
 
-fn on_revoked(cache: SecretCache, identity: Identity) -> Ending {
+fn on_revoked(cache: SecretCache, identity: Identity, which: Which) -> Ending {
     Ending::by(move |end| {
-        cache.on_revoked(&identity, || {
+        cache.on_revoked(&identity, move || {
             end.end();
-            tell_of_revocation();
+            which.tell(REVOKED);
         })
     })
 }
 
-fn tell_of_revocation() {
-    tracing::info!("an exchange is ended: its token can no longer be confirmed");
+const REVOKED: &str = "its token can no longer be confirmed";
+
+/// An exchange, for the log.
+#[derive(Debug, Clone, Copy)]
+struct Which(Option<RequestId>, WebConfigId);
+
+impl Which {
+    fn tell(self, why: &str) {
+        let Self(request, web_config) = self;
+        tracing::info!(request = request.map(display), %web_config, "an exchange is ended: {why}");
+    }
 }
 
 async fn until(time: SystemTime) {

@@ -11,8 +11,9 @@ use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
+use tracing::field::display;
 use voicegain_auth_core::{
-    BasePath, Caller, Explanation, Identity, Issuer, Rejection, RequestHead, RequestId, Verifier,
+    BasePath, Caller, Explanation, Identity, Issuer, Rejection, RequestHead, RequestId, Verifier, WebConfigId,
 };
 
 use crate::body::GatewayBody;
@@ -20,11 +21,12 @@ use crate::cors;
 use crate::echo;
 use crate::exchanges::EndOf;
 use crate::explain;
-use crate::forward::{BoxError, ClientUpgrade, ForwardContext, Forwarder};
+use crate::forward::{BoxError, ClientUpgrade, ForwardContext, ForwardError, Forwarder};
 use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
 use crate::metrics::{Began, Connected, Metrics};
 use crate::refusal::{Refusal, is_grpc};
+use crate::store;
 use crate::tls::Tls;
 
 /// What is behind the middleware: the mint route, and the upstream or the echo. Cloning is cheap.
@@ -160,6 +162,7 @@ impl Gateway {
         let grpc = is_grpc(request.headers());
         let origin = request.headers().get(ORIGIN).cloned();
         let id = request.extensions().get::<RequestId>().copied();
+        let web_config = arrival.caller.as_ref().and_then(Caller::identity).map(Identity::web_config_id);
         let gateway = self.clone();
         let answer = match self.answer(request, arrival) {
             Ok(answer) => Either::Left(answer),
@@ -171,6 +174,7 @@ impl Gateway {
                 response
             }
             Err(refusal) => {
+                let refusal = refusal.about(web_config);
                 gateway.inner.verifier.count_refusal(id, refusal.rejection());
                 cors::refused(refusal, grpc)
             }
@@ -191,9 +195,11 @@ impl Gateway {
 
         let Inner { verifier, issuer, forwarder, max_body_bytes, end_of, scheme, .. } = &*self.inner;
         let Arrival { caller, route, client, upgrade } = arrival;
+        let id = request.extensions().get::<RequestId>().copied();
         let Some(Caller::Identified(identity)) = caller else {
             // A gateway has no optional mode, and answers preflights before they get here.
-            tracing::error!("a request came this far without an identity");
+            let request = id.map(display);
+            tracing::error!(request, "a request came this far without an identity");
             return Err(Rejection::missing_token().into());
         };
         if route == Route::Mint {
@@ -207,13 +213,19 @@ impl Gateway {
         let context = ForwardContext {
             headers: identity_headers(&identity),
             upgrade,
-            ending: end_of.exchange(verifier.cache(), &identity),
+            ending: end_of.exchange(verifier.cache(), &identity, id),
             ..ForwardContext::new(client, scheme.clone())
         };
         match forwarder {
             Some(forwarder) => {
-                let answer = forwarder.forward(request, context);
-                Ok(Either::Left(answer.map(|answer| Ok(answer?.map(GatewayBody::from)))))
+                let (answer, web_config) = (forwarder.forward(request, context), identity.web_config_id());
+                Ok(Either::Left(answer.map(move |answer| match answer {
+                    Ok(answer) => Ok(answer.map(GatewayBody::from)),
+                    Err(error) => {
+                        tell(&error, id, web_config);
+                        Err(error.into())
+                    }
+                })))
             }
             None => {
                 let (parts, body) = request.into_parts();
@@ -221,6 +233,16 @@ impl Gateway {
                 Ok(Either::Right(Box::pin(answer.map_err(Refusal::from))))
             }
         }
+    }
+}
+
+/// Tells the log what kept a request from its answer, which the client is not told.
+#[cold]
+fn tell(error: &ForwardError, id: Option<RequestId>, web_config: WebConfigId) {
+    if error.status().is_server_error() {
+        let (request, reason) = (id.map(display), error.reason());
+        let cause = std::error::Error::source(error).map(store::chain);
+        tracing::warn!(request, %web_config, reason, cause, "{}", error.detail());
     }
 }
 

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use voicegain_auth_core::{Reason, Rejection};
+use voicegain_auth_core::{Reason, Rejection, WebConfigId};
 
 use crate::forward::{ForwardError, ForwardErrorKind};
 
@@ -18,6 +18,14 @@ impl Refusal {
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
         &self.rejection
+    }
+
+    /// Names the web config of the request, for the log.
+    pub(crate) fn about(mut self, web_config: Option<WebConfigId>) -> Self {
+        if let Some(id) = web_config {
+            self.rejection = self.rejection.about(id);
+        }
+        self
     }
 
     /// Says which methods would do.
@@ -85,9 +93,6 @@ impl From<ForwardError> for Refusal {
             ForwardErrorKind::UpstreamTimeout => Reason::UpstreamTimeout,
             ForwardErrorKind::Ended | ForwardErrorKind::Busy => Reason::TemporarilyUnavailable,
         };
-        if reason.status() >= 500 {
-            tracing::warn!(cause = ?std::error::Error::source(&error), "{error}");
-        }
         Rejection::new(reason, error.detail()).into()
     }
 }

@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
         Start::Serve(args, ()) => args,
         Start::Do(job) => return job.run().await,
     };
-    logging::init();
+    logging::init_as(args.log_format);
     match run(&args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

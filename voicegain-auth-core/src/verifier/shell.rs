@@ -367,7 +367,7 @@ impl Verifier {
                 let id = token.id();
                 self.judge(token, head, source, round).about(id)
             })
-            .map_err(malformed)?,
+            .map_err(|error| malformed(error, head.request_id()))?,
         };
         match verdict {
             Verdict::Wait(waiting, round) => Ok(Progress::Pending(Pending { waiting, round })),
@@ -464,8 +464,9 @@ fn unavailable(cause: &'static str) -> Rejection {
     Rejection::new(Reason::TemporarilyUnavailable, detail).because(cause)
 }
 
-fn malformed(malformed: MalformedToken) -> Rejection {
-    tracing::debug!(%malformed, "a token could not be read");
+fn malformed(malformed: MalformedToken, request: Option<RequestId>) -> Rejection {
+    let request = request.map(tracing::field::display);
+    tracing::debug!(%malformed, request, "a token could not be read");
     not_valid(MALFORMED)
 }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::config_file::Places;
 use super::values::{admin_host, duration, token_sources};
+use crate::logging::LogFormat;
 
 const TOKENS: &str = "Tokens";
 const PORTS: &str = "Ports";
@@ -17,6 +18,7 @@ const ADMIN: &str = "Admin API and console";
 const STORE: &str = "Store";
 const UPSTREAM: &str = "Upstream";
 const AUDIT: &str = "Audit log";
+const OBSERVING: &str = "Observing";
 
 /// What a gateway is started with.
 #[derive(Clone, clap::Args)]
@@ -205,6 +207,17 @@ pub struct Args {
     /// every gateway and command line on the store; those on one machine may share the file.
     #[arg(long, value_name = "FILE", env = "VOICEGAIN_AUDIT_LOG", help_heading = AUDIT)]
     pub audit_log: Option<PathBuf>,
+
+    /// How lines of the log are written: for people, or as one JSON object each
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        env = "VOICEGAIN_LOG_FORMAT",
+        default_value_t,
+        help_heading = OBSERVING
+    )]
+    pub log_format: LogFormat,
 
     /// The program's name, for what it says about itself.
     #[arg(skip)]

@@ -214,6 +214,7 @@ impl Forwarder {
         let mut head = self.0.target.head(&mut parts, &context)?;
         // The server's, about its connection.
         let attached = parts.extensions;
+        let id = attached.get().copied();
         hop::set_own(&mut head.headers, context.headers);
         head.method = Method::GET;
         upgrade::set_handshake(&mut head.headers, key.clone());
@@ -223,7 +224,7 @@ impl Forwarder {
         let request = Request::from_parts(head, Empty::new());
         let sent = async {
             let stream = self.0.alone.clone().open(target).await.map_err(ForwardError::of_upstream)?;
-            upgrade::send_alone(stream, config.max_header_bytes, request).await
+            upgrade::send_alone(stream, config.max_header_bytes, request, id).await
         };
         let mut response = self.in_time(sent, &exchange).await?;
 

@@ -23,6 +23,8 @@ use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, copy_bidirectional_with_sizes};
 use tracing::debug;
+use tracing::field::display;
+use voicegain_auth_core::RequestId;
 
 use super::connect::Stream;
 use super::error::{ForwardError, ForwardErrorKind};
@@ -183,6 +185,7 @@ pub(super) async fn send_alone(
     stream: Stream,
     max_header_bytes: usize,
     request: Request<Empty<Bytes>>,
+    id: Option<RequestId>,
 ) -> Result<Response<Incoming>, ForwardError> {
     let unreachable =
         || ForwardError::unavailable("The API behind this gateway cannot be reached; try again later.");
@@ -194,7 +197,7 @@ pub(super) async fn send_alone(
         .map_err(|error| unreachable().with(error))?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
-            debug!(%error, "the connection of a WebSocket handshake failed");
+            debug!(%error, request = id.map(display), "the connection of a WebSocket handshake failed");
         }
     });
     sender.send_request(request).await.map_err(|error| unreachable().with(error))
@@ -208,6 +211,7 @@ pub(super) fn spawn_tunnel(
     exchange: Arc<Exchange>,
     attached: Extensions,
 ) {
+    let id = attached.get::<RequestId>().copied();
     tokio::spawn(async move {
         let tunnel = async {
             let upstream = TokioIo::new(upstream.await?);
@@ -217,10 +221,11 @@ pub(super) fn spawn_tunnel(
             }
             Ok::<(), super::BoxError>(())
         };
+        let request = id.map(display);
         match exchange.ended().run_until_cancelled(tunnel).await {
-            Some(Ok(())) => debug!("a WebSocket has closed"),
-            Some(Err(error)) => debug!(%error, "a WebSocket has failed"),
-            None => debug!("a WebSocket was ended"),
+            Some(Ok(())) => debug!(request, "a WebSocket has closed"),
+            Some(Err(error)) => debug!(request, %error, "a WebSocket has failed"),
+            None => debug!(request, "a WebSocket was ended"),
         }
         drop((exchange, attached));
     });
