@@ -2,7 +2,9 @@
 
 mod admin_token;
 mod answer;
+mod deployment;
 mod document;
+mod edges;
 mod fields;
 mod handlers;
 mod host;
@@ -15,5 +17,7 @@ mod router;
 mod utc;
 
 pub use admin_token::{AdminToken, InvalidAdminToken};
+pub use deployment::Deployment;
+pub use edges::Edge;
 pub use reseal::Resealed;
 pub use router::{AdminApi, AdminApiBuilder};

@@ -2,6 +2,7 @@
 //! binary is `BINARY`.
 
 mod command_line;
+mod deployments;
 mod exchanges;
 mod master_keys;
 mod observing;

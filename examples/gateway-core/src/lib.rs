@@ -12,6 +12,7 @@ mod authority;
 mod body;
 pub mod cli;
 pub mod cors;
+mod deployments;
 pub mod echo;
 mod explain;
 pub mod forward;

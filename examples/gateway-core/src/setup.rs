@@ -11,13 +11,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
-use voicegain_auth_console::{AdminApi, AdminToken};
+use voicegain_auth_console::{AdminApi, AdminToken, Deployment};
 use voicegain_auth_core::{Issuer, MemoryStore, Policy, SecretCache, SecretCacheBuilder, Verifier};
 use voicegain_auth_store::sqlite::SqliteStore;
 
 use self::error::MIN_ADMIN_TOKEN;
 pub use self::error::SetupError;
 use crate::cli::Args;
+use crate::deployments::{self, Edges};
 use crate::forward::{ForwardConfig, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
@@ -68,7 +69,8 @@ impl Setup {
 
     async fn make(args: &Args) -> Result<Self, SetupError> {
         // Whatever is wrong with a setting is said before anything is made.
-        let Settings { policy, forwarder, admin_token, generated_token } = Settings::of(args)?;
+        let Settings { policy, forwarder, deployment, edges, admin_token, generated_token } =
+            Settings::of(args)?;
         let passed = PassedSockets::take()?;
         let listener = listen("--listen", args.listen, passed.api)?;
         let admin_listener = listen("--admin-listen", args.admin_listen, passed.admin)?;
@@ -96,7 +98,14 @@ impl Setup {
                 let gateway = explains.clone();
                 async move { gateway.explain(&head).await }
             })
-            .metrics(move || measures.metrics());
+            .metrics(move || measures.metrics())
+            .deployment(deployment);
+        if let Some(edges) = edges {
+            admin = admin.edges(move || {
+                let edges = edges.clone();
+                async move { edges.ask().await }
+            });
+        }
         let admin_listener = TcpListener::from_std(admin_listener)
             .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
         let (admin, store) = (admin.build(), sqlite);
@@ -131,6 +140,8 @@ impl Setup {
 struct Settings {
     policy: Policy,
     forwarder: Option<Forwarder>,
+    deployment: Deployment,
+    edges: Option<Edges>,
     admin_token: AdminToken,
     /// Its text, if it was generated.
     generated_token: Option<String>,
@@ -140,16 +151,24 @@ impl Settings {
     /// Has to be called on a runtime.
     fn of(args: &Args) -> Result<Self, SetupError> {
         let (policy, forwarder) = (policy(args)?, forwarder(args)?);
+        let (deployment, edges) = (deployments::own(args)?, Edges::of(args)?);
         let (admin_token, generated_token) = admin_token(args)?;
         promise(args)?;
-        Ok(Self { policy, forwarder, admin_token, generated_token })
+        Ok(Self { policy, forwarder, deployment, edges, admin_token, generated_token })
     }
 }
 
 /// Everything that is wrong with the settings, as far as can be told without opening or making anything. Has to be called
 /// on a runtime.
 pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
-    let problems = [policy(args).err(), forwarder(args).err(), admin_token(args).err(), promise(args).err()];
+    let problems = [
+        policy(args).err(),
+        forwarder(args).err(),
+        deployments::own(args).err().map(SetupError::from),
+        Edges::of(args).err().map(SetupError::from),
+        admin_token(args).err(),
+        promise(args).err(),
+    ];
     problems.into_iter().flatten().map(|problem| problem.placed(args)).collect()
 }
 

@@ -20,13 +20,16 @@ pub(super) struct Visitor {
     pub(super) signed_in: SignedIn,
     /// Whether decisions can be explained here.
     explains: bool,
+    /// Whether there are Edges beside this deployment.
+    has_edges: bool,
 }
 
 impl Visitor {
     /// Whoever sends this cookie, if it is good.
     pub(super) fn of(console: &Console, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let signed_in = cookie(headers).and_then(|cookie| console.sessions.find(cookie, console.now()))?;
-        Some(Self { base: base(extensions), signed_in, explains: console.explains.is_some() })
+        let (explains, has_edges) = (console.explains.is_some(), console.beside.is_some());
+        Some(Self { base: base(extensions), signed_in, explains, has_edges })
     }
 }
 
@@ -75,15 +78,17 @@ pub(super) struct Frame<'a> {
     /// Who is signed in, and what stands in their forms.
     pub(super) signed_in: Option<&'a SignedIn>,
     pub(super) explains: bool,
+    pub(super) has_edges: bool,
 }
 
 impl<'a> Frame<'a> {
     pub(super) fn of(visitor: &'a Visitor, title: &'a str) -> Self {
-        Self { base: &visitor.base, title, signed_in: Some(&visitor.signed_in), explains: visitor.explains }
+        let Visitor { base, signed_in, explains, has_edges } = visitor;
+        Self { base, title, signed_in: Some(signed_in), explains: *explains, has_edges: *has_edges }
     }
 
     pub(super) fn of_nobody(base: &'a str, title: &'a str) -> Self {
-        Self { base, title, signed_in: None, explains: false }
+        Self { base, title, signed_in: None, explains: false, has_edges: false }
     }
 }
 

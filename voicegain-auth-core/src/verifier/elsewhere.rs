@@ -6,13 +6,13 @@ use super::explanation::{Check, Explanation, shown};
 
 impl Explanation {
     /// Says of a token whose web config does not live here which API its `aud` names, and whether that is this deployment's
-    /// or one of the others that are known: each by its name and the API URL that it says it has. Adds to what the step of the
+    /// or one of the others that are known: each by its name and the API URL that it says it has, if it has answered. Adds to what the step of the
     /// web config says; does nothing where [`unverified_api_url`](Self::unverified_api_url) is `None`. For the operator alone:
     /// clients are told nothing of it (rule V5).
     pub fn compare_deployments<'a>(
         &mut self,
         own_api_url: &str,
-        others: impl IntoIterator<Item = (&'a str, &'a str)>,
+        others: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
     ) {
         let Some(theirs) = self.unverified_api_url.as_deref() else { return };
         let Some(step) = self.steps.iter_mut().find(|step| step.check == Check::WebConfig) else { return };
@@ -28,22 +28,28 @@ impl Explanation {
             return;
         }
         let _ = write!(text, "the API {theirs}, and this deployment's is {own}.");
-        let (mut names, mut are_others) = (Vec::new(), false);
+        let (mut with_it, mut unknown, mut are_others) = (Vec::new(), Vec::new(), false);
         for (name, api_url) in others {
             are_others = true;
-            if same(theirs, &shown(api_url)) {
-                names.push(name);
+            match api_url {
+                Some(api_url) if same(theirs, &shown(api_url)) => with_it.push(name),
+                Some(_) => {}
+                None => unknown.push(name),
             }
         }
-        let _ = match (are_others, names.is_empty()) {
-            (false, _) => Ok(()),
-            (true, true) => write!(text, " No Edge that is configured here and answers has that API."),
-            (true, false) => write!(
+        if !with_it.is_empty() {
+            let with_it = with_it.join(", ");
+            let _ = write!(
                 text,
-                " That is the API of Edge {}, whose gateway takes the token if it is in force there.",
-                names.join(", ")
-            ),
-        };
+                " That is the API of Edge {with_it}, whose gateway takes the token if it is in force there."
+            );
+        } else if are_others {
+            text.push_str(" No Edge that is configured here and has answered has that API");
+            let _ = match unknown.is_empty() {
+                true => write!(text, "."),
+                false => write!(text, "; no status came from {}.", unknown.join(", ")),
+            };
+        }
     }
 }
 
@@ -75,7 +81,7 @@ mod tests {
         World::new().await.verifier(Policy::default()).explain(head).await
     }
 
-    fn told(explanation: &Explanation, others: &[(&str, &str)]) -> String {
+    fn told(explanation: &Explanation, others: &[(&str, Option<&str>)]) -> String {
         let mut explanation = explanation.clone();
         explanation.compare_deployments(API_URL, others.iter().copied());
         explanation.steps[Check::WebConfig as usize].compared.clone()
@@ -92,11 +98,15 @@ mod tests {
             assert!(alone.contains(words), "{words}: {alone}");
         }
         assert!(!alone.contains("Edge "), "{alone}");
-        let others = [("far", "https://far.example/v1"), ("near", "https://edge.example/ascalon-web-api/")];
+        let others = [
+            ("down", None),
+            ("far", Some("https://far.example/v1")),
+            ("near", Some("https://edge.example/ascalon-web-api/")),
+        ];
         let known = told(&explanation, &others);
         assert!(known.contains("That is the API of Edge near, ") && !known.contains("far"), "{known}");
-        let unknown = told(&explanation, &others[..1]);
-        assert!(unknown.contains("No Edge that is configured here"), "{unknown}");
+        let unknown = told(&explanation, &others[..2]);
+        assert!(unknown.ends_with(" has that API; no status came from down."), "{unknown}");
 
         let own = told(&explained(&foreign_aud(API_URL)).await, &others);
         assert!(
@@ -117,7 +127,7 @@ mod tests {
             let explanation = explained(&foreign(members)).await;
             let before = explanation.steps[Check::WebConfig as usize].compared.clone();
             assert_eq!(explanation.unverified_api_url, None, "{members}");
-            assert_eq!(told(&explanation, &[("near", "https://page.example")]), before, "{members}");
+            assert_eq!(told(&explanation, &[("near", Some("https://page.example"))]), before, "{members}");
         }
         // Not of a web config that lives here, nor of a request that never came so far.
         let world = World::new().await;

@@ -30,6 +30,7 @@ pub(super) const USED: [(&str, &[&str]); 2] = [
             "token-sources",
             "max-revocation-delay",
             "leeway",
+            "edge",
         ],
     ),
 ];

@@ -5,6 +5,7 @@ use voicegain_auth_console::InvalidAdminToken;
 use voicegain_auth_core::ConfigError;
 
 use crate::cli::Args;
+use crate::deployments::DeploymentsError;
 use crate::forward::ForwardConfigError;
 use crate::passed_sockets::PassedSocketsError;
 use crate::private_file::Exposure;
@@ -55,6 +56,9 @@ pub enum SetupError {
     /// The upstream cannot be forwarded to.
     #[error("--upstream: {0}")]
     Upstream(#[from] ForwardConfigError),
+    /// This deployment or an Edge cannot be told of.
+    #[error(transparent)]
+    Deployments(#[from] DeploymentsError),
     /// One of these, and where in the config file the setting stands.
     #[error("{0}: {1}")]
     InFile(String, #[source] Box<SetupError>),
@@ -89,6 +93,7 @@ impl SetupError {
             Self::Config(ConfigError::Capacity) => &["max-cached"],
             Self::Config(ConfigError::CookieName(_)) => &["token-sources"],
             Self::Upstream(_) => &["upstream"],
+            Self::Deployments(error) => error.settings(),
             Self::Signals(_)
             | Self::Randomness(_)
             | Self::Passed(_)
