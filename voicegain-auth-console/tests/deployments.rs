@@ -276,6 +276,8 @@ async fn what_an_edge_says_is_short_text_and_no_link() {
 
     for url in [
         "javascript:alert(1)",
+        "javascript://evil.test/%0aalert(1)",
+        "ftp://evil.test/",
         "data:text/html,x",
         "//evil.test",
         "/console",
