@@ -28,6 +28,7 @@ class Console:
 
     def __init__(self, playwright, gateway, profile, scheme="light", width=1280):
         self.gateway = gateway
+        self.kind = f"{scheme}-{width}"
         self.context = playwright.chromium.launch_persistent_context(
             profile,
             executable_path=shutil.which("chromium") or sys.exit("there is no chromium; install it"),
@@ -75,6 +76,16 @@ class Console:
         token = self.page.locator("[data-once]").inner_text()
         expect("a token is shown", bool(TOKEN.fullmatch(token)), True)
         return token
+
+    def look(self, name, folder):
+        """At the page as it is: axe finds nothing, nothing hangs over the edge."""
+        results = Axe().run(self.page)
+        found = [f"{it['id']}: {it['nodes'][0]['html']}" for it in results.response["violations"]]
+        expect(f"{name}, {self.kind}: axe finds nothing", found, [])
+        over = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        expect(f"{name}, {self.kind}: nothing hangs over", over, 0)
+        if folder:
+            self.page.screenshot(path=pathlib.Path(folder) / f"{name}-{self.kind}.png", full_page=True)
 
     def close(self):
         self.context.close()
@@ -241,16 +252,10 @@ def appearance(playwright, gateway, folder):
     """Each page, wide and narrow, light and dark: axe finds nothing, nothing hangs over the edge."""
     for scheme, width in SIZES:
         console = Console(playwright, gateway, tempfile.mkdtemp(), scheme, width)
-        page, axe = console.page, Axe()
+        page = console.page
 
-        def look(name, page=page, axe=axe, scheme=scheme, width=width):
-            results = axe.run(page)
-            found = [f"{it['id']}: {it['nodes'][0]['html']}" for it in results.response["violations"]]
-            expect(f"{name}, {scheme}, {width}: axe finds nothing", found, [])
-            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            expect(f"{name}, {scheme}, {width}: nothing hangs over", over, 0)
-            if folder:
-                page.screenshot(path=pathlib.Path(folder) / f"{name}-{scheme}-{width}.png", full_page=True)
+        def look(name, console=console):
+            console.look(name, folder)
 
         console.open("/contexts")
         look("sign-in")
@@ -327,4 +332,5 @@ def main():
     expect("nor the admin token", gateway.admin_token in printed, False)
 
 
-main()
+if __name__ == "__main__":
+    main()

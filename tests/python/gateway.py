@@ -11,13 +11,13 @@ import urllib.request
 
 
 class Gateway:
-    """A gateway process on free ports, with its store in memory and, unless told otherwise, its echo for an upstream."""
+    """A gateway process on free ports, with its store in memory and its echo for an upstream, unless told otherwise."""
 
-    def __init__(self, binary, *arguments):
+    def __init__(self, binary, *arguments, store="memory:"):
         self.admin_token = secrets.token_urlsafe(32)
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [binary, "--store", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *arguments],
+            [binary, "--store", store, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *arguments],
             env={**os.environ, "VOICEGAIN_ADMIN_TOKEN": self.admin_token},
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -3,7 +3,9 @@
 mod acting;
 mod admin_token;
 mod answer;
+mod deployment;
 mod document;
+mod edges;
 mod fields;
 mod handlers;
 mod host;
@@ -16,6 +18,8 @@ mod router;
 mod utc;
 
 pub use admin_token::{AdminToken, InvalidAdminToken};
+pub use deployment::Deployment;
+pub use edges::Edge;
 pub use pages::LoggedChange;
 pub use reseal::Resealed;
 pub use router::{AdminApi, AdminApiBuilder};

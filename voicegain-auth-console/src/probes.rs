@@ -50,7 +50,7 @@ pub(crate) async fn metrics(
 }
 
 /// Why requests cannot be decided, or not yet as quickly as they will be.
-fn why_not_ready(status: &CacheStatus) -> Option<String> {
+pub(crate) fn why_not_ready(status: &CacheStatus) -> Option<String> {
     if status.ready {
         let loading =
             "The web configs are still being loaded ahead; requests are decided already, but more slowly.";
@@ -73,7 +73,7 @@ fn why_not_ready(status: &CacheStatus) -> Option<String> {
 }
 
 /// To the millisecond: more digits would say nothing.
-fn seconds(time: Duration) -> f64 {
+pub(crate) fn seconds(time: Duration) -> f64 {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
 }
 

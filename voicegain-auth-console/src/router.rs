@@ -15,8 +15,10 @@ use http::{HeaderMap, HeaderValue};
 use voicegain_auth_core::{Explanation, Issuer, StoreError, Verifier};
 
 use crate::admin_token::AdminToken;
+use crate::deployment::{Deployment, deployment};
+use crate::edges::{self, AskEdges, Edge};
 use crate::host::Hosts;
-use crate::pages::{Console, Explains, LoggedChange, ReadChanges, base};
+use crate::pages::{Beside, Console, Explains, LoggedChange, ReadChanges, base};
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
 use crate::{document, handlers, probes};
@@ -29,7 +31,9 @@ pub struct AdminApi;
 impl AdminApi {
     /// Begins to set up the API over an issuer, whose store it reads and changes, and the token that opens it.
     pub fn builder(issuer: Issuer, admin_token: AdminToken) -> AdminApiBuilder {
-        let served = Served { issuer, reseal: None, explain: |_| None, verifier: None, metrics: None };
+        let deployment = Arc::new(Deployment::new(env!("CARGO_PKG_VERSION")));
+        let served =
+            Served { issuer, reseal: None, explain: |_| None, verifier: None, metrics: None, deployment };
         AdminApiBuilder {
             served,
             admin_token,
@@ -38,6 +42,7 @@ impl AdminApi {
             verifier: None,
             explain_request: None,
             changes: None,
+            edges: None,
         }
     }
 }
@@ -52,6 +57,7 @@ pub struct AdminApiBuilder {
     verifier: Option<Verifier>,
     explain_request: Option<ExplainRequest>,
     changes: Option<ReadChanges>,
+    edges: Option<AskEdges>,
 }
 
 /// Says what would be decided about a request.
@@ -68,6 +74,13 @@ struct Served {
     explain: fn(&StoreError) -> Option<&'static str>,
     verifier: Option<Verifier>,
     metrics: Option<Metrics>,
+    deployment: Arc<Deployment>,
+}
+
+impl FromRef<Served> for Arc<Deployment> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.deployment)
+    }
 }
 
 impl FromRef<Served> for Option<Verifier> {
@@ -163,6 +176,25 @@ impl AdminApiBuilder {
         self
     }
 
+    /// What `/deployment` tells besides what the issuer and the verifier know. Without it that is
+    /// a name and a version.
+    pub fn deployment(mut self, deployment: Deployment) -> Self {
+        self.served.deployment = Arc::new(deployment);
+        self
+    }
+
+    /// What asks the Edges that an operator has configured for their status documents, each time the console's page of them is
+    /// looked at, and where a token is explained that may be of one. It should ask all of them at once and have a time limit,
+    /// read no more than [`Edge::MAX_BYTES`] of an answer, follow no redirect, send no credentials, and give back every Edge.
+    pub fn edges<F, R>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Vec<Edge>> + Send + 'static,
+    {
+        self.edges = Some(edges::asking(ask));
+        self
+    }
+
     /// Browsers reach the console by HTTPS alone, so that its cookie may say that it is for nothing else.
     pub fn https(mut self) -> Self {
         self.https = true;
@@ -171,10 +203,18 @@ impl AdminApiBuilder {
 
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
-        let Served { issuer, explain, .. } = self.served.clone();
+        let Served { issuer, explain, deployment: own, .. } = self.served.clone();
         let explains = self.verifier.map(|verifier| Explains { verifier, request: self.explain_request });
-        let console =
-            Console::new(issuer, explains, self.admin_token.clone(), explain, self.https, self.changes);
+        let beside = self.edges.map(|ask| Beside { own, ask });
+        let console = Console::new(
+            issuer,
+            explains,
+            beside,
+            self.admin_token.clone(),
+            explain,
+            self.https,
+            self.changes,
+        );
         let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))
@@ -190,6 +230,7 @@ impl AdminApiBuilder {
             .route("/healthz", get(probes::health))
             .route("/readyz", get(probes::readiness))
             .route("/metrics", get(probes::metrics))
+            .route("/deployment", get(deployment))
             .route("/openapi.json", get(document::openapi))
             .fallback(no_such_path)
             .method_not_allowed_fallback(method_not_allowed)
@@ -276,7 +317,8 @@ mod tests {
         let cache = voicegain_auth_core::SecretCache::builder(store).build().unwrap();
         let issuer = Issuer::new(cache, "https://api.voicegain.ai/v1").unwrap();
         let explain = |error: &StoreError| error.chain().contains("keys").then_some("The keys do not fit.");
-        let served = Served { issuer, reseal: None, explain, verifier: None, metrics: None };
+        let deployment = Arc::new(Deployment::new(env!("CARGO_PKG_VERSION")));
+        let served = Served { issuer, reseal: None, explain, verifier: None, metrics: None, deployment };
         let router: Router = Router::new()
             .route("/", get(move || async move { Refusal::from(error()) }))
             .layer(map_response_with_state(served, explain_failure));

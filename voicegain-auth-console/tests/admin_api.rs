@@ -357,7 +357,7 @@ async fn nothing_but_the_probes_works_without_the_admin_token() {
             assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer realm="));
         }
     }
-    for path in ["/healthz", "/readyz", "/metrics"] {
+    for path in ["/healthz", "/readyz", "/metrics", "/deployment"] {
         let request = Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
         assert_eq!(api.send(request).await.status, 200, "{path}");
     }
@@ -372,7 +372,7 @@ async fn a_foreign_host_is_refused_on_every_path() {
             Request::get(path).header("host", host).header("authorization", format!("Bearer {TOKEN}"));
         request.body(Body::empty()).unwrap()
     };
-    for path in [LIST, "/healthz", "/readyz", "/metrics", "/", "/api/nothing"] {
+    for path in [LIST, "/healthz", "/readyz", "/metrics", "/deployment", "/", "/api/nothing"] {
         for host in ["evil.test", "localhost.evil.test", "127.0.0.1.evil.test:8081", ""] {
             let (status, reason, _) = api.send(get(path, host)).await.refusal();
             assert_eq!((status, reason.as_str()), (400, "invalid_request"), "{host} {path}");
@@ -383,7 +383,7 @@ async fn a_foreign_host_is_refused_on_every_path() {
     for host in
         ["localhost:8081", "127.0.0.1", "[::1]:8081", "192.0.2.1:8081", "admin.example", "ADMIN.example:1"]
     {
-        for path in [LIST, "/healthz", "/readyz", "/metrics"] {
+        for path in [LIST, "/healthz", "/readyz", "/metrics", "/deployment"] {
             assert_eq!(api.send(get(path, host)).await.status, 200, "{host} {path}");
         }
     }
@@ -452,6 +452,7 @@ async fn m1_no_read_returns_a_secret_or_a_token() {
         ("POST", LIST.to_owned(), "{}"),
         ("GET", "/readyz".to_owned(), ""),
         ("GET", "/metrics".to_owned(), ""),
+        ("GET", "/deployment".to_owned(), ""),
         ("POST", "/api/accounts/a/end".to_owned(), ""),
     ] {
         let answer = api.call(method, &path, body).await;

@@ -96,7 +96,7 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 async fn what_the_document_names_is_there() {
     let router = router().await;
     let operations = operations(&document(&router).await);
-    assert_eq!(operations.len(), 10, "the control");
+    assert_eq!(operations.len(), 11, "the control");
     for (path, methods) in &operations {
         for (method, statuses) in methods {
             let answer = call(&router, method, &filled(path), "").await;

@@ -83,6 +83,14 @@ impl<'a> UnverifiedToken<'a> {
         self.claims.subject().id()
     }
 
+    /// The one `aud` of a token without `exp`: what made it says that this is its API's URL (rule W2). For people alone, and as
+    /// something nobody vouches for.
+    pub(crate) fn api_url(&self) -> Option<&'a str> {
+        let mut audience = self.claims.audience().iter();
+        let one = audience.next().filter(|one| !one.is_empty() && audience.next().is_none())?;
+        self.claims.expires_at().is_none().then_some(one)
+    }
+
     /// The claims, if the signature is the signing input's MAC by this key. Without one, for a web config that is not known, there are
     /// none, and that takes the same work by the same code: a client cannot tell the two apart by the time they take (rule V5).
     #[inline]

@@ -80,6 +80,7 @@ fn what_waits() -> Outcome {
 
     heading("the console, in a browser");
     run(Command::new(&python).arg(root.join("tests/browser/console.py")).arg(&gateway))?;
+    run(Command::new(&python).arg(root.join("tests/browser/edges.py")).arg(&gateway))?;
     heading("a page and its API, in a browser");
     run(Command::new(&python)
         .arg(root.join("tests/browser/story.py"))

@@ -3,6 +3,7 @@
 
 mod audit;
 mod command_line;
+mod deployments;
 mod exchanges;
 mod master_keys;
 mod moving;

@@ -13,6 +13,7 @@ mod authority;
 mod body;
 pub mod cli;
 pub mod cors;
+mod deployments;
 pub mod echo;
 mod exchanges;
 mod explain;

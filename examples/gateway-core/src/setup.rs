@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::uri::Scheme;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
-use voicegain_auth_console::{AdminApi, AdminToken};
+use voicegain_auth_console::{AdminApi, AdminToken, Deployment};
 use voicegain_auth_core::{Issuer, MemoryStore, Policy, SecretCache, SecretCacheBuilder, Verifier};
 use voicegain_auth_store::sqlite::SqliteStore;
 
@@ -21,6 +21,7 @@ use self::error::MIN_ADMIN_TOKEN;
 pub use self::error::SetupError;
 use crate::audit::{self, AuditFileError, FileLog};
 use crate::cli::Args;
+use crate::deployments::{self, Edges};
 use crate::exchanges::EndOf;
 use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
 use crate::gateway::Gateway;
@@ -77,7 +78,8 @@ impl Setup {
 
     async fn make(args: &Args, http2: bool) -> Result<Self, SetupError> {
         // Whatever is wrong with a setting is said before anything is made.
-        let Settings { policy, forwarder, admin_token, generated_token } = Settings::of(args)?;
+        let Settings { policy, forwarder, deployment, edges, admin_token, generated_token } =
+            Settings::of(args)?;
         let [tls, admin_tls] = tls_files(args, http2)?.map(|files| files.map(Tls::new).transpose());
         let (tls, admin_tls) = (tls?, admin_tls?);
         let audit_log = audit_log(args)?;
@@ -122,7 +124,14 @@ impl Setup {
                 let gateway = explains.clone();
                 async move { gateway.explain(&head).await }
             })
-            .metrics(move || measures.metrics());
+            .metrics(move || measures.metrics())
+            .deployment(deployment);
+        if let Some(edges) = edges {
+            admin = admin.edges(move || {
+                let edges = edges.clone();
+                async move { edges.ask().await }
+            });
+        }
         let admin_listener = TcpListener::from_std(admin_listener)
             .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
         let (admin, store) = (admin.build(), sqlite);
@@ -175,6 +184,8 @@ impl Setup {
 struct Settings {
     policy: Policy,
     forwarder: Option<Forwarder>,
+    deployment: Deployment,
+    edges: Option<Edges>,
     admin_token: AdminToken,
     /// Its text, if it was generated.
     generated_token: Option<String>,
@@ -184,9 +195,10 @@ impl Settings {
     /// Has to be called on a runtime.
     fn of(args: &Args) -> Result<Self, SetupError> {
         let (policy, forwarder) = (policy(args)?, forwarder(args)?);
+        let (deployment, edges) = (deployments::own(args)?, Edges::of(args)?);
         let (admin_token, generated_token) = admin_token(args)?;
         promise(args)?;
-        Ok(Self { policy, forwarder, admin_token, generated_token })
+        Ok(Self { policy, forwarder, deployment, edges, admin_token, generated_token })
     }
 }
 
@@ -197,6 +209,8 @@ pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
     let problems = [
         policy(args).err(),
         forwarder(args).err(),
+        deployments::own(args).err().map(SetupError::from),
+        Edges::of(args).err().map(SetupError::from),
         admin_token(args).err(),
         promise(args).err(),
         tls(args).err(),

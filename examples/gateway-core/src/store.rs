@@ -11,7 +11,7 @@ use voicegain_auth_core::{MemoryStore, SecretCache, SecretCacheBuilder, StoreErr
 use voicegain_auth_store::sealing::{MasterKeyError, SealingMismatch};
 use voicegain_auth_store::sqlite::{SqliteOptions, SqliteStore};
 
-pub(crate) use self::look::{look, shown};
+pub(crate) use self::look::{kind, look, shown};
 use crate::cli::Args;
 use crate::master_keys::{GivenKeys, KeyFile, SealedStore};
 

@@ -17,7 +17,7 @@ use super::form::Sent;
 use super::problem::Problem;
 use super::times::Time;
 use super::visitor::{Frame, Visitor, html, of_html};
-use super::{Console, Explains};
+use super::{Console, Explains, edge};
 
 const TITLE: &str = "Why was it refused?";
 /// How much of a token's payload is shown, in bytes.
@@ -154,7 +154,10 @@ pub(super) async fn page(
     let found = id.and_then(|id| recent.iter().find(|refusal| refusal.request == Some(id)));
     let missing =
         found.is_none().then(|| asked.chars().take(64).collect::<String>().escape_debug().to_string());
-    let explanation = found.map(|refusal| refusal.explanation.clone());
+    let mut explanation = found.map(|refusal| refusal.explanation.clone());
+    if let Some(explanation) = &mut explanation {
+        edge::compare(&console, explanation).await;
+    }
     Ok(html(&ExplainPage { explanation, request: found, missing, ..page }))
 }
 
@@ -186,10 +189,11 @@ pub(super) async fn explain(State(console): State<Arc<Console>>, sent: Sent) -> 
     let page = match head {
         Err(problem) => ExplainPage { problem: Some(problem.to_owned()), ..page },
         Ok(head) => {
-            let explanation = match &explains.request {
+            let mut explanation = match &explains.request {
                 Some(explain) => explain(head).await,
                 None => explains.verifier.explain(&Asked(&head)).await,
             };
+            edge::compare(&console, &mut explanation).await;
             ExplainPage { explanation: Some(explanation), said: said(token), ..page }
         }
     };

@@ -4,6 +4,7 @@ mod assets;
 mod attempts;
 mod changes;
 mod contexts;
+mod edge;
 mod explain;
 mod form;
 mod guard;
@@ -31,6 +32,8 @@ use self::problem::Problem;
 use self::sessions::Sessions;
 pub(crate) use self::visitor::base;
 use crate::admin_token::AdminToken;
+use crate::deployment::Deployment;
+use crate::edges::AskEdges;
 use crate::router::ExplainRequest;
 
 /// What decides about requests.
@@ -40,11 +43,19 @@ pub(crate) struct Explains {
     pub(crate) request: Option<ExplainRequest>,
 }
 
+/// This deployment, and what asks those beside it.
+pub(crate) struct Beside {
+    pub(crate) own: Arc<Deployment>,
+    pub(crate) ask: AskEdges,
+}
+
 /// What the pages work with.
 pub(crate) struct Console {
     issuer: Issuer,
     /// What decides about requests, if it is here.
     explains: Option<Explains>,
+    /// The Edges, if there are some.
+    beside: Option<Beside>,
     token: AdminToken,
     explain: fn(&StoreError) -> Option<&'static str>,
     /// Whether browsers come by HTTPS, so that the cookie may say so.
@@ -59,6 +70,7 @@ impl Console {
     pub(crate) fn new(
         issuer: Issuer,
         explains: Option<Explains>,
+        beside: Option<Beside>,
         token: AdminToken,
         explain: fn(&StoreError) -> Option<&'static str>,
         https: bool,
@@ -67,6 +79,7 @@ impl Console {
         Self {
             issuer,
             explains,
+            beside,
             token,
             explain,
             https,
@@ -103,6 +116,7 @@ impl Console {
             .route("/web-configs/{id}/mint", get(minting::page).post(minting::mint))
             .route("/explain", get(explain::page).post(explain::explain))
             .route("/changes", get(changes::list))
+            .route("/edge", get(edge::page))
             .route("/origins", post(web_configs::origins))
             .route("/console.css", get(assets::style))
             .route("/console.js", get(assets::script))

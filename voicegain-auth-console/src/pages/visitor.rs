@@ -16,17 +16,22 @@ use super::sessions::SignedIn;
 use super::{Console, sign_in};
 use crate::acting::from_request;
 
+/// What the console has besides contexts, as whoever put it together has given it what that takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sections {
+    pub(super) explain: bool,
+    pub(super) changes: bool,
+    pub(super) edge: bool,
+}
+
 /// Somebody who is signed in, on a page.
 pub(super) struct Visitor {
     /// What the console's paths begin with, as the browser knows them.
     pub(super) base: String,
     pub(super) signed_in: SignedIn,
-    /// Whether decisions can be explained here.
-    explains: bool,
-    /// Whether it is written down here what has been changed.
-    audits: bool,
     /// Makes changes in their name. What only reads has the console's own.
     pub(super) issuer: Issuer,
+    has: Sections,
 }
 
 impl Visitor {
@@ -34,8 +39,12 @@ impl Visitor {
     pub(super) fn of(console: &Console, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let signed_in = cookie(headers).and_then(|cookie| console.sessions.find(cookie, console.now()))?;
         let issuer = console.issuer.acting_as(from_request(actor(&signed_in), extensions));
-        let (explains, audits) = (console.explains.is_some(), console.changes.is_some());
-        Some(Self { base: base(extensions), signed_in, explains, audits, issuer })
+        let has = Sections {
+            explain: console.explains.is_some(),
+            changes: console.changes.is_some(),
+            edge: console.beside.is_some(),
+        };
+        Some(Self { base: base(extensions), signed_in, issuer, has })
     }
 }
 
@@ -88,18 +97,17 @@ pub(super) struct Frame<'a> {
     pub(super) title: &'a str,
     /// Who is signed in, and what stands in their forms.
     pub(super) signed_in: Option<&'a SignedIn>,
-    pub(super) explains: bool,
-    pub(super) audits: bool,
+    pub(super) has: Sections,
 }
 
 impl<'a> Frame<'a> {
     pub(super) fn of(visitor: &'a Visitor, title: &'a str) -> Self {
-        let Visitor { base, signed_in, explains, audits, .. } = visitor;
-        Self { base, title, signed_in: Some(signed_in), explains: *explains, audits: *audits }
+        let Visitor { base, signed_in, has, .. } = visitor;
+        Self { base, title, signed_in: Some(signed_in), has: *has }
     }
 
     pub(super) fn of_nobody(base: &'a str, title: &'a str) -> Self {
-        Self { base, title, signed_in: None, explains: false, audits: false }
+        Self { base, title, signed_in: None, has: Sections::default() }
     }
 }
 

@@ -63,7 +63,8 @@ pub struct Step {
     /// What came of it.
     pub outcome: Outcome,
     /// What was compared with what, in a sentence for the operator; empty if it was not come to. It holds no token and no
-    /// secret, and what the token says only if its signature holds.
+    /// secret, and what the token says only if its signature holds, unless
+    /// [`compare_deployments`](Explanation::compare_deployments) has added that, which says so.
     pub compared: String,
 }
 
@@ -79,6 +80,10 @@ pub struct Explanation {
     pub web_config: Option<WebConfigId>,
     /// Who calls, if it was let in with a token.
     pub identity: Option<Identity>,
+    /// The `aud` of a long-lived token whose web config does not live here, for people, in one line and shortened. That is the
+    /// API URL of the deployment that made it (rule W2), if it is to be believed: there is no secret here to check it with. See
+    /// [`compare_deployments`](Self::compare_deployments).
+    pub unverified_api_url: Option<String>,
 }
 
 impl Check {
@@ -142,6 +147,9 @@ struct Facts {
     has_token: bool,
     /// Whether its signature holds, if that could be looked at.
     is_signed: Option<bool>,
+    /// Whether its web config is proved not to live here.
+    is_absent: bool,
+    unverified_api_url: Option<String>,
 }
 
 impl Facts {
@@ -188,7 +196,7 @@ impl Facts {
     fn explain(self, rejection: Option<Rejection>, identity: Option<Identity>) -> Explanation {
         let failed = rejection.as_ref().map(Check::of);
         let last = failed.unwrap_or(if self.has_token { Check::ApiPath } else { Check::Credentials });
-        let Self { of, web_config, has_token, .. } = self;
+        let Self { of, web_config, has_token, unverified_api_url, .. } = self;
         let steps = Check::ALL
             .into_iter()
             .zip(of)
@@ -216,7 +224,10 @@ impl Facts {
             };
             Step { check, outcome, compared }
         });
-        Explanation { steps: steps.collect(), rejection, web_config, identity }
+        let steps = steps.collect();
+        let is_unknown = rejection.as_ref().is_some_and(|rejection| rejection.cause() == shell::UNKNOWN);
+        let unverified_api_url = unverified_api_url.filter(|_| is_unknown);
+        Explanation { rejection, steps, web_config, identity, unverified_api_url }
     }
 }
 
@@ -289,6 +300,9 @@ impl Verifier {
             facts.say(Check::Token, form);
             let id = unverified.id();
             let Some(record) = self.web_config_of(id, &mut facts) else {
+                if facts.is_absent {
+                    facts.unverified_api_url = unverified.api_url().map(shown);
+                }
                 // The same work, as for the decision itself (rule V5).
                 let _ = unverified.verify(None);
                 return;
@@ -311,10 +325,13 @@ impl Verifier {
         let seen = self.cache().see(id);
         let Some(record) = seen.record else {
             let text = match self.cache().life(id, seen.stamp.epoch) {
-                Life::NotThere if seen.proof.is_some() => format!(
-                    "It names web config {id}, which does not live here. It may have been deleted, or the token is of another \
-                     deployment, whose own gateway takes it."
-                ),
+                Life::NotThere if seen.proof.is_some() => {
+                    facts.is_absent = true;
+                    format!(
+                        "It names web config {id}, and the store of this deployment has none of this id: it may have been \
+                         deleted, or the token is of another deployment, whose own gateway takes it."
+                    )
+                }
                 Life::Lives => {
                     format!("It names web config {id}, which lives and could not be read just now.")
                 }
@@ -436,7 +453,7 @@ pub(super) fn asked<H: RequestHead>(head: &H) -> String {
 }
 
 /// What a client has sent, for people: in one line, no longer than need be, and without what looks like a token.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 200;
 
     if looks_like_a_token(text) {

@@ -2,6 +2,7 @@
 //! it that finds the record and waits where it must ([`Verifier`]).
 
 mod decision;
+mod elsewhere;
 mod explanation;
 mod identity;
 mod recent;

@@ -19,6 +19,7 @@ const STORE: &str = "Store";
 const UPSTREAM: &str = "Upstream";
 const AUDIT: &str = "Audit log";
 const OBSERVING: &str = "Observing";
+const DEPLOYMENTS: &str = "Deployments";
 
 /// What a gateway is started with.
 #[derive(Clone, clap::Args)]
@@ -218,6 +219,24 @@ pub struct Args {
         help_heading = OBSERVING
     )]
     pub log_format: LogFormat,
+
+    /// What this deployment is called in its status document, GET /deployment of the admin port
+    ///
+    /// Up to 64 characters, the same for all of its processes. By default it is called as the host of the API URL.
+    #[arg(long, value_name = "NAME", help_heading = DEPLOYMENTS)]
+    pub deployment_name: Option<String>,
+
+    /// Where browsers find this console, as in https://console.example/console; the status document says it
+    #[arg(long, value_name = "URL", help_heading = DEPLOYMENTS)]
+    pub console_url: Option<String>,
+
+    /// An Edge that the console lists, with the URL of its admin port; may be given more than once
+    ///
+    /// As in berlin=https://edge.example:8081. It is asked for its status document alone, without credentials, each time the
+    /// page is looked at. By https:// it needs a certificate of an authority that this system knows, or that SSL_CERT_FILE
+    /// names.
+    #[arg(long, value_name = "NAME=URL", help_heading = DEPLOYMENTS)]
+    pub edge: Vec<String>,
 
     /// The program's name, for what it says about itself.
     #[arg(skip)]

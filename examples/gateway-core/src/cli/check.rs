@@ -29,7 +29,7 @@ impl Shown {
         let value = match values.filter(|values| !values.is_empty()) {
             None => "-".to_owned(),
             Some(url) if name == "store" => store::shown(&url),
-            Some(url) if name == "upstream" => without_user(url),
+            Some(url) if ["upstream", "edge", "console-url"].contains(&&*name) => without_user(url),
             Some(_) if setting.is_secret => "(not shown)".to_owned(),
             Some(values) => values,
         };
@@ -44,7 +44,7 @@ impl Shown {
     }
 }
 
-/// A URL without a name and a password, which an upstream's has to be.
+/// A URL without a name and a password, which these have to be.
 fn without_user(url: String) -> String {
     if url.contains('@') { "(not shown)".to_owned() } else { url }
 }

@@ -15,6 +15,7 @@ use super::Args;
 use super::job::fail;
 use super::terminal::{plain, token};
 use super::web_config::opened;
+use crate::deployments::Edges;
 use crate::explain;
 use crate::setup::{self, SetupError};
 
@@ -62,6 +63,7 @@ pub(super) async fn run(args: &Args, asked: &Asked) -> ExitCode {
 async fn explained(args: &Args, asked: &Asked) -> Result<(String, u8), String> {
     let placed = |error: SetupError| error.placed(args).to_string();
     let policy = setup::policy(args).map_err(placed)?;
+    let edges = Edges::of(args).map_err(|error| placed(error.into()))?;
     let head = {
         let token = token().map_err(|error| format!("no token can be read: {error}"))?;
         if token.is_empty() {
@@ -71,7 +73,7 @@ async fn explained(args: &Args, asked: &Asked) -> Result<(String, u8), String> {
     };
     let issuer = opened(args, false).await?;
     let verifier = Verifier::new(issuer.cache().clone(), policy);
-    Ok(decide(&verifier, &issuer, &head).await)
+    Ok(decide(&verifier, &issuer, edges.as_ref(), &head).await)
 }
 
 /// The request that is asked about, with the token where the gateway looks for one.
@@ -141,8 +143,17 @@ fn carrier(sources: &TokenSources) -> Carrier {
 }
 
 /// What the gateway would do, step by step, and what the program ends with.
-async fn decide(verifier: &Verifier, issuer: &Issuer, head: &Parts) -> (String, u8) {
-    let Explanation { rejection, steps, web_config, .. } = explain::explain(verifier, issuer, head).await;
+async fn decide(verifier: &Verifier, issuer: &Issuer, edges: Option<&Edges>, head: &Parts) -> (String, u8) {
+    let mut explanation = explain::explain(verifier, issuer, head).await;
+    if explanation.unverified_api_url.is_some() {
+        let edges = match edges {
+            Some(edges) => edges.ask().await,
+            None => Vec::new(),
+        };
+        let others = edges.iter().map(|edge| (edge.name(), edge.api_url()));
+        explanation.compare_deployments(issuer.api_url(), others);
+    }
+    let Explanation { rejection, steps, web_config, .. } = explanation;
     let mut text = String::new();
     for step in &steps {
         let outcome = match step.outcome {

@@ -15,3 +15,9 @@ mod web_config;
 
 pub use args::Args;
 pub use job::{Job, Start};
+
+/// What serving with these words would be given.
+#[cfg(test)]
+pub(crate) fn serving(words: &[&str]) -> Args {
+    parse::tests::serving(words)
+}

@@ -31,6 +31,7 @@ pub(super) const USED: [(&str, &[&str]); 3] = [
             "token-sources",
             "max-revocation-delay",
             "leeway",
+            "edge",
         ],
     ),
 ];

@@ -6,6 +6,7 @@ use voicegain_auth_core::ConfigError;
 
 use crate::audit::AuditFileError;
 use crate::cli::Args;
+use crate::deployments::DeploymentsError;
 use crate::forward::ForwardConfigError;
 use crate::passed_sockets::PassedSocketsError;
 use crate::private_file::Exposure;
@@ -66,6 +67,9 @@ pub enum SetupError {
     /// A file for TLS is named without what belongs to it.
     #[error("{0} is of no use without {1}: name that too, or leave it out")]
     HalfTls(&'static str, &'static str),
+    /// This deployment or an Edge cannot be told of.
+    #[error(transparent)]
+    Deployments(#[from] DeploymentsError),
     /// One of these, and where in the config file the setting stands.
     #[error("{0}: {1}")]
     InFile(String, #[source] Box<SetupError>),
@@ -110,6 +114,7 @@ impl SetupError {
             Self::HalfTls(..) => &["admin-client-ca"],
             Self::Tls(error) => error.settings(),
             Self::AuditLog(..) => &["audit-log"],
+            Self::Deployments(error) => error.settings(),
             Self::Signals(_)
             | Self::Randomness(_)
             | Self::Passed(_)

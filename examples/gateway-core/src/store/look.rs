@@ -30,6 +30,17 @@ pub(super) fn shown_of_unknown(url: &str) -> String {
     }
 }
 
+/// The kind of the store that this URL names.
+pub(crate) fn kind(url: &str) -> Option<&'static str> {
+    match url.split_once(':')?.0 {
+        "sqlite" => Some("sqlite"),
+        "memory" => Some("memory"),
+        "postgres" | "postgresql" => Some("postgres"),
+        "etcd" | "etcds" => Some("etcd"),
+        _ => None,
+    }
+}
+
 /// Says what opening would find and do, one thing a line. Nothing is changed, made or connected to.
 pub(crate) fn look(args: &Args) -> Result<Vec<String>, StoreProblem> {
     let url = args.store.as_str();

@@ -51,6 +51,7 @@ fn every_flag_may_stand_in_the_file() {
     let value = |name: &str| match name {
         "listen" | "admin-listen" => "\"127.0.0.1:1\"",
         "admin-host" => "[\"a.example\", \"[::1]:8081\"]",
+        "edge" => "[\"a=http://a.example\", \"b=http://b.example:8081\"]",
         "max-revocation-delay" | "leeway" => "\"7s\"",
         "plain-secrets" | "seal-existing" | "preload" | "upstream-http2" | "extra" => "true",
         "max-cached" | "max-body-bytes" => "0x10",

@@ -53,7 +53,7 @@ async fn told(
     issuer: &Issuer,
 ) -> (Vec<String>, String, bool) {
     let head = head(&serving(words), asked, token).unwrap();
-    let (text, outcome) = decide(verifier, issuer, &head).await;
+    let (text, outcome) = decide(verifier, issuer, None, &head).await;
     let accepted = outcome == 0;
     assert!(!text.contains(token), "{text}");
     let outcomes = text.lines().filter_map(|line| line.get(..12));
