@@ -16,6 +16,8 @@ use voicegain_auth_core::{Explanation, Issuer, StoreError, Verifier};
 
 use crate::admin_token::AdminToken;
 use crate::host::Hosts;
+#[cfg(feature = "oidc")]
+use crate::oidc::OidcConfig;
 use crate::pages::{Console, Explains, base};
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
@@ -37,6 +39,8 @@ impl AdminApi {
             https: false,
             verifier: None,
             explain_request: None,
+            #[cfg(feature = "oidc")]
+            oidc: None,
         }
     }
 }
@@ -50,6 +54,8 @@ pub struct AdminApiBuilder {
     https: bool,
     verifier: Option<Verifier>,
     explain_request: Option<ExplainRequest>,
+    #[cfg(feature = "oidc")]
+    oidc: Option<OidcConfig>,
 }
 
 /// Says what would be decided about a request.
@@ -155,11 +161,21 @@ impl AdminApiBuilder {
         self
     }
 
+    /// People sign in to the console by OpenID Connect too, beside the admin token. The admin API goes on to take that alone.
+    #[cfg(feature = "oidc")]
+    pub fn oidc(mut self, config: OidcConfig) -> Self {
+        self.hosts.allow(&config.authority());
+        self.oidc = Some(config);
+        self
+    }
+
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
         let Served { issuer, explain, .. } = self.served.clone();
         let explains = self.verifier.map(|verifier| Explains { verifier, request: self.explain_request });
         let console = Console::new(issuer, explains, self.admin_token.clone(), explain, self.https);
+        #[cfg(feature = "oidc")]
+        let console = console.with_oidc(self.oidc);
         let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))

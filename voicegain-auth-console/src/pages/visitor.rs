@@ -57,14 +57,19 @@ pub(super) async fn to_first_page(extensions: Extensions) -> Redirect {
     Redirect::to(&format!("{}/contexts", base(&extensions)))
 }
 
-/// The one cookie of the console's. Two of that name are somebody's attempt to fix one.
+/// The cookie of a session. Two of one name are somebody's attempt to fix one.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie_of(headers, sign_in::COOKIE_NAME)
+}
+
+/// The one cookie of this name.
+pub(super) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let pairs = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'));
-    let mut ours = pairs.filter_map(|pair| pair.trim().strip_prefix(sign_in::COOKIE_NAME)?.strip_prefix('='));
+    let mut ours = pairs.filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
     ours.next().filter(|_| ours.next().is_none())
 }
 
