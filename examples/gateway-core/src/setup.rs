@@ -21,6 +21,7 @@ use crate::cli::Args;
 use crate::forward::{ForwardConfig, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
+use crate::oidc;
 use crate::open_files;
 use crate::passed_sockets::PassedSockets;
 use crate::private_file;
@@ -68,7 +69,7 @@ impl Setup {
 
     async fn make(args: &Args) -> Result<Self, SetupError> {
         // Whatever is wrong with a setting is said before anything is made.
-        let Settings { policy, forwarder, admin_token, generated_token } = Settings::of(args)?;
+        let Settings { policy, forwarder, admin_token, generated_token, sign_in } = Settings::of(args)?;
         let passed = PassedSockets::take()?;
         let listener = listen("--listen", args.listen, passed.api)?;
         let admin_listener = listen("--admin-listen", args.admin_listen, passed.admin)?;
@@ -83,6 +84,7 @@ impl Setup {
         for name in &args.admin_host {
             admin = admin.allow_host(name);
         }
+        admin = oidc::add(admin, sign_in);
         if let Some(sealed) = sealed {
             admin = admin.reseal(move || master_keys::reseal(Arc::clone(&sealed)));
         }
@@ -134,6 +136,8 @@ struct Settings {
     admin_token: AdminToken,
     /// Its text, if it was generated.
     generated_token: Option<String>,
+    /// How operators sign in to the console besides.
+    sign_in: Option<oidc::SignIn>,
 }
 
 impl Settings {
@@ -142,14 +146,21 @@ impl Settings {
         let (policy, forwarder) = (policy(args)?, forwarder(args)?);
         let (admin_token, generated_token) = admin_token(args)?;
         promise(args)?;
-        Ok(Self { policy, forwarder, admin_token, generated_token })
+        let sign_in = oidc::sign_in(args)?;
+        Ok(Self { policy, forwarder, admin_token, generated_token, sign_in })
     }
 }
 
 /// Everything that is wrong with the settings, as far as can be told without opening or making anything. Has to be called
 /// on a runtime.
 pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
-    let problems = [policy(args).err(), forwarder(args).err(), admin_token(args).err(), promise(args).err()];
+    let problems = [
+        policy(args).err(),
+        forwarder(args).err(),
+        admin_token(args).err(),
+        promise(args).err(),
+        oidc::sign_in(args).err().map(SetupError::from),
+    ];
     problems.into_iter().flatten().map(|problem| problem.placed(args)).collect()
 }
 

@@ -12,5 +12,7 @@ mod terminal;
 mod values;
 mod web_config;
 
-pub use args::Args;
+pub use args::{Args, OidcArgs};
 pub use job::{Job, Start};
+#[cfg(test)]
+pub(crate) use parse::tests::serving;
