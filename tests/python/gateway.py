@@ -13,11 +13,11 @@ import urllib.request
 class Gateway:
     """A gateway process on free ports, with its store in memory and, unless told otherwise, its echo for an upstream."""
 
-    def __init__(self, binary, *arguments):
+    def __init__(self, binary, *arguments, admin_listen="127.0.0.1:0"):
         self.admin_token = secrets.token_urlsafe(32)
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [binary, "--store", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *arguments],
+            [binary, "--store", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", admin_listen, *arguments],
             env={**os.environ, "VOICEGAIN_ADMIN_TOKEN": self.admin_token},
             stdout=subprocess.PIPE,
             stderr=self.log,
