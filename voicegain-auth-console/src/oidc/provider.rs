@@ -248,7 +248,7 @@ fn failed_exchange(
 ) -> Failure {
     match error {
         RequestTokenError::ServerResponse(answer) => {
-            Failure::CodeRefused(shown(&answer.error().to_string(), ERROR_SHOWN))
+            Failure::CodeRefused(shown(answer.error().as_ref(), ERROR_SHOWN))
         }
         RequestTokenError::Request(error) => Failure::Exchange(error.to_string()),
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {

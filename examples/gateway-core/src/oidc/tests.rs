@@ -1,5 +1,3 @@
-use std::io::Write as _;
-
 use super::*;
 
 /// What is said of these flags.
@@ -58,7 +56,7 @@ fn what_is_wrong_is_said_by_the_flags_name() {
     let path = file.to_str().unwrap();
     let with_file = [&WHOLE[..], &["--oidc-client-secret-file", path]].concat();
     assert!(of(&with_file).unwrap_err().starts_with(&format!("--oidc-client-secret-file {path}: ")));
-    std::fs::File::create(&file).unwrap().write_all(b" the-secret\n").unwrap();
+    std::fs::write(&file, " the-secret\n").unwrap();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
