@@ -13,11 +13,11 @@ import urllib.request
 class Gateway:
     """A gateway process on free ports, with its store in memory and its echo for an upstream, unless told otherwise."""
 
-    def __init__(self, binary, *arguments, store="memory:"):
+    def __init__(self, binary, *arguments, store="memory:", admin_listen="127.0.0.1:0"):
         self.admin_token = secrets.token_urlsafe(32)
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [binary, "--store", store, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *arguments],
+            [binary, "--store", store, "--listen", "127.0.0.1:0", "--admin-listen", admin_listen, *arguments],
             env={**os.environ, "VOICEGAIN_ADMIN_TOKEN": self.admin_token},
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -9,6 +9,8 @@ mod edges;
 mod fields;
 mod handlers;
 mod host;
+#[cfg(feature = "oidc")]
+mod oidc;
 mod pages;
 mod parameters;
 mod probes;
@@ -20,6 +22,8 @@ mod utc;
 pub use admin_token::{AdminToken, InvalidAdminToken};
 pub use deployment::Deployment;
 pub use edges::Edge;
+#[cfg(feature = "oidc")]
+pub use oidc::{AllowRule, InvalidAllowRule, OidcConfig, OidcConfigError, UrlProblem};
 pub use pages::LoggedChange;
 pub use reseal::Resealed;
 pub use router::{AdminApi, AdminApiBuilder};

@@ -18,6 +18,8 @@ use crate::admin_token::AdminToken;
 use crate::deployment::{Deployment, deployment};
 use crate::edges::{self, AskEdges, Edge};
 use crate::host::Hosts;
+#[cfg(feature = "oidc")]
+use crate::oidc::OidcConfig;
 use crate::pages::{Beside, Console, Explains, LoggedChange, ReadChanges, base};
 use crate::refusal::{Refusal, StoreFailure};
 use crate::reseal::{Reseal, Resealed};
@@ -43,6 +45,8 @@ impl AdminApi {
             explain_request: None,
             changes: None,
             edges: None,
+            #[cfg(feature = "oidc")]
+            oidc: None,
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct AdminApiBuilder {
     explain_request: Option<ExplainRequest>,
     changes: Option<ReadChanges>,
     edges: Option<AskEdges>,
+    #[cfg(feature = "oidc")]
+    oidc: Option<OidcConfig>,
 }
 
 /// Says what would be decided about a request.
@@ -201,6 +207,14 @@ impl AdminApiBuilder {
         self
     }
 
+    /// People sign in to the console by OpenID Connect too, beside the admin token. The admin API goes on to take that alone.
+    #[cfg(feature = "oidc")]
+    pub fn oidc(mut self, config: OidcConfig) -> Self {
+        self.hosts.allow(&config.authority());
+        self.oidc = Some(config);
+        self
+    }
+
     /// Builds the router. Serve it as it is, or merge it into another one that serves on the same port.
     pub fn build(self) -> Router {
         let Served { issuer, explain, deployment: own, .. } = self.served.clone();
@@ -215,6 +229,8 @@ impl AdminApiBuilder {
             self.https,
             self.changes,
         );
+        #[cfg(feature = "oidc")]
+        let console = console.with_oidc(self.oidc);
         let api = Router::new()
             .route("/web-configs", get(handlers::list).post(handlers::create))
             .route("/web-configs/{id}", get(handlers::get).patch(handlers::update).delete(handlers::delete))

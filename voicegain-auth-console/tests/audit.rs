@@ -188,7 +188,7 @@ async fn every_change_by_the_console_is_by_who_is_signed_in() {
     assert_eq!(world.fill(&at("regenerate"), &at("regenerate"), &[]).await, 200);
     assert_eq!(world.fill(&at("delete"), &at("delete"), &[]).await, 303);
     let entries =
-        world.told(ActorKind::Console, "operator", &["create", "update", "mint", "regenerate", "delete"]);
+        world.told(ActorKind::Console, "admin token", &["create", "update", "mint", "regenerate", "delete"]);
     world.nothing_shows(&entries);
     assert!(entries.iter().all(|entry| entry.deed.web_config == Some(id)));
 }

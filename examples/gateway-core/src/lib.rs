@@ -24,6 +24,7 @@ pub mod head;
 pub mod logging;
 pub mod master_keys;
 mod metrics;
+pub mod oidc;
 pub mod open_files;
 mod passed_sockets;
 pub mod private_file;

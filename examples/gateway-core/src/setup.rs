@@ -26,6 +26,7 @@ use crate::exchanges::EndOf;
 use crate::forward::{ForwardConfig, ForwardConfigError, Forwarder};
 use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
+use crate::oidc;
 use crate::open_files;
 use crate::passed_sockets::PassedSockets;
 use crate::private_file;
@@ -78,7 +79,7 @@ impl Setup {
 
     async fn make(args: &Args, http2: bool) -> Result<Self, SetupError> {
         // Whatever is wrong with a setting is said before anything is made.
-        let Settings { policy, forwarder, deployment, edges, admin_token, generated_token } =
+        let Settings { policy, forwarder, deployment, edges, admin_token, generated_token, sign_in } =
             Settings::of(args)?;
         let [tls, admin_tls] = tls_files(args, http2)?.map(|files| files.map(Tls::new).transpose());
         let (tls, admin_tls) = (tls?, admin_tls?);
@@ -97,12 +98,16 @@ impl Setup {
             .local_addr()
             .map_err(|error| SetupError::Listen("--admin-listen", args.admin_listen, error))?;
         let mut admin = AdminApi::builder(issuer.clone(), admin_token).listen_address(admin_address);
+        if admin_tls.is_some() {
+            admin = admin.https();
+        }
         for name in &args.admin_host {
             admin = admin.allow_host(name);
         }
         if let Some(file) = args.audit_log.clone() {
             admin = admin.changes(move |before, most| audit::latest(file.clone(), before, most));
         }
+        admin = oidc::add(admin, sign_in);
         if let Some(sealed) = sealed {
             admin = admin.reseal(move || master_keys::reseal(Arc::clone(&sealed)));
         }
@@ -189,6 +194,8 @@ struct Settings {
     admin_token: AdminToken,
     /// Its text, if it was generated.
     generated_token: Option<String>,
+    /// How operators sign in to the console besides.
+    sign_in: Option<oidc::SignIn>,
 }
 
 impl Settings {
@@ -198,7 +205,8 @@ impl Settings {
         let (deployment, edges) = (deployments::own(args)?, Edges::of(args)?);
         let (admin_token, generated_token) = admin_token(args)?;
         promise(args)?;
-        Ok(Self { policy, forwarder, deployment, edges, admin_token, generated_token })
+        let sign_in = oidc::sign_in(args)?;
+        Ok(Self { policy, forwarder, deployment, edges, admin_token, generated_token, sign_in })
     }
 }
 
@@ -215,6 +223,7 @@ pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
         promise(args).err(),
         tls(args).err(),
         audit_log,
+        oidc::sign_in(args).err().map(SetupError::from),
     ];
     problems.into_iter().flatten().map(|problem| problem.placed(args)).collect()
 }

@@ -10,6 +10,9 @@ mod form;
 mod guard;
 mod meaning;
 mod minting;
+#[cfg(feature = "oidc")]
+mod oidc;
+mod operator;
 mod problem;
 mod sessions;
 mod sign_in;
@@ -34,6 +37,8 @@ pub(crate) use self::visitor::base;
 use crate::admin_token::AdminToken;
 use crate::deployment::Deployment;
 use crate::edges::AskEdges;
+#[cfg(feature = "oidc")]
+use crate::oidc::OidcConfig;
 use crate::router::ExplainRequest;
 
 /// What decides about requests.
@@ -64,6 +69,8 @@ pub(crate) struct Console {
     changes: Option<ReadChanges>,
     sessions: Sessions,
     attempts: Attempts,
+    #[cfg(feature = "oidc")]
+    oidc: Option<oidc::SignIn>,
 }
 
 impl Console {
@@ -86,7 +93,23 @@ impl Console {
             changes,
             sessions: Sessions::default(),
             attempts: Attempts::default(),
+            #[cfg(feature = "oidc")]
+            oidc: None,
         }
+    }
+
+    /// Has people signed in by a provider too.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn with_oidc(self, config: Option<OidcConfig>) -> Self {
+        Self { oidc: config.map(oidc::SignIn::new), ..self }
+    }
+
+    /// What the provider is called that signs people in, if there is one.
+    fn provider(&self) -> Option<&str> {
+        #[cfg(feature = "oidc")]
+        return self.oidc.as_ref().map(oidc::SignIn::name);
+        #[cfg(not(feature = "oidc"))]
+        None
     }
 
     fn now(&self) -> Instant {
@@ -99,7 +122,10 @@ impl Console {
 
     /// The pages, to be nested somewhere.
     pub(crate) fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        Router::new()
+        let router = Router::new();
+        #[cfg(feature = "oidc")]
+        let router = router.merge(oidc::router());
+        router
             .route("/", get(visitor::to_first_page))
             .route("/contexts", get(contexts::list))
             .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))

@@ -15,7 +15,7 @@ use super::visitor::{Frame, html};
 use crate::refusal::Refusal;
 
 /// Why something was not done. It holds no secret.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Problem {
     status: StatusCode,
     title: &'static str,
@@ -31,7 +31,16 @@ impl Problem {
 
     pub(super) fn signed_out() -> Self {
         let text = "Your session is over, and nothing was done. Sign in, then do it again.";
-        Self { is_signed_out: true, ..Self::new(StatusCode::UNAUTHORIZED, "Signed out", text) }
+        Self::not_signed_in(StatusCode::UNAUTHORIZED, "Signed out", text)
+    }
+
+    /// Something for a person who must sign in first.
+    pub(super) fn not_signed_in(
+        status: StatusCode,
+        title: &'static str,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { is_signed_out: true, ..Self::new(status, title, text) }
     }
 
     pub(super) fn foreign_form() -> Self {

@@ -9,6 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::operator::Operator;
+
 /// How long a session lasts without a request.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long it lasts at most.
@@ -28,7 +30,7 @@ type Key = [u8; 32];
 pub(super) struct Sessions(Mutex<HashMap<Key, Session>>);
 
 struct Session {
-    who: Arc<str>,
+    operator: Operator,
     begun: Instant,
     seen: Instant,
     /// Stands in every form of this session, so that no other site can make one.
@@ -47,16 +49,21 @@ impl Session {
 
 /// Somebody who is signed in.
 #[derive(Clone)]
-pub(super) struct SignedIn {
+pub(crate) struct SignedIn {
     key: Key,
-    who: Arc<str>,
+    operator: Operator,
     secret: Arc<str>,
 }
 
 impl SignedIn {
+    /// Who that is.
+    pub(crate) fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
     /// What the person is called.
     pub(super) fn who(&self) -> &str {
-        &self.who
+        self.operator.name()
     }
 
     /// What every form of this session carries.
@@ -76,7 +83,7 @@ impl Sessions {
     }
 
     /// Begins a session, and answers the cookie's value.
-    pub(super) fn begin(&self, who: &str, now: Instant) -> Result<String, getrandom::Error> {
+    pub(super) fn begin(&self, operator: Operator, now: Instant) -> Result<String, getrandom::Error> {
         let (cookie, secret) = (random()?, random()?.into());
         let mut sessions = self.sessions();
         sessions.retain(|_, session| session.lives(now));
@@ -85,7 +92,7 @@ impl Sessions {
             idlest.and_then(|key| sessions.remove(&key));
         }
         let session = Session {
-            who: who.into(),
+            operator,
             begun: now,
             seen: now,
             secret,
@@ -102,7 +109,7 @@ impl Sessions {
         let mut sessions = self.sessions();
         let session = sessions.get_mut(&key).filter(|session| session.lives(now))?;
         session.seen = now;
-        Some(SignedIn { key, who: session.who.clone(), secret: session.secret.clone() })
+        Some(SignedIn { key, operator: session.operator.clone(), secret: session.secret.clone() })
     }
 
     /// A mark for a form that may be sent once.
@@ -155,7 +162,7 @@ fn key(cookie: &str) -> Key {
     Sha256::digest(cookie.as_bytes()).into()
 }
 
-fn random() -> Result<String, getrandom::Error> {
+pub(super) fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
@@ -166,7 +173,7 @@ mod tests {
     use super::*;
 
     fn signed_in(sessions: &Sessions, now: Instant) -> (String, SignedIn) {
-        let cookie = sessions.begin("operator", now).unwrap();
+        let cookie = sessions.begin(Operator::AdminToken, now).unwrap();
         let signed_in = sessions.find(&cookie, now).unwrap();
         (cookie, signed_in)
     }
@@ -182,7 +189,7 @@ mod tests {
         let (cookie, _) = signed_in(&sessions, begun);
         while now + IDLE / 2 < begun + LIFE {
             now += IDLE / 2;
-            assert_eq!(sessions.find(&cookie, now).unwrap().who(), "operator");
+            assert_eq!(sessions.find(&cookie, now).unwrap().operator(), &Operator::AdminToken);
         }
         assert!(sessions.find(&cookie, begun + LIFE).is_none());
 
@@ -228,7 +235,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         let (second, _) = signed_in(&sessions, later);
         for _ in 2..=SESSIONS {
-            sessions.begin("operator", later).unwrap();
+            sessions.begin(Operator::AdminToken, later).unwrap();
         }
         assert!(sessions.find(&first, later).is_none());
         assert!(sessions.find(&second, later).is_some());

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::Console;
 use super::form::{Form, Sent};
+use super::operator::Operator;
 use super::problem::Problem;
 use super::visitor::{Frame, Visitor, base, html, with_status};
 use crate::acting::client;
@@ -23,13 +24,18 @@ struct SignInPage<'a> {
     frame: Frame<'a>,
     problem: Option<String>,
     next: &'a str,
+    /// Who signs people in besides, and whether they have just been signed out here of what goes on there.
+    provider: Option<&'a str>,
+    goes_on: bool,
 }
 
 /// Where to go on to.
 #[derive(Deserialize)]
 pub(super) struct Next {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
+    /// There if somebody has signed out whom a provider had signed in.
+    signed_out: Option<String>,
 }
 
 pub(super) async fn page(
@@ -42,7 +48,8 @@ pub(super) async fn page(
         return Redirect::to(&format!("{base}/contexts")).into_response();
     }
     let frame = Frame::of_nobody(&base, "Sign in");
-    html(&SignInPage { frame, problem: None, next: &next.next })
+    let goes_on = next.signed_out.is_some();
+    html(&SignInPage { frame, problem: None, next: &next.next, provider: console.provider(), goes_on })
 }
 
 pub(super) async fn sign_in(
@@ -58,7 +65,8 @@ pub(super) async fn sign_in(
     let (token, next) = (form.take("token"), form.text("next"));
     let again = |problem: String, status, wait: Option<u64>| {
         let frame = Frame::of_nobody(&base, "Sign in");
-        let page = html(&SignInPage { frame, problem: Some(problem), next: &next });
+        let (problem, provider) = (Some(problem), console.provider());
+        let page = html(&SignInPage { frame, problem, next: &next, provider, goes_on: false });
         let mut response = with_status(status, page);
         if let Some(seconds) = wait {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -78,25 +86,31 @@ pub(super) async fn sign_in(
             "That is not the admin token. The gateway prints it at its start, unless it was given one.";
         return again(problem.to_owned(), StatusCode::UNAUTHORIZED, None);
     }
-    let cookie = console.sessions.begin("operator", now)?;
+    let cookie = console.sessions.begin(Operator::AdminToken, now)?;
     tracing::info!("somebody signed in to the console");
-    // Only to a page of the console's own.
-    let is_own =
-        next.strip_prefix(&*base).is_some_and(|rest| rest.starts_with('/') && !rest.starts_with("//"));
+    let response = Redirect::to(&own_page(next, &base)).into_response();
+    with_cookie(response, console.https || is_https, &base, &cookie, None)
+}
+
+/// Where to go on to: only to a page of the console's own.
+pub(super) fn own_page(next: String, base: &str) -> String {
+    let is_own = next.strip_prefix(base).is_some_and(|rest| rest.starts_with('/') && !rest.starts_with("//"));
     let is_plain =
         !next.contains("..") && !next.contains(|letter: char| letter == '\\' || letter.is_control());
-    let next = if is_own && is_plain { next } else { format!("{base}/contexts") };
-    with_cookie(Redirect::to(&next).into_response(), console.https || is_https, &base, &cookie, None)
+    if is_own && is_plain { next } else { format!("{base}/contexts") }
 }
 
 pub(super) async fn sign_out(State(console): State<Arc<Console>>, sent: Sent) -> Result<Response, Problem> {
     let Visitor { base, signed_in, .. } = sent.visitor;
     console.sessions.end(&signed_in);
-    let response = Redirect::to(&format!("{base}/sign-in")).into_response();
+    // Whom a provider has signed in is told that this ends here alone.
+    let goes_on = if *signed_in.operator() == Operator::AdminToken { "" } else { "?signed_out" };
+    let response = Redirect::to(&format!("{base}/sign-in{goes_on}")).into_response();
     with_cookie(response, console.https, &base, "", Some(0))
 }
 
-fn with_cookie(
+/// Sets the cookie of a session.
+pub(super) fn with_cookie(
     mut response: Response,
     is_https: bool,
     base: &str,

@@ -12,6 +12,7 @@ use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use voicegain_auth_core::Issuer;
 use voicegain_auth_core::audit::{Actor, ActorKind};
 
+use super::operator::Operator;
 use super::sessions::SignedIn;
 use super::{Console, sign_in};
 use crate::acting::from_request;
@@ -50,7 +51,12 @@ impl Visitor {
 
 /// Who that is, in the audit log and in the log.
 fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::new(ActorKind::Console, signed_in.who())
+    let kind = match signed_in.operator() {
+        Operator::AdminToken => ActorKind::Console,
+        #[cfg(feature = "oidc")]
+        Operator::Person(_) => ActorKind::Oidc,
+    };
+    Actor::new(kind, signed_in.who())
 }
 
 impl FromRequestParts<Arc<Console>> for Visitor {
@@ -80,14 +86,19 @@ pub(super) async fn to_first_page(extensions: Extensions) -> Redirect {
     Redirect::to(&format!("{}/contexts", base(&extensions)))
 }
 
-/// The one cookie of the console's. Two of that name are somebody's attempt to fix one.
+/// The cookie of a session. Two of one name are somebody's attempt to fix one.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie_of(headers, sign_in::COOKIE_NAME)
+}
+
+/// The one cookie of this name.
+pub(super) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let pairs = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'));
-    let mut ours = pairs.filter_map(|pair| pair.trim().strip_prefix(sign_in::COOKIE_NAME)?.strip_prefix('='));
+    let mut ours = pairs.filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
     ours.next().filter(|_| ours.next().is_none())
 }
 

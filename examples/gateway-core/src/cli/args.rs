@@ -20,6 +20,7 @@ const UPSTREAM: &str = "Upstream";
 const AUDIT: &str = "Audit log";
 const OBSERVING: &str = "Observing";
 const DEPLOYMENTS: &str = "Deployments";
+const OIDC: &str = "Sign-in to the console by OpenID Connect";
 
 /// What a gateway is started with.
 #[derive(Clone, clap::Args)]
@@ -238,6 +239,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME=URL", help_heading = DEPLOYMENTS)]
     pub edge: Vec<String>,
 
+    /// Sign-in to the console by OpenID Connect.
+    #[command(flatten)]
+    pub oidc: OidcArgs,
+
     /// The program's name, for what it says about itself.
     #[arg(skip)]
     pub program: &'static str,
@@ -245,6 +250,45 @@ pub struct Args {
     /// Where the config file says what comes from it.
     #[arg(skip)]
     pub(crate) places: Places,
+}
+
+/// How operators sign in to the console by OpenID Connect: nobody does unless there is an issuer.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct OidcArgs {
+    /// The provider that signs operators in to the console, beside the admin token: its issuer URL
+    ///
+    /// As in https://id.example/realms/ops, to the letter as the provider itself writes it. Takes --oidc-client-id,
+    /// --oidc-redirect-url and --oidc-allow too.
+    #[arg(long, value_name = "URL", help_heading = OIDC)]
+    pub oidc_issuer: Option<String>,
+
+    /// What the provider knows the console by
+    #[arg(long, value_name = "ID", help_heading = OIDC)]
+    pub oidc_client_id: Option<String>,
+
+    /// A file that holds the client's secret, which nobody but its owner may read
+    ///
+    /// Without one the console is a public client, by PKCE alone.
+    #[arg(long, value_name = "FILE", help_heading = OIDC)]
+    pub oidc_client_secret_file: Option<PathBuf>,
+
+    /// Where the provider sends browsers back to: the console's public URL, with /console/oidc/callback
+    ///
+    /// As in https://gateway.example/console/oidc/callback. It is https, or http on loopback. The admin port answers to this
+    /// host as if it were given with --admin-host.
+    #[arg(long, value_name = "URL", help_heading = OIDC)]
+    pub oidc_redirect_url: Option<String>,
+
+    /// Who may sign in: sub:ID, email:ADDRESS, domain:NAME or group:NAME; may be given more than once
+    ///
+    /// One rule is enough. E-mail addresses count only if the provider says that they are verified. Groups are those of the
+    /// claim `groups`.
+    #[arg(long, value_name = "RULE", help_heading = OIDC)]
+    pub oidc_allow: Vec<String>,
+
+    /// A scope to ask for besides openid, instead of email; may be given more than once
+    #[arg(long, value_name = "SCOPE", help_heading = OIDC)]
+    pub oidc_scope: Vec<String>,
 }
 
 impl std::fmt::Debug for Args {

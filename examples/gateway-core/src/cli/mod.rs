@@ -13,7 +13,7 @@ mod terminal;
 mod values;
 mod web_config;
 
-pub use args::Args;
+pub use args::{Args, OidcArgs};
 pub use job::{Job, Start};
 
 /// What serving with these words would be given.

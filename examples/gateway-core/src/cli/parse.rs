@@ -182,4 +182,4 @@ fn from_matches(matches: &ArgMatches, master_keys: Option<Zeroizing<String>>) ->
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,7 @@ use crate::audit::AuditFileError;
 use crate::cli::Args;
 use crate::deployments::DeploymentsError;
 use crate::forward::ForwardConfigError;
+use crate::oidc::OidcProblem;
 use crate::passed_sockets::PassedSocketsError;
 use crate::private_file::Exposure;
 use crate::store::StoreProblem;
@@ -70,6 +71,9 @@ pub enum SetupError {
     /// This deployment or an Edge cannot be told of.
     #[error(transparent)]
     Deployments(#[from] DeploymentsError),
+    /// Nobody could sign in to the console by OpenID Connect.
+    #[error(transparent)]
+    Oidc(#[from] OidcProblem),
     /// One of these, and where in the config file the setting stands.
     #[error("{0}: {1}")]
     InFile(String, #[source] Box<SetupError>),
@@ -78,8 +82,11 @@ pub enum SetupError {
 impl SetupError {
     /// Says where in the config file the setting stands, if it comes from there.
     pub(crate) fn placed(self, args: &Args) -> Self {
-        let place = self.settings().iter().find_map(|name| args.places.of(name)).map(str::to_owned);
-        match place {
+        let place = match &self {
+            Self::Oidc(problem) => args.places.of(problem.flag()),
+            _ => self.settings().iter().find_map(|name| args.places.of(name)),
+        };
+        match place.map(str::to_owned) {
             Some(place) => Self::InFile(place, Box::new(self)),
             None => self,
         }
@@ -120,6 +127,7 @@ impl SetupError {
             | Self::Passed(_)
             | Self::Metrics(_)
             | Self::Config(_)
+            | Self::Oidc(_)
             | Self::InFile(..) => &[],
         }
     }

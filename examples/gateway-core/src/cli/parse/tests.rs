@@ -22,7 +22,7 @@ pub(in crate::cli) fn start(master_keys: &str, words: &[&str]) -> Result<Start<O
 }
 
 /// What is served with these words.
-pub(in crate::cli) fn serving(words: &[&str]) -> Args {
+pub(crate) fn serving(words: &[&str]) -> Args {
     both(words).0
 }
 
