@@ -1,5 +1,6 @@
 //! A store that can be parked and broken, and a clock that is set by hand.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use tracing::subscriber::{DefaultGuard, set_default};
 
 use crate::clock::{Clock, Reading, SystemClock};
+use crate::day::Day;
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
 use crate::store::{
@@ -105,6 +107,19 @@ pub(crate) struct Controls {
     pub(crate) fails: AtomicUsize,
     /// How far apart proofs must be; zero at first.
     pub(crate) proof_interval: Mutex<Duration>,
+    /// What becomes of noting uses.
+    pub(crate) uses: Mutex<Noting>,
+    /// How many were noted at once, each time that it was asked for.
+    pub(crate) noted: Mutex<Vec<usize>>,
+}
+
+/// What becomes of noting uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noting {
+    Works,
+    Fails,
+    Hangs,
+    Panics,
 }
 
 impl Controls {
@@ -148,6 +163,8 @@ impl TestStore {
             quick_road_fails: AtomicBool::new(false),
             fails: AtomicUsize::new(0),
             proof_interval: Mutex::new(Duration::ZERO),
+            uses: Mutex::new(Noting::Works),
+            noted: Mutex::default(),
         };
         Self { road: Arc::new(Mutex::new(inner)), controls: Arc::new(controls) }
     }
@@ -223,6 +240,21 @@ impl SecretStore for TestStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.inner().end(scope).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.controls.noted.lock().unwrap().push(uses.len());
+        let noting = *self.controls.uses.lock().unwrap();
+        match noting {
+            Noting::Works => self.inner().note_uses(uses).await,
+            Noting::Fails => Err(StoreError::unavailable("broken by the test")),
+            Noting::Hangs => std::future::pending().await,
+            Noting::Panics => panic!("as the test wants it"),
+        }
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.inner().last_uses(ids).await
     }
 }
 

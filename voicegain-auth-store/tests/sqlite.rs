@@ -320,9 +320,9 @@ async fn a_newer_schema_is_refused() {
     open(&path).close();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 77).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, OpenError::NewerSchema { found: 77, supported: 2, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerSchema { found: 77, supported: 3, .. }), "{error:?}");
     assert!(error.to_string().contains("use the newer program"), "{error}");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
     open(&path);
 }
 
@@ -332,8 +332,8 @@ async fn a_newer_program_that_changes_the_open_file_ends_its_use() {
     let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
     let at = head(&store).await;
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
-    every_call_is_unavailable(&store, id, at, "changed to schema version 3").await;
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();
+    every_call_is_unavailable(&store, id, at, "changed to schema version 4").await;
 }
 
 #[test]

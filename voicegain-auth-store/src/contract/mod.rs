@@ -50,6 +50,7 @@ mod fixture;
 mod reads;
 #[cfg(feature = "_sealing")]
 mod sealed;
+mod uses;
 
 pub use changes::*;
 pub use concurrency::*;
@@ -59,6 +60,7 @@ pub use fixture::Fixture;
 pub use reads::*;
 #[cfg(feature = "_sealing")]
 pub use sealed::*;
+pub use uses::*;
 
 /// Makes one test of each case of the contract, for one [`Fixture`].
 #[macro_export]
@@ -107,6 +109,10 @@ macro_rules! store_contract {
             w7_of_concurrent_creates_one_succeeds,
             c3_revisions_become_visible_in_order,
             c3_snapshots_are_whole,
+            the_last_use_is_the_latest,
+            c4_a_use_is_no_change,
+            what_ends_is_not_used_any_more,
+            uses_come_from_many_at_once,
         }
     };
     (@tests $fixture:ty: $($case:ident),+ $(,)?) => {

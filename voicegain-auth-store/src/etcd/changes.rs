@@ -127,7 +127,11 @@ impl Request for Create {
             Record { config, entry: position.entry, born: position.revision, secret, mod_revision: 0 };
         let born = values::encode(&IndexValue { born: position.revision.get() })?;
         let place = index(keys, &record.config);
-        let mut ops = vec![put_record(keys, &record)?, TxnOp::put(place.clone(), born, None)];
+        let mut ops = vec![
+            put_record(keys, &record)?,
+            TxnOp::put(place.clone(), born, None),
+            TxnOp::delete(keys.used(new.id), None),
+        ];
         if deleted.is_some() {
             ops.push(TxnOp::delete(keys.ended(new.id), None));
         }
@@ -311,6 +315,7 @@ impl Request for Delete {
         let ops = vec![
             TxnOp::delete(keys.config(*id), None),
             TxnOp::delete(index(keys, &before.config), None),
+            TxnOp::delete(keys.used(*id), None),
             TxnOp::put(keys.ended(*id), ended, None),
         ];
         let compares = vec![unchanged(keys, *id, before.mod_revision)];

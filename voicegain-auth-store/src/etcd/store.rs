@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use voicegain_auth_core::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
     SecretStore, Snapshot, StoreError, StoredPage,
 };
-use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    Day, NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::changes::{Create, Delete, Regenerate, Update};
 use super::commit::{self, Request};
@@ -20,7 +23,7 @@ use super::keys::Keys;
 use super::options::EtcdOptions;
 use super::reads::Road;
 use super::view::Reader;
-use super::{ends, listing, meta, reads, reseal};
+use super::{ends, listing, meta, reads, reseal, uses};
 use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 use crate::supervised::supervised;
 
@@ -215,6 +218,14 @@ impl SecretStore for EtcdStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.run(ends::end(Arc::clone(&self.shared), scope), StoreError::outcome_unknown).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.run(uses::note(Arc::clone(&self.shared), uses), StoreError::outcome_unknown).await
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.read(async move |shared| uses::last(shared, ids).await).await
     }
 }
 

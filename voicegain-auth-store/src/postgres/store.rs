@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use voicegain_auth_core::store::{
     ChangeFeed, Ended, EntryId, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
     SecretStore, Snapshot, StoreError, StoredPage,
 };
-use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    Day, NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::changes::{self, Changing, Work};
 use super::connect::Servers;
@@ -25,6 +28,7 @@ use super::sealed::KnownKeys;
 use super::standbys::Waits;
 use super::tls;
 use super::url::Target;
+use super::uses::{LastUses, NoteUses};
 use super::values::Uuid;
 use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 use crate::supervised::supervised;
@@ -258,6 +262,14 @@ impl SecretStore for PostgresStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.change(scope).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.read(NoteUses(uses)).await
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.read(LastUses(ids)).await
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,14 +10,16 @@ use voicegain_auth_core::store::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
     SecretStore, Snapshot, StoreError, StoredPage,
 };
-use voicegain_auth_core::{NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{
+    Day, NewWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+};
 
 use super::error::{OpenError, Outcome};
 use super::open::{self, Opened};
 use super::options::SqliteOptions;
 use super::place::Place;
 use super::worker::{self, Closed, Head, Worker};
-use super::{changes, checkpoint, reads, sealed};
+use super::{changes, checkpoint, reads, sealed, uses};
 use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 
 /// How long the end of a store may take.
@@ -200,6 +203,14 @@ impl SecretStore for SqliteStore {
 
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         self.change(move |connection, place| changes::end(connection, place, scope)).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.change(move |connection, place| uses::note(connection, place, &uses)).await
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.read(move |connection, place| uses::last(connection, &place.files, &ids)).await
     }
 }
 
