@@ -341,10 +341,11 @@ async fn a_file_from_before_uses_were_noted_gets_room_for_them() {
     store.note_uses(uses.clone()).await.unwrap();
     assert_eq!(store.last_uses(vec![id]).await.unwrap(), uses);
     store.close();
-    // Nothing is left behind by what ends.
+    // Nothing is left behind by what ends, nor by what comes late.
     let store = open(&path);
     assert_eq!(store.last_uses(vec![id]).await.unwrap(), uses);
     store.delete(id).await.unwrap();
+    store.note_uses(uses).await.unwrap();
     store.close();
     let count = "SELECT count(*) FROM last_uses";
     let left: i64 = Connection::open(&path).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
