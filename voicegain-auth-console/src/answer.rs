@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use voicegain_auth_core::WebConfig;
+use voicegain_auth_core::{Day, WebConfig};
 
 use crate::refusal::Refusal;
 
@@ -38,6 +38,21 @@ impl<'a> From<&'a WebConfig> for Record<'a> {
     }
 }
 
+/// A web config as it is read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Read<'a> {
+    #[serde(flatten)]
+    record: Record<'a>,
+    last_used: Option<String>,
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn new(config: &'a WebConfig, last_used: Option<&Day>) -> Self {
+        Self { record: config.into(), last_used: last_used.map(Day::to_string) }
+    }
+}
+
 #[derive(Serialize)]
 pub(crate) struct Created<'a> {
     #[serde(flatten)]
@@ -58,7 +73,7 @@ pub(crate) struct Regenerated<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Page<'a> {
-    pub(crate) web_configs: Vec<Record<'a>>,
+    pub(crate) web_configs: Vec<Read<'a>>,
     pub(crate) next: Option<String>,
 }
 

@@ -18,7 +18,7 @@ use voicegain_auth_core::{CreateRequest, IssueError, Issuer, Secret, WebConfigId
 use zeroize::Zeroizing;
 
 use crate::acting::Acting;
-use crate::answer::{Created, Ended, Page, Record, Regenerated, json};
+use crate::answer::{Created, Ended, Page, Read, Record, Regenerated, json};
 use crate::fields::Fields;
 use crate::parameters;
 use crate::refusal::Refusal;
@@ -68,14 +68,17 @@ pub(crate) async fn list(State(issuer): State<Issuer>, RawQuery(query): RawQuery
     let more = configs.len() > limit;
     configs.truncate(limit);
     let next = configs.last().filter(|_| more).map(|config| config.id.to_string());
-    Ok(json(StatusCode::OK, &Page { web_configs: configs.iter().map(Record::from).collect(), next }))
+    let used = issuer.last_uses(configs.iter().map(|config| config.id)).await?;
+    let web_configs = configs.iter().map(|config| Read::new(config, used.get(&config.id))).collect();
+    Ok(json(StatusCode::OK, &Page { web_configs, next }))
 }
 
 /// `GET /api/web-configs/{id}`
 pub(crate) async fn get(State(issuer): State<Issuer>, Id(id): Id, RawQuery(query): RawQuery) -> Answer {
     parameters::none(query.as_deref())?;
     let config = issuer.get(id).await?;
-    Ok(json(StatusCode::OK, &Record::from(&config)))
+    let used = issuer.last_uses([id]).await?;
+    Ok(json(StatusCode::OK, &Read::new(&config, used.get(&id))))
 }
 
 /// `PATCH /api/web-configs/{id}`

@@ -8,6 +8,8 @@
 
 mod head;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use voicegain_auth_console::{AdminApi, AdminToken, Resealed};
 use voicegain_auth_core::{
-    Issuer, MemoryStore, Policy, Reason, Rejection, SecretCache, StoreError, Verifier,
+    Day, Issuer, MemoryStore, Policy, Reason, Rejection, SecretCache, StoreError, Verifier,
 };
 
 use self::head::Head;
@@ -103,6 +105,36 @@ const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const ID: &str = "bd14fd94-0c3c-4c9a-82ee-ccf0dbef6729";
 
 #[tokio::test]
+async fn what_is_read_tells_the_day_of_the_last_use() {
+    let api = Api::new().await;
+    let created = api.create("acc", "ctx").await;
+    let (id, unused) = (created.text_of("id"), api.create("acc", "ctx").await.text_of("id"));
+    let verifier = Verifier::new(api.issuer.cache().clone(), Policy::default());
+    let today = || Day::of(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).to_string();
+    let before = today();
+    verifier
+        .authorize(&Head {
+            authorization: Some(format!("Bearer {}", created.text_of("jwt"))),
+            ..Head::default()
+        })
+        .await
+        .unwrap();
+    api.issuer.cache().write_uses().await.unwrap();
+    let days = [before, today()];
+    let read = api.call("GET", &format!("{LIST}/{id}"), "").await;
+    assert!(days.contains(&read.text_of("lastUsed")), "{}", read.text);
+    let list = api.call("GET", LIST, "").await.json();
+    for record in list["webConfigs"].as_array().unwrap() {
+        let expected = if record["id"] == id { read.json()["lastUsed"].clone() } else { Value::Null };
+        assert!(record["id"] == id || record["id"] == unused);
+        assert_eq!(record["lastUsed"], expected);
+    }
+    // What changes it says what was changed.
+    let patched = api.call("PATCH", &format!("{LIST}/{id}"), r#"{"name":"new"}"#).await.json();
+    assert!(patched.get("lastUsed").is_none());
+}
+
+#[tokio::test]
 async fn a_web_config_from_its_creation_to_its_end() {
     let api = Api::new().await;
     let body =
@@ -125,12 +157,14 @@ async fn a_web_config_from_its_creation_to_its_end() {
     );
 
     let path = format!("{LIST}/{id}");
-    assert_eq!(api.call("GET", &path, "").await.json(), record);
+    let mut read = record.clone();
+    read["lastUsed"] = Value::Null;
+    assert_eq!(api.call("GET", &path, "").await.json(), read);
     assert_eq!(
         api.call("GET", &path.to_uppercase().replace("/API/WEB-CONFIGS", LIST), "").await.json(),
-        record
+        read
     );
-    assert_eq!(api.call("GET", LIST, "").await.json(), json!({"webConfigs": [record], "next": null}));
+    assert_eq!(api.call("GET", LIST, "").await.json(), json!({"webConfigs": [read], "next": null}));
 
     let patched = api.call("PATCH", &path, r#"{"name":"new"}"#).await;
     assert_eq!(patched.status, 200);

@@ -590,3 +590,36 @@ async fn what_cannot_be_read_of_a_path_or_a_query_is_a_page_too() {
         assert!(html && answer.text.contains("<h1>"), "{path}: {}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn the_day_of_the_last_use_stands_in_the_list_on_its_page_and_where_it_may_be_ended() {
+    let browser = Browser::signed_in().await;
+    let new = |name| CreateRequest::new("acc".parse().unwrap(), "ctx".parse().unwrap(), name);
+    let used = browser.issuer.create(new("used")).await.unwrap();
+    let page = |rest: &str| format!("/console/web-configs/{}{rest}", used.config.id);
+    let shown = |text: &str| text.matches("title=\"by days in UTC\"").count();
+    for path in ["/console/contexts/acc/ctx", &page(""), &page("/delete")] {
+        let text = browser.get(path).await.text;
+        assert!(text.contains("not seen") && shown(&text) == 0, "{path}: {text}");
+    }
+    browser.issuer.create(new("unused")).await.unwrap();
+    let head = Head { authorization: Some(format!("Bearer {}", used.jwt)), ..Head::default() };
+    let verifier = Verifier::new(browser.issuer.cache().clone(), Policy::default());
+    verifier.authorize(&head).await.unwrap();
+    browser.issuer.cache().write_uses().await.unwrap();
+    let day = browser.issuer.last_uses([used.config.id]).await.unwrap()[&used.config.id];
+    let time = format!("<time datetime=\"{day}\" title=\"by days in UTC\">{day}</time>");
+    for path in ["/console/contexts/acc/ctx", &page(""), &page("/regenerate"), &page("/delete")] {
+        let text = browser.get(path).await.text;
+        let unused = usize::from(path.ends_with("/ctx"));
+        assert!(text.contains(&time) && shown(&text) == 1, "{path}: {text}");
+        assert_eq!(text.matches("not seen").count(), unused, "{path}: {text}");
+    }
+    // Also where what was typed is shown again.
+    let typed = [("session", browser.get(&page("")).await.field("session"))];
+    let mut fields: Vec<_> = typed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fields.extend([("name", "used"), ("had_name", "used"), ("origins", "nonsense://*"), ("had_origins", "")]);
+    let again = browser.post(&page("/settings"), &fields).await;
+    assert_eq!(again.status, StatusCode::BAD_REQUEST, "{}", again.text);
+    assert!(again.text.contains(&time), "{}", again.text);
+}

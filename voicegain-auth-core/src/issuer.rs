@@ -3,6 +3,7 @@
 mod act;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::audit::{Act, Actor, AuditLog, Deed, Effect, Given};
 use crate::cache::SecretCache;
 use crate::claims::{long_lived_payload, short_lived_payload};
 use crate::config_error::ConfigError;
+use crate::day::Day;
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::jws;
 use crate::mac::MacKey;
@@ -302,6 +304,20 @@ impl Issuer {
     /// If the store cannot be read.
     pub async fn list(&self, query: ListQuery) -> Result<Vec<WebConfig>, IssueError> {
         Ok(self.cache.store().list(query).await?)
+    }
+
+    /// On which day, in UTC, each of these web configs was last used: that is, when a request with one of its tokens was last
+    /// accepted, by any process that shares the store, up to a minute ago. Those of which nothing is known are left out: not
+    /// used since uses are noted, or not there. For people who look for tokens that nobody needs any more.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn last_uses(
+        &self,
+        ids: impl IntoIterator<Item = WebConfigId> + Send,
+    ) -> Result<BTreeMap<WebConfigId, Day>, IssueError> {
+        let ids = ids.into_iter().collect();
+        Ok(self.cache.store().last_uses(ids).await?)
     }
 
     /// The long-lived token of a secret: the same bytes every time (rule W2).

@@ -8,6 +8,7 @@ pub mod clock;
 mod config_error;
 mod constant_time;
 mod credentials;
+mod day;
 mod freshness;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -43,6 +44,7 @@ pub use cache::{
 pub use clock::Clock;
 pub use config_error::ConfigError;
 pub use credentials::{Edit, Strip, TokenSource, private_cache_control};
+pub use day::Day;
 pub use head::{Field, RequestHead, is_preflight, is_websocket_upgrade};
 pub use ids::{AccountId, ContextId, InvalidOpaqueId, InvalidWebConfigId, WebConfigId};
 pub use issuer::{CreateRequest, Inventory, IssueError, Issued, Issuer, MintError};

@@ -1,9 +1,11 @@
 //! A web config, prepared for deciding: what is cached.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
+use crate::day::Day;
 use crate::freshness::{Fingerprint, Loaded};
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::long_lived::{LongLivedForm, Signature};
@@ -30,6 +32,8 @@ pub(crate) struct Record {
     fingerprint: Fingerprint,
     /// That of the long-lived token of this secret: all of that token that is not known to everybody.
     long_lived: Zeroizing<Signature>,
+    /// Until when it is known to be used, in seconds since the Unix epoch: the end of a day, or 0.
+    noted_until: AtomicU64,
 }
 
 impl Record {
@@ -50,12 +54,25 @@ impl Record {
             #[cfg(feature = "second-opinion")]
             second_opinion: crate::second_opinion::SecondOpinion::new(&stored.secret),
             fingerprint: [a, b, c, d, e, f, g, h],
+            noted_until: AtomicU64::new(0),
         }
     }
 
     /// The signature of the long-lived token of this secret.
     pub(crate) fn long_lived(&self) -> &Signature {
         &self.long_lived
+    }
+
+    /// Whether a use at this time, in seconds since the Unix epoch, need not be noted.
+    #[inline]
+    pub(crate) fn is_noted(&self, at: u64) -> bool {
+        // Nothing else hangs on it: whoever reads an older value notes the same day once more.
+        at < self.noted_until.load(Ordering::Relaxed)
+    }
+
+    /// That it was used on this day has been noted.
+    pub(crate) fn noted(&self, day: Day) {
+        self.noted_until.fetch_max(day.end(), Ordering::Relaxed);
     }
 
     pub(crate) fn loaded(&self) -> Loaded {

@@ -1,5 +1,6 @@
 //! A store that can be parked and broken, and a clock that is set by hand.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use tracing::subscriber::{DefaultGuard, set_default};
 
 use crate::clock::{Clock, Reading, SystemClock};
+use crate::day::Day;
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
 use crate::store::{
@@ -109,6 +111,19 @@ pub(crate) struct Controls {
     pub(crate) left_out: Mutex<Vec<WebConfigId>>,
     /// What is regenerated once as soon as a page was loaded.
     pub(crate) regenerated_by_load_page: Mutex<Option<WebConfigId>>,
+    /// What becomes of noting uses.
+    pub(crate) uses: Mutex<Noting>,
+    /// How many were noted at once, each time that it was asked for.
+    pub(crate) noted: Mutex<Vec<usize>>,
+}
+
+/// What becomes of noting uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noting {
+    Works,
+    Fails,
+    Hangs,
+    Panics,
 }
 
 impl Controls {
@@ -154,6 +169,8 @@ impl TestStore {
             proof_interval: Mutex::new(Duration::ZERO),
             left_out: Mutex::default(),
             regenerated_by_load_page: Mutex::default(),
+            uses: Mutex::new(Noting::Works),
+            noted: Mutex::default(),
         };
         Self { road: Arc::new(Mutex::new(inner)), controls: Arc::new(controls) }
     }
@@ -241,6 +258,21 @@ impl SecretStore for TestStore {
 
     async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         self.inner().restore(restored).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.controls.noted.lock().unwrap().push(uses.len());
+        let noting = *self.controls.uses.lock().unwrap();
+        match noting {
+            Noting::Works => self.inner().note_uses(uses).await,
+            Noting::Fails => Err(StoreError::unavailable("broken by the test")),
+            Noting::Hangs => std::future::pending().await,
+            Noting::Panics => panic!("as the test wants it"),
+        }
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.inner().last_uses(ids).await
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: &[(&str, u8)] = &[
     // Values.
     ("clock", 0),
+    ("day", 0),
     ("ids", 0),
     ("request_id", 0),
     ("secret", 0),

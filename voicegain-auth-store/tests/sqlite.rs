@@ -2,7 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use voicegain_auth_core::store::{
     ChangeFeed, ListQuery, LogPosition, LogRead, Scope, SecretStore, StoreError,
 };
-use voicegain_auth_core::{Generation, NewWebConfig, Secret, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{Day, Generation, NewWebConfig, Secret, WebConfigId, WebConfigPatch};
 use voicegain_auth_store::sealing::Sealing;
 use voicegain_auth_store::sqlite::{OpenError, SqliteOptions, SqliteStore};
 
@@ -320,10 +320,36 @@ async fn a_newer_schema_is_refused() {
     open(&path).close();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 77).unwrap();
     let error = refused(&path);
-    assert!(matches!(error, OpenError::NewerSchema { found: 77, supported: 2, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerSchema { found: 77, supported: 3, .. }), "{error:?}");
     assert!(error.to_string().contains("use the newer program"), "{error}");
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
     open(&path);
+}
+
+#[tokio::test]
+async fn a_file_from_before_uses_were_noted_gets_room_for_them() {
+    let (_directory, path) = place();
+    let store = open(&path);
+    let id = store.create(new_config()).await.unwrap().id;
+    let before = head(&store).await;
+    store.close();
+    let old = "DROP TABLE last_uses; PRAGMA user_version = 2";
+    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let store = open(&path);
+    assert_eq!(head(&store).await, before);
+    let uses = BTreeMap::from([(id, Day::new(20_000).unwrap())]);
+    store.note_uses(uses.clone()).await.unwrap();
+    assert_eq!(store.last_uses(vec![id]).await.unwrap(), uses);
+    store.close();
+    // Nothing is left behind by what ends, nor by what comes late.
+    let store = open(&path);
+    assert_eq!(store.last_uses(vec![id]).await.unwrap(), uses);
+    store.delete(id).await.unwrap();
+    store.note_uses(uses).await.unwrap();
+    store.close();
+    let count = "SELECT count(*) FROM last_uses";
+    let left: i64 = Connection::open(&path).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]
@@ -332,8 +358,8 @@ async fn a_newer_program_that_changes_the_open_file_ends_its_use() {
     let store = open(&path);
     let id = store.create(new_config()).await.unwrap().id;
     let at = head(&store).await;
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
-    every_call_is_unavailable(&store, id, at, "changed to schema version 3").await;
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();
+    every_call_is_unavailable(&store, id, at, "changed to schema version 4").await;
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use voicegain_gateway_core::cli::{Args, Start};
 use voicegain_gateway_core::server::serve_router;
 use voicegain_gateway_core::setup::{Setup, SetupError};
-use voicegain_gateway_core::{logging, signals};
+use voicegain_gateway_core::{last_uses, logging, signals};
 
 /// How long what was accepted has to begin before the workers are told to end: actix does not say when it has.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -64,6 +64,7 @@ fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
 
     let admin = runtime.spawn(serve_router(admin_listener, admin_tls, admin, shutdown.clone()));
     let handle = runtime.handle().clone();
+    let cache = gateway.verifier().cache().clone();
     let served = actix_web::rt::System::new().block_on(async {
         let server = server::new(listener, tls, gateway, handle, own.http2, shutdown.clone())?;
         let handle = server.handle();
@@ -80,6 +81,8 @@ fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
     if runtime.block_on(admin).is_err() {
         tracing::error!("the admin port has failed");
     }
+    runtime.block_on(last_uses::write(&cache));
+    drop(cache);
     // Ends the change feed, which reads the store.
     drop(runtime);
     if let Some(store) = store {

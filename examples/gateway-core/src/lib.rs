@@ -21,6 +21,7 @@ pub mod forward;
 pub mod gate;
 mod gateway;
 pub mod head;
+pub mod last_uses;
 pub mod logging;
 pub mod master_keys;
 mod metrics;

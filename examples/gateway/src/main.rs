@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use voicegain_auth_tower::AuthLayer;
 use voicegain_gateway_core::cli::{Args, Start};
 use voicegain_gateway_core::setup::{Setup, SetupError};
-use voicegain_gateway_core::{logging, open_files, server, signals};
+use voicegain_gateway_core::{last_uses, logging, open_files, server, signals};
 
 use crate::api::Api;
 
@@ -45,11 +45,13 @@ async fn run(args: &Args) -> Result<(), SetupError> {
     let admin = server::serve_router(admin_listener, admin_tls, admin, shutdown.clone());
     // Nothing in front of the layer changes a path.
     let auth = AuthLayer::new(gateway.verifier().clone()).outermost();
+    let cache = gateway.verifier().cache().clone();
     let websockets_over_http2 = gateway.has_upstream();
     let max_connections = open_files::max_connections();
     let make = |client| Api::new(gateway.clone(), auth.clone(), client);
     let listener = TcpListener::from_std(listener).map_err(listen)?;
     let api = server::serve(listener, tls, make, websockets_over_http2, max_connections, shutdown);
     tokio::join!(admin, api);
+    last_uses::write(&cache).await;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Web configs: those of a context, one by itself, and what can be done to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -8,7 +9,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use http::StatusCode;
 use serde::Deserialize;
 use voicegain_auth_core::store::ListQuery;
-use voicegain_auth_core::{AccountId, ContextId, CreateRequest, WebConfig, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{AccountId, ContextId, CreateRequest, Day, WebConfig, WebConfigId, WebConfigPatch};
 
 use super::Console;
 use super::form::{Sent, SentOnce};
@@ -58,6 +59,12 @@ pub(super) async fn read(console: &Console, id: &str) -> Result<WebConfig, Probl
     console.issuer.get(read_id(id)?).await.map_err(|error| console.problem(error))
 }
 
+/// On which day its tokens were last used.
+async fn last_use(console: &Console, config: &WebConfig) -> Result<Option<Day>, Problem> {
+    let used = console.issuer.last_uses([config.id]).await.map_err(|error| console.problem(error))?;
+    Ok(used.get(&config.id).copied())
+}
+
 #[derive(Template)]
 #[template(path = "context.html")]
 struct ContextPage<'a> {
@@ -65,6 +72,7 @@ struct ContextPage<'a> {
     account: &'a str,
     context: &'a str,
     rows: Vec<Row>,
+    used: BTreeMap<WebConfigId, Day>,
     once: String,
 }
 
@@ -76,9 +84,11 @@ pub(super) async fn list(
 ) -> Page {
     let none = |_| Problem::no_such_page();
     let rows = rows(&console, account.parse().map_err(none)?, context.parse().map_err(none)?).await?;
+    let used = console.issuer.last_uses(rows.iter().map(|row| row.config.id)).await;
+    let used = used.map_err(|error| console.problem(error))?;
     let once = console.sessions.form(&visitor.signed_in)?;
     let frame = Frame::of(&visitor, "API security");
-    Ok(html(&ContextPage { frame, account: &account, context: &context, rows, once }))
+    Ok(html(&ContextPage { frame, account: &account, context: &context, rows, used, once }))
 }
 
 /// What is wrong with what was typed into a form that is shown again.
@@ -145,6 +155,7 @@ struct WebConfigPage<'a> {
     config: &'a WebConfig,
     created: Time,
     made: Time,
+    last_used: Option<Day>,
     /// As they stand in the form, which may be what was typed.
     name: &'a str,
     origins: &'a str,
@@ -154,12 +165,19 @@ struct WebConfigPage<'a> {
 }
 
 impl<'a> WebConfigPage<'a> {
-    fn of(visitor: &'a Visitor, config: &'a WebConfig, name: &'a str, origins: &'a str) -> Self {
+    fn of(
+        visitor: &'a Visitor,
+        config: &'a WebConfig,
+        last_used: Option<Day>,
+        name: &'a str,
+        origins: &'a str,
+    ) -> Self {
         Self {
             frame: Frame::of(visitor, "Web config"),
             config,
             created: Time::of(config.created_at),
             made: Time::of(config.secret_created_at),
+            last_used,
             name,
             origins,
             meanings: meaning::of_lines(origins),
@@ -184,7 +202,8 @@ pub(super) async fn page(
 ) -> Page {
     let config = read(&console, &id).await?;
     let origins = config.allowed_origins.join("\n");
-    let page = WebConfigPage::of(&visitor, &config, &config.name, &origins);
+    let last_used = last_use(&console, &config).await?;
+    let page = WebConfigPage::of(&visitor, &config, last_used, &config.name, &origins);
     Ok(html(&WebConfigPage { is_saved: saved == "yes", ..page }))
 }
 
@@ -199,7 +218,8 @@ pub(super) async fn change(State(console): State<Arc<Console>>, Path(id): Path<S
     if !is_as_shown {
         // What somebody else has taken out meanwhile must not come back unseen.
         let problem = "It was changed meanwhile. What it is now stands above; what you typed is still here.";
-        let page = WebConfigPage::of(&visitor, &before, &name, &origins);
+        let last_used = last_use(&console, &before).await?;
+        let page = WebConfigPage::of(&visitor, &before, last_used, &name, &origins);
         return Ok(with_status(
             StatusCode::CONFLICT,
             html(&WebConfigPage { problem: Some(problem), ..page }),
@@ -219,7 +239,8 @@ pub(super) async fn change(State(console): State<Arc<Console>>, Path(id): Path<S
         Err(error) => {
             let problem = console.problem(error);
             let config = read(&console, &id).await?;
-            let page = WebConfigPage::of(&visitor, &config, &name, &origins);
+            let last_used = last_use(&console, &config).await?;
+            let page = WebConfigPage::of(&visitor, &config, last_used, &name, &origins);
             Ok(with_status(problem.status(), html(&WebConfigPage { problem: Some(problem.text()), ..page })))
         }
     }
@@ -237,6 +258,7 @@ struct AskPage<'a> {
     frame: Frame<'a>,
     config: &'a WebConfig,
     made: Time,
+    last_used: Option<Day>,
     /// Whether it is about deleting it.
     deletes: bool,
     bound: String,
@@ -247,11 +269,12 @@ struct AskPage<'a> {
 async fn ask(console: &Console, visitor: &Visitor, id: &str, deletes: bool) -> Page {
     let config = read(console, id).await?;
     let others = Some(others(console, &config).await?);
+    let last_used = last_use(console, &config).await?;
     let once = console.sessions.form(&visitor.signed_in)?;
     let frame = Frame::of(visitor, if deletes { "Delete?" } else { "Regenerate?" });
     let made = Time::of(config.secret_created_at);
     let bound = lasting(console.issuer.cache().status().max_revocation_delay);
-    Ok(html(&AskPage { frame, config: &config, made, deletes, bound, others, once }))
+    Ok(html(&AskPage { frame, config: &config, made, last_used, deletes, bound, others, once }))
 }
 
 /// Says what will stop working.

@@ -14,6 +14,7 @@ use super::load::LookUps;
 use super::near::Near;
 use super::preload;
 use super::published::Published;
+use super::uses::{self, Uses};
 use super::waiters::{self, Waiters};
 use super::{Owner, SecretCache, Shared};
 use crate::clock::{Clock, SystemClock};
@@ -32,6 +33,7 @@ pub struct SecretCacheBuilder {
     wait_limit: Duration,
     capacity: u64,
     preload: bool,
+    last_use_interval: Duration,
     api_url: Cow<'static, str>,
 }
 
@@ -42,6 +44,8 @@ impl SecretCacheBuilder {
     pub const CAPACITY: u64 = 100_000;
     /// The default of [`api_url`](Self::api_url).
     pub const API_URL: &'static str = "https://api.voicegain.ai/v1";
+    /// The default of [`last_use_interval`](Self::last_use_interval).
+    pub const LAST_USE_INTERVAL: Duration = Duration::from_secs(60);
     /// How many look-ups run at once, whatever is asked.
     const LOOK_UPS_AT_ONCE: usize = 64;
 
@@ -54,6 +58,7 @@ impl SecretCacheBuilder {
             wait_limit: Duration::from_secs(3),
             capacity: Self::CAPACITY,
             preload: false,
+            last_use_interval: Self::LAST_USE_INTERVAL,
             api_url: Cow::Borrowed(Self::API_URL),
         }
     }
@@ -89,6 +94,14 @@ impl SecretCacheBuilder {
     /// what they must be (rule W2); no other is refused for it.
     pub fn api_url(mut self, api_url: impl Into<String>) -> Self {
         self.api_url = Cow::Owned(api_url.into());
+        self
+    }
+
+    /// How often it is written to the store which web configs have been used that day, see
+    /// [`last_uses`](crate::Issuer::last_uses); every minute by default, and no more often than ten times a second. What was
+    /// not written at the end of a process is forgotten, unless [`write_uses`](SecretCache::write_uses) is called.
+    pub fn last_use_interval(mut self, interval: Duration) -> Self {
+        self.last_use_interval = interval.max(Duration::from_millis(100));
         self
     }
 
@@ -150,12 +163,15 @@ impl SecretCacheBuilder {
             waiting_for_record: AtomicUsize::new(0),
             capacity: self.capacity,
             preloading: watch::Sender::new(self.preload),
+            uses: Uses::default(),
+            last_use_interval: self.last_use_interval,
             work: Mutex::default(),
         });
         let mut tasks = vec![
             shared.runtime.spawn(feed::run(Arc::clone(&shared))).abort_handle(),
             shared.runtime.spawn(exchanges::run(Arc::clone(&shared))).abort_handle(),
             shared.runtime.spawn(waiters::run(Arc::clone(&shared))).abort_handle(),
+            shared.runtime.spawn(uses::run(Arc::clone(&shared))).abort_handle(),
         ];
         if self.preload {
             tasks.push(shared.runtime.spawn(preload::run(Arc::clone(&shared))).abort_handle());

@@ -17,6 +17,7 @@ mod load;
 mod near;
 mod preload;
 mod published;
+mod uses;
 mod wait;
 mod waiters;
 mod work;
@@ -43,6 +44,7 @@ use self::feed::FeedStatus;
 use self::load::LookUps;
 use self::near::Near;
 use self::published::Published;
+use self::uses::Uses;
 use self::waiters::Waiters;
 use crate::clock::{Clock, Reading};
 use crate::freshness::{Freshness, Life, Proof};
@@ -61,7 +63,7 @@ pub struct SecretCache {
     inner: Arc<Owner>,
 }
 
-/// Ends the feed's task, and that of loading ahead, when the last handle goes; look-ups under way hold only what they need.
+/// Ends the feed's task and the others, when the last handle goes; look-ups under way hold only what they need.
 struct Owner {
     shared: Arc<Shared>,
     tasks: Vec<AbortHandle>,
@@ -113,6 +115,9 @@ struct Shared {
     capacity: u64,
     /// Whether all web configs are still being loaded ahead.
     preloading: watch::Sender<bool>,
+    /// What was used and is to be written, and how often it is.
+    uses: Uses,
+    last_use_interval: Duration,
     /// Counted by look-ups and the feed, never by a request.
     work: Mutex<StoreWork>,
 }

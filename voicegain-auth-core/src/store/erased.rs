@@ -1,5 +1,6 @@
 //! Stores are written with `async fn`; the rest of the crate holds them behind this object-safe twin.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use super::{
     ChangeFeed, Ended, ListQuery, LivingPage, LogPosition, LogRead, Regenerated, Revision, Scope,
     SecretStore, Snapshot, StoreError, StoredPage,
 };
+use crate::day::Day;
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
 use crate::web_config::{NewWebConfig, RestoredWebConfig, StoredWebConfig, WebConfig, WebConfigPatch};
@@ -29,6 +31,11 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn delete(&self, id: WebConfigId) -> BoxFuture<'_, Result<Revision, StoreError>>;
     fn end(&self, scope: Scope) -> BoxFuture<'_, Result<Ended, StoreError>>;
     fn restore(&self, restored: RestoredWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>>;
+    fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn last_uses(
+        &self,
+        ids: Vec<WebConfigId>,
+    ) -> BoxFuture<'_, Result<BTreeMap<WebConfigId, Day>, StoreError>>;
     fn living(
         &self,
         after: Option<WebConfigId>,
@@ -85,6 +92,17 @@ impl<S: SecretStore + ChangeFeed> ErasedStore for Erased<S> {
 
     fn restore(&self, restored: RestoredWebConfig) -> BoxFuture<'_, Result<WebConfig, StoreError>> {
         Box::pin(self.0.restore(restored))
+    }
+
+    fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.0.note_uses(uses))
+    }
+
+    fn last_uses(
+        &self,
+        ids: Vec<WebConfigId>,
+    ) -> BoxFuture<'_, Result<BTreeMap<WebConfigId, Day>, StoreError>> {
+        Box::pin(self.0.last_uses(ids))
     }
 
     fn living(

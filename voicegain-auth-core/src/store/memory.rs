@@ -10,6 +10,7 @@ use super::{
     Change, ChangeFeed, Ended, EntryId, ListQuery, Living, LivingPage, LogEntry, LogPosition, LogRead,
     Regenerated, Revision, Scope, SecretStore, Snapshot, StoreError, StoredPage,
 };
+use crate::day::Day;
 use crate::ids::WebConfigId;
 use crate::secret::Secret;
 use crate::web_config::{
@@ -31,6 +32,8 @@ struct State {
     living: BTreeMap<WebConfigId, StoredWebConfig>,
     /// The last generation of each deleted web config.
     ended: BTreeMap<WebConfigId, Generation>,
+    /// The last day on which each web config that lives was used.
+    used: BTreeMap<WebConfigId, Day>,
     /// The entry before the first of `log`: the store's beginning, or the last one compacted away.
     tail: LogPosition,
     log: VecDeque<LogEntry>,
@@ -58,6 +61,7 @@ impl MemoryStore {
         let state = State {
             living: BTreeMap::new(),
             ended: BTreeMap::new(),
+            used: BTreeMap::new(),
             tail,
             log: VecDeque::new(),
             log_capacity,
@@ -73,6 +77,7 @@ impl MemoryStore {
         let copy = State {
             living: state.living.clone(),
             ended: state.ended.clone(),
+            used: state.used.clone(),
             tail: state.tail,
             log: state.log.clone(),
             log_capacity: state.log_capacity,
@@ -241,6 +246,7 @@ impl SecretStore for MemoryStore {
         let position = state.next_position()?;
         let stored = state.living.remove(&id).ok_or(StoreError::NotFound)?;
         state.ended.insert(id, stored.config.generation);
+        state.used.remove(&id);
         state.append(position, Change::Deleted { id, generation: stored.config.generation });
         self.announce(state);
         Ok(position.revision)
@@ -249,13 +255,14 @@ impl SecretStore for MemoryStore {
     async fn end(&self, scope: Scope) -> Result<Ended, StoreError> {
         let mut state = self.state();
         let position = state.next_position()?;
-        let State { living, ended, .. } = &mut *state;
+        let State { living, ended, used, .. } = &mut *state;
         let before = living.len();
         living.retain(|id, stored| {
             let config = &stored.config;
             let covered = scope.covers(&config.account_id, &config.context_id);
             if covered {
                 ended.insert(*id, config.generation);
+                used.remove(id);
             }
             !covered
         });
@@ -267,6 +274,27 @@ impl SecretStore for MemoryStore {
 
     async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         self.begin(restored.id, restored.secret.clone(), |ended, revision| restored.born(ended, revision))
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let State { living, used, .. } = &mut *state;
+        for (id, day) in uses {
+            if living.contains_key(&id) {
+                let known = used.entry(id).or_insert(day);
+                *known = day.max(*known);
+            }
+        }
+        Ok(())
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        let state = self.state();
+        Ok(ids
+            .into_iter()
+            .filter_map(|id| state.used.get_key_value(&id))
+            .map(|(id, day)| (*id, *day))
+            .collect())
     }
 }
 

@@ -15,6 +15,7 @@ mod erased;
 mod error;
 mod memory;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(crate) use erased::{ErasedStore, erase};
 pub use error::{BoxError, StoreError};
 pub use memory::MemoryStore;
 
+use crate::day::Day;
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::secret::Secret;
 use crate::web_config::{
@@ -328,6 +330,37 @@ pub trait SecretStore: Send + Sync + 'static {
         &self,
         restored: RestoredWebConfig,
     ) -> impl Future<Output = Result<WebConfig, StoreError>> + Send;
+
+    /// Remembers for each of these web configs that it was used on this day, unless a later day is remembered. That is no
+    /// change: it takes no revision, nothing is logged, and nobody is told. Ids that do not live are passed over. What is
+    /// remembered ends with the web config, and one that is revived has not been used.
+    ///
+    /// It comes from every process that decides, a few hundred at a time, and may come again.
+    ///
+    /// Without a body of its own a store forgets it, and [`last_uses`](Self::last_uses) knows of none.
+    ///
+    /// # Errors
+    /// As for every change. Some may have been remembered then.
+    fn note_uses(
+        &self,
+        uses: BTreeMap<WebConfigId, Day>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        let _ = uses;
+        async { Ok(()) }
+    }
+
+    /// On which day each of these web configs was last used, as far as that has been [noted](Self::note_uses). Those that do
+    /// not live, or have not been used, are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    fn last_uses(
+        &self,
+        ids: Vec<WebConfigId>,
+    ) -> impl Future<Output = Result<BTreeMap<WebConfigId, Day>, StoreError>> + Send {
+        let _ = ids;
+        async { Ok(BTreeMap::new()) }
+    }
 }
 
 /// How a process hears of changes, and proves that it has heard of all.

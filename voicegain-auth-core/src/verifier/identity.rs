@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::cache::{Held, Stamp};
 use crate::claims::{Claims, NumericDate};
+use crate::clock::Reading;
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::record::Record;
 use crate::subject::ApiPath;
@@ -43,21 +44,28 @@ pub struct Identity {
     record: Held,
     /// When it was verified, as the cache counts.
     stamp: Stamp,
+    /// The same by the wall clock, in seconds since the Unix epoch.
+    verified_at: u64,
     expires_at: Option<u64>,
     api_path: Option<Arc<ApiPath>>,
 }
 
 impl Identity {
-    /// For claims that were verified with this record and hold for this request.
+    /// For claims that were verified with this record, seen at this moment, and hold for this request.
     #[inline]
-    pub(super) fn new(record: Held, stamp: Stamp, claims: &Claims<'_>) -> Self {
+    pub(super) fn new(record: Held, stamp: Stamp, now: Reading, claims: &Claims<'_>) -> Self {
         let expires_at = claims.expires_at().map(NumericDate::whole_seconds);
         let api_path = claims.subject().api_path().map(|path| Arc::new(ApiPath::from(path)));
-        Self { record, stamp, expires_at, api_path }
+        Self { record, stamp, verified_at: now.wall.as_secs(), expires_at, api_path }
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    /// When it was verified, in seconds since the Unix epoch.
+    pub(super) fn verified_at(&self) -> u64 {
+        self.verified_at
     }
 
     /// The record the token was verified with: what is signed for this caller is signed with its secret (rule W3).

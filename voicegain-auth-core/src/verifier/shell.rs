@@ -328,10 +328,15 @@ impl Verifier {
         rejection.in_realm(Arc::clone(&self.inner.policy.realm))
     }
 
-    /// Counts a decision that is made.
+    /// Counts a decision that is made, and takes down what was used for it.
     fn told<H: RequestHead>(&self, head: &H, progress: Progress) -> Progress {
         match &progress {
-            Progress::Decided(Ok(_)) => self.inner.tally.accept(),
+            Progress::Decided(Ok(admitted)) => {
+                self.inner.tally.accept();
+                if let Caller::Identified(identity) = &admitted.caller {
+                    self.inner.cache.note_use(identity.record(), identity.verified_at());
+                }
+            }
             Progress::Decided(Err(rejection)) => self.tell(head, rejection),
             Progress::Pending(_) => {}
         }
@@ -405,7 +410,10 @@ impl Verifier {
         let record = seen.proof.and(seen.record).filter(|_| is_it)?;
         let claims = form.claims(id);
         let checked = check(&claims, &record, head, source, policy, seen.now.wall);
-        Some(Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, &claims))).about(id))
+        Some(
+            Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, seen.now, &claims)))
+                .about(id),
+        )
     }
 
     fn judge<H: RequestHead>(
@@ -433,7 +441,9 @@ impl Verifier {
         let doubt = match (seen.record, claims) {
             (Some(record), Some(claims)) => {
                 let checked = check(&claims, &record, head, source, policy, seen.now.wall);
-                return Verdict::Decided(checked.map(|()| Identity::new(record, seen.stamp, &claims)));
+                return Verdict::Decided(
+                    checked.map(|()| Identity::new(record, seen.stamp, seen.now, &claims)),
+                );
             }
             (record, _) => Doubt { id, record },
         };

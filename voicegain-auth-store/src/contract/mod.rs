@@ -51,6 +51,7 @@ mod reads;
 mod restore;
 #[cfg(feature = "_sealing")]
 mod sealed;
+mod uses;
 
 pub use changes::*;
 pub use concurrency::*;
@@ -61,6 +62,7 @@ pub use reads::*;
 pub use restore::*;
 #[cfg(feature = "_sealing")]
 pub use sealed::*;
+pub use uses::*;
 
 /// Makes one test of each case of the contract, for one [`Fixture`].
 #[macro_export]
@@ -115,6 +117,10 @@ macro_rules! store_contract {
             c3_a_restored_generation_never_goes_back_behind_an_end,
             c3_another_handle_sees_what_was_restored,
             w7_of_concurrent_restores_one_succeeds,
+            the_last_use_is_the_latest,
+            c4_a_use_is_no_change,
+            what_ends_is_not_used_any_more,
+            uses_come_from_many_at_once,
         }
     };
     (@tests $fixture:ty: $($case:ident),+ $(,)?) => {

@@ -112,7 +112,11 @@ async fn begin_life(
     let record = Record { config, entry: position.entry, born: position.revision, secret, mod_revision: 0 };
     let born = values::encode(&IndexValue { born: position.revision.get() })?;
     let place = index(keys, &record.config);
-    let mut ops = vec![put_record(keys, &record)?, TxnOp::put(place.clone(), born, None)];
+    let mut ops = vec![
+        put_record(keys, &record)?,
+        TxnOp::put(place.clone(), born, None),
+        TxnOp::delete(keys.used(id), None),
+    ];
     if deleted.is_some() {
         ops.push(TxnOp::delete(keys.ended(id), None));
     }
@@ -319,6 +323,7 @@ impl Request for Delete {
         let ops = vec![
             TxnOp::delete(keys.config(*id), None),
             TxnOp::delete(index(keys, &before.config), None),
+            TxnOp::delete(keys.used(*id), None),
             TxnOp::put(keys.ended(*id), ended, None),
         ];
         let compares = vec![unchanged(keys, *id, before.mod_revision)];

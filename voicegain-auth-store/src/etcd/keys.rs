@@ -80,6 +80,11 @@ impl Keys {
         self.key(&format!("ended/{id}"))
     }
 
+    /// The last day on which a web config was used.
+    pub(super) fn used(&self, id: WebConfigId) -> String {
+        self.key(&format!("uses/{id}"))
+    }
+
     pub(super) fn account(&self, account: &AccountId) -> String {
         self.key(&format!("contexts/{}/", escape(account.as_str())))
     }

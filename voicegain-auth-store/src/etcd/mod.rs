@@ -58,6 +58,7 @@ mod reseal;
 mod store;
 mod tls;
 mod url;
+mod uses;
 mod values;
 mod view;
 

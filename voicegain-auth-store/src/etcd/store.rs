@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use voicegain_auth_core::store::{
     SecretStore, Snapshot, StoreError, StoredPage,
 };
 use voicegain_auth_core::{
-    NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+    Day, NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
 };
 
 use super::changes::{Create, Delete, Regenerate, Restore, Update};
@@ -22,7 +23,7 @@ use super::keys::Keys;
 use super::options::EtcdOptions;
 use super::reads::Road;
 use super::view::Reader;
-use super::{ends, listing, meta, reads, reseal};
+use super::{ends, listing, meta, reads, reseal, uses};
 use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 use crate::supervised::supervised;
 
@@ -221,6 +222,14 @@ impl SecretStore for EtcdStore {
 
     async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         self.change(Restore(restored)).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.run(uses::note(Arc::clone(&self.shared), uses), StoreError::outcome_unknown).await
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.read(async move |shared| uses::last(shared, ids).await).await
     }
 }
 

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use etcd_client::KeyValue;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use voicegain_auth_core::Generation;
 use voicegain_auth_core::store::{Change, EntryId, LogEntry, LogPosition, Revision, Scope, StoreError};
+use voicegain_auth_core::{Day, Generation};
 use zeroize::Zeroizing;
 
 /// The form of all values that this version writes, and the only one it reads.
@@ -205,6 +205,18 @@ pub(super) struct MarkerValue {
     pub(super) revision: u64,
 }
 
+/// The last day on which a web config was used, counted from 1970-01-01.
+#[derive(Serialize, Deserialize)]
+pub(super) struct UseValue {
+    pub(super) day: u32,
+}
+
+impl UseValue {
+    pub(super) fn day(&self) -> Result<Day, StoreError> {
+        Day::new(self.day).ok_or_else(|| StoreError::damaged("there is no such day"))
+    }
+}
+
 /// What the store is.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoreValue {
@@ -251,6 +263,7 @@ mod tests {
         assert_eq!(text(&IndexValue { born: 3 }), r#"{"v":1,"born":3}"#);
         assert_eq!(text(&EndedValue { generation: 3 }), r#"{"v":1,"generation":3}"#);
         assert_eq!(text(&MarkerValue { revision: 3 }), r#"{"v":1,"revision":3}"#);
+        assert_eq!(text(&UseValue { day: 3 }), r#"{"v":1,"day":3}"#);
         assert_eq!(text(&StoreValue { secrets: "plain".to_owned() }), r#"{"v":1,"secrets":"plain"}"#);
     }
 

@@ -55,7 +55,7 @@ pub(super) struct View {
     /// The log's head then.
     pub(super) head: LogPosition,
     /// What the head's key held then. No other moment of any store had the same there, unless only secrets
-    /// were sealed anew in between.
+    /// were sealed anew, or uses noted, in between.
     raw: Vec<u8>,
     /// etcd's revision of that moment.
     pub(super) revision: i64,

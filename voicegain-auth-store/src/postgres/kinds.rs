@@ -52,7 +52,8 @@ impl Transaction<'_> {
         const LOOK: &str = "SELECT generation, EXISTS (SELECT FROM living_web_configs WHERE id = $1) \
              FROM web_configs WHERE id = $1 \
              UNION ALL SELECT generation, false FROM ended_web_configs WHERE id = $1";
-        const INSERT: &str = "WITH revived AS (DELETE FROM ended_web_configs WHERE id = $1) \
+        const INSERT: &str = "WITH revived AS (DELETE FROM ended_web_configs WHERE id = $1), \
+             unused AS (DELETE FROM last_uses WHERE id = $1) \
              INSERT INTO web_configs (id, account_id, context_id, name, allowed_origins, secret_format, key_id, \
                  secret, generation, revision, entry, born, created_at, secret_created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $12, $13) \
@@ -192,7 +193,8 @@ impl Work for Delete {
     type Answer = Revision;
 
     async fn work(self, transaction: &mut Transaction<'_>) -> Outcome<(Change, Revision)> {
-        const DELETE: &str = "WITH deleted AS (DELETE FROM web_configs WHERE id = $1) \
+        const DELETE: &str = "WITH deleted AS (DELETE FROM web_configs WHERE id = $1), \
+             unused AS (DELETE FROM last_uses WHERE id = $1) \
              INSERT INTO ended_web_configs (id, generation) VALUES ($1, $2)";
         let generation = transaction.living(self.0).await?.generation;
         transaction.connection.execute(DELETE, &[&Uuid::from(self.0), &to_sql(generation.get())?]).await?;

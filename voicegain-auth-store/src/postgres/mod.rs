@@ -32,6 +32,7 @@ mod standbys;
 mod store;
 mod tls;
 mod url;
+mod uses;
 mod values;
 
 pub use error::OpenError;

@@ -16,7 +16,7 @@ use crate::sealing::{Kind, Sealing, SealingMismatch};
 
 /// What brings a schema from the version that is its index here to the next. An entry that was published never
 /// changes.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The newest version.
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -110,6 +110,14 @@ CREATE TABLE master_keys (
     key_id text PRIMARY KEY,
     check_value bytea NOT NULL
 );
+";
+
+/// The last day on which a web config was used, counted from 1970-01-01. It is no part of the record and of no revision.
+const VERSION_2: &str = "
+CREATE TABLE last_uses (
+    id uuid PRIMARY KEY,
+    day integer NOT NULL
+) WITH (fillfactor = 80);
 ";
 
 /// What a schema is, before anything in it is changed.

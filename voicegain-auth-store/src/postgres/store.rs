@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use voicegain_auth_core::store::{
     SecretStore, Snapshot, StoreError, StoredPage,
 };
 use voicegain_auth_core::{
-    NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+    Day, NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
 };
 
 use super::changes::{self, Changing, Work};
@@ -27,6 +28,7 @@ use super::sealed::KnownKeys;
 use super::standbys::Waits;
 use super::tls;
 use super::url::Target;
+use super::uses::{LastUses, NoteUses};
 use super::values::Uuid;
 use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 use crate::supervised::supervised;
@@ -264,6 +266,14 @@ impl SecretStore for PostgresStore {
 
     async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         self.change(restored).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.read(NoteUses(uses)).await
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.read(LastUses(ids)).await
     }
 }
 

@@ -13,7 +13,7 @@ use voicegain_auth_core::{
 use super::error::{self, Cause, Outcome};
 use super::place::Place;
 use super::rows::{self, DELETED, ENDED, PUT, WEB_CONFIG, to_sql};
-use super::sealed;
+use super::{sealed, uses};
 
 /// What a change did, for the log and for whoever asked.
 struct Changed<T> {
@@ -146,6 +146,7 @@ fn begin_life(
         let config = born(ended.transpose()?, position.revision)?;
         let sealed = sealed::seal(transaction, &place.sealing, secret, &config)?;
         transaction.prepare_cached("DELETE FROM ended_web_configs WHERE id = ?1")?.execute([id])?;
+        uses::forget(transaction, config.id)?;
         transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO web_configs (id, account_id, context_id, name, allowed_origins, \
@@ -238,6 +239,7 @@ pub(super) fn delete(connection: &mut Connection, place: &Place, id: WebConfigId
     change(connection, place, |transaction, position| {
         let generation = living(transaction, id)?.generation;
         transaction.prepare_cached("DELETE FROM web_configs WHERE id = ?1")?.execute([id.as_bytes()])?;
+        uses::forget(transaction, id)?;
         transaction
             .prepare_cached("INSERT INTO ended_web_configs (id, generation) VALUES (?1, ?2)")?
             .execute((id.as_bytes(), to_sql(generation.get())?))?;

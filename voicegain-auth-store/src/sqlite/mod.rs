@@ -26,6 +26,7 @@ mod rows;
 mod schema;
 mod sealed;
 mod store;
+mod uses;
 mod worker;
 
 pub use error::OpenError;

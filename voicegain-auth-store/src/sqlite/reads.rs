@@ -15,7 +15,7 @@ use super::rows::{self, LOG_ENTRY, STORED_WEB_CONFIG, WEB_CONFIG};
 use super::sealed;
 use crate::left_out::Readable;
 
-fn read<T>(
+pub(super) fn read<T>(
     connection: &mut Connection,
     files: &Files,
     work: impl FnOnce(&Transaction<'_>, LogPosition) -> Outcome<T>,

@@ -13,7 +13,7 @@ const APPLICATION_ID: i64 = 0x5647_6175;
 
 /// What brings a file from the version that is its index here to the next. An entry that was published never
 /// changes.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// The newest version.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -98,6 +98,14 @@ CREATE TABLE sealing (
 CREATE TABLE master_keys (
     key_id TEXT NOT NULL PRIMARY KEY,
     check_value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// The last day on which a web config was used, counted from 1970-01-01. It is no part of the record and of no revision.
+const VERSION_3: &str = "
+CREATE TABLE last_uses (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    day INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 

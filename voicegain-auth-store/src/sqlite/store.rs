@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use voicegain_auth_core::store::{
     SecretStore, Snapshot, StoreError, StoredPage,
 };
 use voicegain_auth_core::{
-    NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
+    Day, NewWebConfig, RestoredWebConfig, Secret, StoredWebConfig, WebConfig, WebConfigId, WebConfigPatch,
 };
 
 use super::error::{OpenError, Outcome};
@@ -18,7 +19,7 @@ use super::open::{self, Opened};
 use super::options::SqliteOptions;
 use super::place::Place;
 use super::worker::{self, Closed, Head, Worker};
-use super::{changes, checkpoint, reads, sealed};
+use super::{changes, checkpoint, reads, sealed, uses};
 use crate::sealing::{MasterKeys, Resealed, Retired, Sealing};
 
 /// How long the end of a store may take.
@@ -206,6 +207,14 @@ impl SecretStore for SqliteStore {
 
     async fn restore(&self, restored: RestoredWebConfig) -> Result<WebConfig, StoreError> {
         self.change(move |connection, place| changes::restore(connection, place, &restored)).await
+    }
+
+    async fn note_uses(&self, uses: BTreeMap<WebConfigId, Day>) -> Result<(), StoreError> {
+        self.change(move |connection, place| uses::note(connection, place, &uses)).await
+    }
+
+    async fn last_uses(&self, ids: Vec<WebConfigId>) -> Result<BTreeMap<WebConfigId, Day>, StoreError> {
+        self.read(move |connection, place| uses::last(connection, &place.files, &ids)).await
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a store can be opened on, and what is said if it cannot.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use test_servers::Postgres;
 use tokio::task::JoinSet;
-use voicegain_auth_core::NewWebConfig;
 use voicegain_auth_core::Secret;
 use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _, StoreError};
+use voicegain_auth_core::{Day, NewWebConfig};
 use voicegain_auth_store::postgres::{OpenError, PostgresOptions, PostgresStore};
 use voicegain_auth_store::sealing::Sealing;
 
@@ -81,6 +82,35 @@ async fn a_newer_schema_is_left_alone() {
     }
     unavailable(store.load(new_config().id).await, "has changed to version 99");
     assert_eq!(place.execute("SELECT count(*) FROM voicegain_auth.web_configs").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_from_before_uses_were_noted_gets_room_for_them() {
+    let place = Place::new(100).await;
+    let store = place.open_plain().await;
+    let id = store.create(new_config()).await.unwrap().id;
+    let before = head(&store).await;
+    let uses = BTreeMap::from([(id, Day::new(20_000).unwrap())]);
+    place
+        .execute("DROP TABLE voicegain_auth.last_uses; UPDATE voicegain_auth.log_head SET schema_version = 1")
+        .await;
+    drop(store);
+    let store = place.open_plain().await;
+    assert_eq!(head(&store).await, before);
+    store.note_uses(uses.clone()).await.unwrap();
+    assert_eq!(store.last_uses(vec![id]).await.unwrap(), uses);
+    // Nothing is written under another version, nor is it said to be.
+    place.execute("UPDATE voicegain_auth.log_head SET schema_version = 99").await;
+    let later = BTreeMap::from([(id, Day::new(20_001).unwrap())]);
+    unavailable(store.note_uses(later).await, "has changed to version 99");
+    unavailable(store.last_uses(vec![id]).await, "has changed to version 99");
+    let days = "SELECT day FROM voicegain_auth.last_uses";
+    assert_eq!(place.execute(days).await, "20000");
+    place.execute("UPDATE voicegain_auth.log_head SET schema_version = 2").await;
+    // Nothing is left behind by what ends, nor by what comes late.
+    store.delete(id).await.unwrap();
+    store.note_uses(uses).await.unwrap();
+    assert_eq!(place.execute("SELECT count(*) FROM voicegain_auth.last_uses").await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! What there is to see of web configs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use voicegain_auth_core::store::ListQuery;
-use voicegain_auth_core::{Issuer, WebConfig, WebConfigId};
+use voicegain_auth_core::{Day, Issuer, WebConfig, WebConfigId};
 
 use super::{List, problem};
 use crate::cli::terminal::{Progress, age, plain, table};
@@ -22,10 +23,13 @@ pub(super) async fn list(issuer: &Issuer, list: &List) -> Result<(), String> {
     };
     let mut progress = Progress::new("web configs read so far");
     let mut configs = Vec::new();
+    let mut used = BTreeMap::new();
     loop {
         let page = issuer.list(query.clone()).await.map_err(|error| problem(&error))?;
         let full = page.len() == PAGE;
         query.after = page.last().map(|config| config.id);
+        let ids = page.iter().map(|config| config.id).collect::<Vec<_>>();
+        used.extend(issuer.last_uses(ids).await.map_err(|error| problem(&error))?);
         configs.extend(page);
         progress.at(configs.len());
         if !full {
@@ -33,10 +37,11 @@ pub(super) async fn list(issuer: &Issuer, list: &List) -> Result<(), String> {
         }
     }
     if list.json {
-        return print(&pretty(&configs.iter().map(record).collect()));
+        return print(&pretty(&configs.iter().map(|config| record(config, used.get(&config.id))).collect()));
     }
     let now = now();
-    let head = ["ID", "ACCOUNT", "CONTEXT", "NAME", "GENERATION", "SECRET'S AGE", "ALLOWED ORIGINS"];
+    let head =
+        ["ID", "ACCOUNT", "CONTEXT", "NAME", "GENERATION", "SECRET'S AGE", "LAST USED", "ALLOWED ORIGINS"];
     let rows = configs.iter().map(|config| {
         [
             config.id.to_string(),
@@ -45,6 +50,7 @@ pub(super) async fn list(issuer: &Issuer, list: &List) -> Result<(), String> {
             plain(&config.name),
             config.generation.to_string(),
             age(now.saturating_sub(config.secret_created_at)),
+            last_used(used.get(&config.id)),
             config.allowed_origins.join(" "),
         ]
     });
@@ -53,8 +59,9 @@ pub(super) async fn list(issuer: &Issuer, list: &List) -> Result<(), String> {
 
 pub(super) async fn show(issuer: &Issuer, id: WebConfigId, json: bool) -> Result<(), String> {
     let config = issuer.get(id).await.map_err(|error| problem(&error))?;
+    let used = issuer.last_uses([id]).await.map_err(|error| problem(&error))?;
     if json {
-        return print(&pretty(&record(&config)));
+        return print(&pretty(&record(&config, used.get(&id))));
     }
     let now = now();
     let ago = |time: u64| format!("{} ago", age(now.saturating_sub(time)));
@@ -70,13 +77,19 @@ pub(super) async fn show(issuer: &Issuer, id: WebConfigId, json: bool) -> Result
         ("generation", config.generation.to_string()),
         ("created", ago(config.created_at)),
         ("secret created", ago(config.secret_created_at)),
+        ("last used", last_used(used.get(&id))),
         ("allowed origins", origins),
     ];
     print(&rows.map(|(name, value)| format!("{name:<16}{value}\n")).concat())
 }
 
+/// A day in UTC. What is not known may have been used before uses were noted.
+fn last_used(day: Option<&Day>) -> String {
+    day.map_or_else(|| "not seen".to_owned(), Day::to_string)
+}
+
 /// All of it but the secret, as the admin API shows it.
-fn record(config: &WebConfig) -> Value {
+fn record(config: &WebConfig, last_used: Option<&Day>) -> Value {
     json!({
         "id": config.id.to_string(),
         "accountId": config.account_id.as_str(),
@@ -86,6 +99,7 @@ fn record(config: &WebConfig) -> Value {
         "generation": config.generation.get(),
         "createdAt": config.created_at,
         "secretCreatedAt": config.secret_created_at,
+        "lastUsed": last_used.map(Day::to_string),
     })
 }
 
