@@ -8,8 +8,9 @@ use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 
 pub const GATEWAYS: [&str; 2] = ["voicegain-gateway", "voicegain-gateway-actix"];
 
-/// Both gateways with the store that needs protoc.
-pub const GATEWAYS_WITH_ETCD: &str = "voicegain-gateway/etcd,voicegain-gateway-actix/etcd";
+/// Both gateways with everything that is left out unless it is asked for.
+pub const GATEWAYS_WITH_ALL: &str =
+    "voicegain-gateway/etcd,voicegain-gateway/oidc,voicegain-gateway-actix/etcd,voicegain-gateway-actix/oidc";
 
 pub const SIMULATION: &str = "voicegain-auth-simulation";
 pub const CHAOS: &str = "voicegain-auth-chaos";
@@ -21,7 +22,7 @@ pub fn gateways() -> Outcome {
     run(cargo()
         .args(["build", "--locked"])
         .args(GATEWAYS.iter().flat_map(|gateway| ["-p", gateway]))
-        .args(["--features", GATEWAYS_WITH_ETCD]))
+        .args(["--features", GATEWAYS_WITH_ALL]))
 }
 
 /// Where a program is once it has been built.

@@ -13,7 +13,7 @@ const LIBRARIES: [(&str, &[&str]); 6] = [
     ("voicegain-auth-tower", &["axum", "http2"]),
     ("voicegain-auth-actix", &[]),
     ("voicegain-auth-store", &["sqlite", "postgres", "etcd", "contract-tests"]),
-    ("voicegain-auth-console", &[]),
+    ("voicegain-auth-console", &["oidc"]),
     ("voicegain-auth-client", &[]),
 ];
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use crate::chores::{
-    BROWSER_EXAMPLE, CHAOS, GATEWAYS_WITH_ETCD, SIMULATION, WIRE, binary, built, chaos, each_gateway, fuzz,
+    BROWSER_EXAMPLE, CHAOS, GATEWAYS_WITH_ALL, SIMULATION, WIRE, binary, built, chaos, each_gateway, fuzz,
     gateway_binaries, of_the_bench, simulation,
 };
 use crate::run::{Outcome, cargo, heading, root, run, target_dir};
@@ -15,12 +15,13 @@ use crate::servers;
 
 /// The published SDK that the gateway must serve, unchanged, what looks at pages in a browser, and what holds the
 /// OpenAPI documents against what is answered, and alert rules and dashboard against the metrics.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "voicegain-speech==1.142.0",
     "playwright==1.65.2",
     "axe-playwright-python==0.1.8",
     "schemathesis==4.32.5",
     "PyYAML==6.0.4",
+    "cryptography==50.0.2",
 ];
 
 pub fn test() -> Outcome {
@@ -42,8 +43,11 @@ fn tests_of_the_workspace() -> Command {
     let mut command = cargo();
     command
         .args(["test", "--locked", "--workspace"])
-        .args(["--features", "voicegain-auth-store/postgres,voicegain-auth-store/etcd"])
-        .args(["--features", GATEWAYS_WITH_ETCD]);
+        .args([
+            "--features",
+            "voicegain-auth-store/postgres,voicegain-auth-store/etcd,voicegain-auth-console/oidc",
+        ])
+        .args(["--features", GATEWAYS_WITH_ALL]);
     command
 }
 
@@ -81,6 +85,9 @@ fn what_waits() -> Outcome {
     heading("the console, in a browser");
     run(Command::new(&python).arg(root.join("tests/browser/console.py")).arg(&gateway))?;
     run(Command::new(&python).arg(root.join("tests/browser/edges.py")).arg(&gateway))?;
+    for binary in [&gateway, &gateway_actix] {
+        run(Command::new(&python).arg(root.join("tests/browser/oidc.py")).arg(binary))?;
+    }
     heading("a page and its API, in a browser");
     run(Command::new(&python)
         .arg(root.join("tests/browser/story.py"))
