@@ -283,6 +283,10 @@ def appearance(playwright, gateway, folder):
         page.get_by_role("button", name="Explain").click()
         page.locator(".checks").wait_for()
         look("explain")
+        page.get_by_role("link", name="Changes").click()
+        console.is_at("Changes")
+        expect("who has created it is told", page.locator(".changes li").first.inner_text().count("admin token"), 1)
+        look("changes")
         page.goto(f"{gateway.admin_url}/console/nothing")
         look("problem")
         console.close()
@@ -319,7 +323,8 @@ def main():
     parser.add_argument("gateway")
     parser.add_argument("--screenshots", metavar="FOLDER")
     args = parser.parse_args()
-    gateway = Gateway(args.gateway)
+    audit_log = pathlib.Path(tempfile.mkdtemp()) / "audit.log"
+    gateway = Gateway(args.gateway, "--audit-log", audit_log)
     with sync_playwright() as playwright:
         profile, tokens = operator(playwright, gateway)
         expect("what is left on the disk can be read", bool(kept_on_disk(profile, ["/console/web-configs/"])), True)
@@ -329,6 +334,9 @@ def main():
         appearance(playwright, gateway, args.screenshots)
     printed = gateway.stop()
     expect("no token is in the log", any(token in printed for token in tokens), False)
+    written = audit_log.read_text()
+    expect("what was done is written down", written.count('"act":"create"') > 0, True)
+    expect("and no token is", bool(TOKEN.search(written)), False)
     expect("nor the admin token", gateway.admin_token in printed, False)
 
 
