@@ -52,6 +52,8 @@ PRAGMA journal_mode = wal;
 ";
 
 const COUNT: u8 = 40;
+/// What a file becomes when it is opened.
+const NEWEST: i64 = 3;
 
 fn id(number: u8) -> WebConfigId {
     WebConfigId::from_bytes([number; 16])
@@ -144,7 +146,7 @@ fn version(path: &Path) -> i64 {
 async fn a_version_1_file_goes_on_as_a_plain_one() {
     let (directory, path) = version_1();
     let store = SqliteStore::open(&path, Sealing::Plain).unwrap();
-    assert_eq!(version(&path), 2);
+    assert_eq!(version(&path), NEWEST);
     all_there(&store).await;
     // What is left of the log is its head, from which feeds go on.
     let head = store.living(None, 0).await.unwrap().head;
@@ -201,7 +203,7 @@ async fn plain_files_of_any_version_are_sealed_when_asked_for() {
         let (directory, path) = version_1();
         if newest {
             SqliteStore::open(&path, Sealing::Plain).unwrap().close();
-            assert_eq!(version(&path), 2);
+            assert_eq!(version(&path), NEWEST);
         }
         let mark = b"the-plain-secret-number-";
         assert!(holds(&directory, mark), "the control");

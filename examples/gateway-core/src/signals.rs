@@ -56,7 +56,7 @@ fn reload_on_hangup(reloads: Reloads) -> std::io::Result<()> {
         while hangup.recv().await.is_some() {
             let Reloads { key_file, tls } = &reloads;
             if key_file.is_none() && tls.is_empty() {
-                tracing::info!("SIGHUP: there is no file of master keys and no certificate to read again");
+                tracing::info!("SIGHUP: there is no master key file to read again, and no certificate");
             }
             if let Some(key_file) = key_file {
                 key_file.reload().await;

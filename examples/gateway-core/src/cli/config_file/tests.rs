@@ -53,10 +53,17 @@ fn every_flag_may_stand_in_the_file() {
         "admin-host" => "[\"a.example\", \"[::1]:8081\"]",
         "edge" => "[\"a=http://a.example\", \"b=http://b.example:8081\"]",
         "max-revocation-delay" | "leeway" => "\"7s\"",
-        "plain-secrets" | "seal-existing" | "preload" | "upstream-http2" | "extra" => "true",
+        "plain-secrets"
+        | "seal-existing"
+        | "preload"
+        | "upstream-http2"
+        | "extra"
+        | "keep-revoked-exchanges"
+        | "end-expired-exchanges" => "true",
         "max-cached" | "max-body-bytes" => "0x10",
         "token-sources" => "\"header,cookie:vg\"",
         "upstream" => "\"http://127.0.0.1:9\"",
+        "log-format" => "\"json\"",
         _ => "\"-text\"",
     };
     for name in known {
