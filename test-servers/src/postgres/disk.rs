@@ -11,7 +11,7 @@ use crate::system::{find, output, tool};
 use crate::{Result, ServerError};
 
 impl Postgres {
-    /// Fills the disk of [`disk_size`](PostgresBuilder::disk_size) to the last byte.
+    /// Fills the disk of [`disk_size`](super::PostgresBuilder::disk_size) to the last byte.
     ///
     /// # Errors
     /// If the server's disk is not one of its own.

@@ -1,5 +1,7 @@
 //! The flags, the same for both gateways. The first paragraph of each is what `-h` says of it.
 
+#![allow(rustdoc::bare_urls, reason = "what is written of a flag is what --help prints")]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
