@@ -29,11 +29,11 @@ class Gateway:
 
     def address(self, what):
         for line in self.printed:
-            if found := re.search(what + r" (http://\S+)", line):
+            if found := re.search(what + r" (https?://\S+)", line):
                 return found[1]
         while line := self.process.stdout.readline():
             self.printed.append(line)
-            if found := re.search(what + r" (http://\S+)", line):
+            if found := re.search(what + r" (https?://\S+)", line):
                 return found[1]
         sys.exit(f"the gateway never said '{what}'; it said: {self.printed}")
 
@@ -48,15 +48,15 @@ class Gateway:
         return "".join(self.printed) + rest + self.log.read().decode()
 
 
-def admin(url, token, method, path, body=None):
-    """What the admin API of the gateway at this URL answers."""
+def admin(url, token, method, path, body=None, context=None):
+    """What the admin API of the gateway at this URL answers, over TLS to a client with this context."""
     request = urllib.request.Request(
         url + path,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=10, context=context) as answer:
         return json.load(answer)
 
 

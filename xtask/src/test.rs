@@ -78,6 +78,15 @@ fn what_waits() -> Outcome {
 
     heading("restarts under load");
     run(Command::new(&python).arg(root.join("tests/python/restart.py")).args([&gateway, &gateway_actix]))?;
+    heading("certificates replaced under load");
+    run(Command::new(&python)
+        .arg(root.join("tests/python/reload_certificate.py"))
+        .args([&gateway, &gateway_actix]))?;
+
+    heading("certificates replaced under load");
+    run(Command::new(&python)
+        .arg(root.join("tests/python/reload_certificate.py"))
+        .args([&gateway, &gateway_actix]))?;
 
     heading("alert rules, dashboard and settings, against a gateway");
     run(Command::new(&python).arg(root.join("tests/python/deployment.py")).arg(&gateway))?;

@@ -55,7 +55,8 @@ pub fn new(
             .wrap(Auth::new(gateway.verifier().clone()))
             .wrap(middleware::from_fn(gate::gate))
             .default_service(web::route().to(serve::serve));
-        let (ending, counts, tls) = (ending.clone(), gateway.clone(), tls.clone());
+        let (ending, counts, tls) =
+            (ending.clone(), gateway.clone(), tls.clone().zip(Some(shutdown.clone())));
         let http = http()
             .graceful_shutdown_signal(move || {
                 let ending = ending.clone();
@@ -91,16 +92,16 @@ where
         })
 }
 
-/// A connection, the protocol it speaks, and whose it is.
+/// A connection, the protocol it speaks, and whose it is. A handshake also ends with the gateway.
 async fn arrive(
     stream: TcpStream,
-    tls: Option<Tls>,
+    tls: Option<(Tls, CancellationToken)>,
     http2: bool,
 ) -> Result<(Connection, Protocol, Option<SocketAddr>), DispatchError> {
     let client = stream.peer_addr().ok();
     let (stream, speaks_http2) = match tls {
-        Some(tls) => {
-            let stream = tls.accept(of_client(stream)).await.inspect_err(|error| {
+        Some((tls, shutdown)) => {
+            let stream = tls.accept(of_client(stream), shutdown).await.inspect_err(|error| {
                 tracing::debug!(%error, "a TLS handshake has failed");
             })?;
             let http2 = stream.has_agreed_on_http2();

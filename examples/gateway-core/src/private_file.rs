@@ -33,13 +33,29 @@ pub enum Exposure {
 
 /// The text of a file, and whether it is for its owner alone.
 pub(crate) fn read(path: &Path) -> io::Result<(Zeroizing<String>, Result<(), Exposure>)> {
+    read_if(path, closed_to_others)
+}
+
+/// The same, but what is root's may be for its group too: so a key of TLS is shared with who serves with it, as in Debian's
+/// group `ssl-cert` and a volume of Kubernetes with an `fsGroup`.
+pub(crate) fn read_shared(path: &Path) -> io::Result<(Zeroizing<String>, Result<(), Exposure>)> {
+    read_if(path, |metadata, path| match closed_to_others(metadata, path) {
+        Err(Exposure::OpenToOthers { mode, .. }) if is_shared(metadata, mode) => Ok(()),
+        closed => closed,
+    })
+}
+
+fn read_if(
+    path: &Path,
+    closed: impl FnOnce(&Metadata, &Path) -> Result<(), Exposure>,
+) -> io::Result<(Zeroizing<String>, Result<(), Exposure>)> {
     let file = File::open(path)?;
     // Of the file that is open, whatever the path names meanwhile.
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let exposure = closed_to_others(&metadata, path);
+    let exposure = closed(&metadata, path);
     // As long as it can get, so that growing leaves no copy behind.
     let capacity = usize::try_from(metadata.len().min(MAX_LEN)).unwrap_or_default() + 1;
     let mut text = Zeroizing::new(String::with_capacity(capacity));
@@ -78,6 +94,18 @@ const fn open_bits(is_credential: bool) -> u32 {
 #[cfg(unix)]
 const fn may_own(owner: u32, process: u32) -> bool {
     owner == process || owner == 0
+}
+
+/// Whether it is root's, and its group can do no more than read it.
+#[cfg(unix)]
+fn is_shared(metadata: &Metadata, mode: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.uid() == 0 && mode & 0o037 == 0
+}
+
+#[cfg(not(unix))]
+fn is_shared(_metadata: &Metadata, _mode: u32) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

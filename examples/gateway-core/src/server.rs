@@ -25,6 +25,7 @@ use tower_layer::Layer as _;
 
 use self::accept::Port;
 use self::answers::Hears;
+pub(crate) use self::silence::WELCOME;
 use self::silence::{Heard, Silence};
 use self::streams::Streams;
 pub use self::unread::{UNREAD_TIMEOUT, WriteLimit};
@@ -72,7 +73,7 @@ pub async fn serve<S, B>(
     let connections = TaskTracker::new();
     let mut port = Port::new(listener, max_connections);
     while let Some((stream, client)) = shutdown.run_until_cancelled(port.next()).await {
-        let begun = begin(tls.as_ref(), stream);
+        let begun = begin(tls.as_ref(), stream, &shutdown);
         let (server, service, shutdown) = (server.clone(), make(client), shutdown.clone());
         connections.spawn(async move {
             match begun.await {
@@ -92,9 +93,10 @@ pub async fn serve<S, B>(
 fn begin(
     tls: Option<&Tls>,
     stream: WriteLimit<TcpStream>,
+    shutdown: &CancellationToken,
 ) -> impl Future<Output = io::Result<Stream>> + Send + use<> {
     match tls {
-        Some(tls) => Either::Left(tls.accept(stream)),
+        Some(tls) => Either::Left(tls.accept(stream, shutdown.clone())),
         None => Either::Right(ready(Ok(Stream::plain(stream)))),
     }
 }

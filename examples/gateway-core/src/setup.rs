@@ -265,7 +265,13 @@ fn forwarder(args: &Args) -> Result<Option<Forwarder>, SetupError> {
 /// Whether what the flags name for TLS can be used.
 fn tls(args: &Args) -> Result<(), SetupError> {
     let files = tls_files(args, true)?;
-    Ok(files.iter().flatten().try_for_each(TlsFiles::check)?)
+    Ok(files.iter().flatten().try_for_each(|files| files.check().map(drop))?)
+}
+
+/// Until when the certificates are good that can be used.
+pub(crate) fn certificates(args: &Args) -> Vec<String> {
+    let files = tls_files(args, true).unwrap_or_default();
+    files.iter().flatten().filter_map(|files| files.check().ok()).collect()
 }
 
 /// What TLS is made of on the main port and on the admin port.

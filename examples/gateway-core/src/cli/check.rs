@@ -59,6 +59,7 @@ pub(super) fn run(args: &Args, shown: &[Shown]) -> ExitCode {
         Ok(found) => found.into_iter().for_each(|found| text += &format!("{found}\n")),
         Err(problem) => problems.push(SetupError::from(problem).placed(args)),
     }
+    setup::certificates(args).into_iter().for_each(|certificate| text += &format!("{certificate}\n"));
     text += &admin_token(args);
     text.push_str("not looked at: whether the ports are free, and whether the upstream answers\n");
     text.push_str(if problems.is_empty() { "\nit would serve\n" } else { "\nit would not serve\n" });

@@ -17,7 +17,7 @@ use super::{HEAD_TIMEOUT, UNREAD_TIMEOUT};
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Before that, how long its first request has to come.
-const WELCOME: Duration = Duration::from_millis(750);
+pub(crate) const WELCOME: Duration = Duration::from_millis(750);
 
 /// What has been heard on a connection.
 #[derive(Debug, Clone, Default)]

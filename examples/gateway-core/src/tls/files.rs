@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
+use x509_cert::der::{DateTime, Decode as _};
 
 use super::error::{Problem, TlsError};
 use crate::private_file;
@@ -37,6 +37,13 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// When the certificate ends, as people write it.
+    pub(super) fn end(&self) -> String {
+        let since_epoch = Duration::from_secs(u64::try_from(self.not_after).unwrap_or_default());
+        DateTime::from_unix_duration(since_epoch)
+            .map_or_else(|_| "for ever".to_owned(), |end| end.to_string())
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(self.not_after).is_ok_and(|end| end < now.as_secs())
@@ -47,8 +54,9 @@ impl Loaded {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<Option<Version>>);
 
-/// Its device and number (0 where files have none), when it was changed, and its length.
-type Version = ([u64; 2], Option<SystemTime>, u64);
+/// Its device, number, mode and owner, and when any of them or the text was changed (0 where files have none of it), when the
+/// text was, and its length. A key may come first and be closed to others only then.
+type Version = ([u64; 4], [i64; 2], Option<SystemTime>, u64);
 
 impl TlsFiles {
     pub(super) fn stamp(&self) -> Stamp {
@@ -56,12 +64,15 @@ impl TlsFiles {
         Stamp(files.into_iter().flatten().map(|file| version(file)).collect())
     }
 
-    /// Whether the files can be used.
+    /// Until when the certificate is good, if the files can be used.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub(crate) fn check(&self) -> Result<(), TlsError> {
-        self.load().map(drop)
+    pub(crate) fn check(&self) -> Result<String, TlsError> {
+        let loaded = self.load()?;
+        let [flag, ..] = self.flags;
+        let past = if loaded.has_ended() { ", which is past: clients will refuse it; renew it" } else { "" };
+        Ok(format!("{flag} {}: good until {}{past}", self.cert.display(), loaded.end()))
     }
 
     /// What the files hold.
@@ -100,7 +111,7 @@ impl TlsFiles {
     }
 
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, Problem> {
-        let (text, privacy) = private_file::read(&self.key)?;
+        let (text, privacy) = private_file::read_shared(&self.key)?;
         privacy?;
         PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
             PemError::NoItemsFound => Problem::NoKey,
@@ -143,11 +154,12 @@ fn client_verifier(
 fn version(file: &Path) -> Option<Version> {
     let metadata = fs::metadata(file).ok()?;
     #[cfg(unix)]
-    let number = {
+    let (marks, changed) = {
         use std::os::unix::fs::MetadataExt as _;
-        [metadata.dev(), metadata.ino()]
+        let marks = [metadata.dev(), metadata.ino(), metadata.mode().into(), metadata.uid().into()];
+        (marks, [metadata.ctime(), metadata.ctime_nsec()])
     };
     #[cfg(not(unix))]
-    let number = [0; 2];
-    Some((number, metadata.modified().ok(), metadata.len()))
+    let (marks, changed) = ([0; 4], [0; 2]);
+    Some((marks, changed, metadata.modified().ok(), metadata.len()))
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use prometheus::IntGauge;
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::Mutex;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 pub use self::error::TlsError;
 pub(crate) use self::files::TlsFiles;
 use self::files::{Loaded, Stamp};
 pub use self::stream::Stream;
-use crate::server::WriteLimit;
+use crate::server::{WELCOME, WriteLimit};
 
 mod error;
 mod files;
@@ -35,6 +37,8 @@ pub struct Tls(Arc<Inner>);
 struct Inner {
     files: TlsFiles,
     current: RwLock<Loaded>,
+    /// Held while the files are read again: who began later must not come before who began earlier.
+    reading: Mutex<()>,
     /// Tells when the certificate ends.
     not_after: OnceLock<IntGauge>,
 }
@@ -56,7 +60,8 @@ impl Tls {
         if loaded.has_ended() {
             tracing::warn!(file = %files.cert.display(), "the certificate has expired");
         }
-        let inner = Arc::new(Inner { files, current: RwLock::new(loaded), not_after: OnceLock::new() });
+        let (current, reading) = (RwLock::new(loaded), Mutex::default());
+        let inner = Arc::new(Inner { files, current, reading, not_after: OnceLock::new() });
         tokio::spawn(watch(Arc::downgrade(&inner), stamp));
         Ok(Self(inner))
     }
@@ -71,20 +76,29 @@ impl Tls {
     /// Shakes hands with a client. Connections that are open already stay as they are when the files change.
     ///
     /// # Errors
-    /// If the client does not speak TLS or has no certificate where one is asked for, or takes too long.
+    /// If the client does not speak TLS or has no certificate where one is asked for, or takes too long; after `shutdown` it
+    /// has as long as for a first request.
     pub fn accept(
         &self,
         stream: WriteLimit<TcpStream>,
+        shutdown: CancellationToken,
     ) -> impl Future<Output = io::Result<Stream>> + Send + use<> {
         let acceptor = TlsAcceptor::from(self.current().config);
         async move {
-            let stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
-            Ok(Stream::tls(stream))
+            let end = async {
+                shutdown.cancelled().await;
+                sleep(WELCOME).await;
+            };
+            tokio::select! {
+                shaken = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => Ok(Stream::tls(shaken??)),
+                () = end => Err(io::ErrorKind::TimedOut.into()),
+            }
         }
     }
 
     /// Reads the files again. If anything is wrong with them, what was read before stays. Says in the log which it was.
     pub async fn reload(&self) {
+        let _reading = self.0.reading.lock().await;
         let inner = Arc::clone(&self.0);
         // Files block.
         let read = tokio::task::spawn_blocking(move || inner.files.load()).await;
@@ -94,7 +108,10 @@ impl Tls {
                 if let Some(gauge) = self.0.not_after.get() {
                     gauge.set(loaded.not_after);
                 }
-                tracing::info!(%file, expired = loaded.has_ended(), "the certificate was read again");
+                if loaded.has_ended() {
+                    tracing::warn!(%file, "the certificate has expired");
+                }
+                tracing::info!(%file, not_after = loaded.end(), "the certificate was read again");
                 *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
             }
             Ok(Err(error)) => {

@@ -103,7 +103,7 @@ async fn meet(tls: &Tls, client: &TlsConnector) -> (io::Result<TlsStream<TcpStre
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
     let name = ServerName::try_from("gateway.example").unwrap();
-    tokio::join!(client.connect(name, stream), tls.accept(of_client(accepted)))
+    tokio::join!(client.connect(name, stream), tls.accept(of_client(accepted), CancellationToken::new()))
 }
 
 /// The certificate that a client is shown.
@@ -230,9 +230,39 @@ async fn a_client_that_does_not_shake_hands_is_given_up_on() {
     let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
     let begun = Instant::now();
-    let error = tls.accept(of_client(accepted)).await.unwrap_err();
+    let error = tls.accept(of_client(accepted), CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!(begun.elapsed() >= HANDSHAKE_TIMEOUT && begun.elapsed() < HANDSHAKE_TIMEOUT * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_does_not_keep_the_gateway_from_its_end() {
+    let (place, authority) = (Place::new(), Authority::new());
+    place.put_pair(&authority.sign());
+    let tls = Tls::new(place.files()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    let (begun, shutdown) = (Instant::now(), CancellationToken::new());
+    shutdown.cancel();
+    tls.accept(of_client(accepted), shutdown).await.unwrap_err();
+    assert!(begun.elapsed() >= WELCOME && begun.elapsed() < HANDSHAKE_TIMEOUT / 2);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_said() {
+    let (place, authority) = (Place::new(), Authority::new());
+    for (year, past) in [(2020, true), (2999, false)] {
+        let mut params = CertificateParams::new(vec!["gateway.example".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 2, 3);
+        let key = KeyPair::generate().unwrap();
+        place.put("cert.pem", &params.signed_by(&key, &authority.issuer).unwrap().pem());
+        place.put("key.pem", &key.serialize_pem());
+        let said = place.files().check().unwrap();
+        assert!(said.starts_with("--tls-cert "), "{said}");
+        assert!(said.contains(&format!("good until {year}-02-03T00:00:00Z")), "{said}");
+        assert_eq!(said.contains("renew it"), past, "{said}");
+    }
 }
 
 #[tokio::test]
@@ -244,7 +274,7 @@ async fn http_without_tls_is_no_handshake() {
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
-    assert!(tls.accept(of_client(accepted)).await.is_err());
+    assert!(tls.accept(of_client(accepted), CancellationToken::new()).await.is_err());
 }
 
 #[test]
@@ -269,6 +299,11 @@ fn what_is_wrong_with_the_files_is_said_with_the_flag() {
     let key = place.0.path().join("key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(place.problem().contains("chmod 600"), "{}", place.problem());
+    let before = place.files().stamp();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    assert_ne!(place.files().stamp(), before, "a key that is closed to others is read again");
+    // Root's own may be shared with a group, nobody else's.
+    assert_eq!(place.files().check().is_ok(), rustix::process::geteuid().is_root());
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     place.put("ca.pem", "");
     let files = TlsFiles { client_ca: Some(place.0.path().join("ca.pem")), ..place.files() };
