@@ -9,6 +9,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_voicegain-gateway-actix");
 #[path = "../../gateway-core/end_to_end/mod.rs"]
 mod shared;
 
+use shared::tls::Authority;
 use shared::{Gateway, connect, head, read_head, upstream};
 
 /// HTTP/2's preface, and settings without any.
@@ -44,6 +45,33 @@ fn an_exchange_ends_with_its_client() {
     let bearer = format!("Bearer {token}");
     let mut client = connect(gateway.api);
     client.write_all(head("GET", "/v1/x", &[("authorization", &bearer)]).as_bytes()).unwrap();
+    let (_, mut upstream) = requests.recv().unwrap();
+    drop(client);
+    assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn http2_over_tls_is_agreed_on_only_if_that_is_asked_for() {
+    let authority = Authority::new();
+    for (args, protocol) in [(&[][..], "http/1.1"), (&["--http2"], "h2")] {
+        let gateway = authority.gateway(args);
+        assert_eq!(authority.protocol(gateway.api, None), protocol);
+    }
+}
+
+/// As much as is read ahead of a request has been: what is behind it is looked at only for the connection's end.
+#[test]
+fn an_exchange_over_tls_ends_with_its_client_behind_what_is_read_ahead() {
+    const AHEAD: usize = 16 * 1024;
+    let authority = Authority::new();
+    let (url, requests) = upstream();
+    let gateway = authority.gateway(&["--upstream", &url]);
+    let (_, token) = gateway.create();
+    let bearer = format!("Bearer {token}");
+    let mut client = authority.connect(gateway.api, None, &[]);
+    let mut sent = head("GET", "/v1/x", &[("authorization", &bearer)]) + "GET /v1/y HTTP/1.1\r\nx: ";
+    sent += &"x".repeat(AHEAD - sent.len());
+    client.write_all(sent.as_bytes()).unwrap();
     let (_, mut upstream) = requests.recv().unwrap();
     drop(client);
     assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
