@@ -59,32 +59,6 @@ fn http2_over_tls_is_agreed_on_only_if_that_is_asked_for() {
     }
 }
 
-/// As much as is read ahead of a request has been: what is behind it is looked at only for the connection's end.
-#[test]
-fn an_exchange_over_tls_ends_with_its_client_behind_what_is_read_ahead() {
-    const AHEAD: usize = 16 * 1024;
-    let authority = Authority::new();
-    let (url, requests) = upstream();
-    let gateway = authority.gateway(&["--upstream", &url]);
-    let (_, token) = gateway.create();
-    let bearer = format!("Bearer {token}");
-    for says_so in [true, false] {
-        let mut client = authority.connect(gateway.api, None, &[]);
-        let request = head("GET", "/v1/x", &[("authorization", &bearer)]);
-        client.write_all(request.as_bytes()).unwrap();
-        let (_, mut upstream) = requests.recv().unwrap();
-        let next = "GET /v1/y HTTP/1.1\r\nx: ".to_owned();
-        let rest = "x".repeat(AHEAD - request.len() - next.len());
-        client.write_all((next + &rest).as_bytes()).unwrap();
-        if says_so {
-            client.conn.send_close_notify();
-            client.flush().unwrap();
-        }
-        drop(client);
-        assert_eq!(upstream.read(&mut [0]).unwrap(), 0, "{says_so}");
-    }
-}
-
 /// A connection may be without a request for 30 s, and a request may take longer.
 #[test]
 fn a_connection_ends_without_a_request_and_not_under_one() {
