@@ -78,10 +78,6 @@ fn what_waits() -> Outcome {
 
     heading("restarts under load");
     run(Command::new(&python).arg(root.join("tests/python/restart.py")).args([&gateway, &gateway_actix]))?;
-    heading("certificates replaced under load");
-    run(Command::new(&python)
-        .arg(root.join("tests/python/reload_certificate.py"))
-        .args([&gateway, &gateway_actix]))?;
 
     heading("certificates replaced under load");
     run(Command::new(&python)

@@ -9,6 +9,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_voicegain-gateway-actix");
 #[path = "../../gateway-core/end_to_end/mod.rs"]
 mod shared;
 
+use shared::tls::Authority;
 use shared::{Gateway, connect, head, read_head, upstream};
 
 /// HTTP/2's preface, and settings without any.
@@ -47,6 +48,15 @@ fn an_exchange_ends_with_its_client() {
     let (_, mut upstream) = requests.recv().unwrap();
     drop(client);
     assert_eq!(upstream.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn http2_over_tls_is_agreed_on_only_if_that_is_asked_for() {
+    let authority = Authority::new();
+    for (args, protocol) in [(&[][..], "http/1.1"), (&["--http2"], "h2")] {
+        let gateway = authority.gateway(args);
+        assert_eq!(authority.protocol(gateway.api, None), protocol);
+    }
 }
 
 /// A connection may be without a request for 30 s, and a request may take longer.

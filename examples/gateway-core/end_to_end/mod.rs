@@ -10,6 +10,7 @@ mod moving;
 mod observing;
 #[cfg(any(feature = "postgres", feature = "etcd"))]
 mod servers;
+pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -42,7 +43,20 @@ impl Gateway {
         Self::launch(Command::new(BINARY), url, args, Stdio::null())
     }
 
-    pub fn launch(mut command: Command, url: &str, args: &[&str], log: Stdio) -> Self {
+    pub fn launch(command: Command, url: &str, args: &[&str], log: Stdio) -> Self {
+        let gateway = Self::launch_with(command, url, args, log, ["http", "http"]);
+        assert_eq!(gateway.admin("GET", "/readyz", None).0, 200, "it is ready, or waits until it is");
+        gateway
+    }
+
+    /// With these schemes on the API's port and the admin port.
+    fn launch_with(
+        mut command: Command,
+        url: &str,
+        args: &[&str],
+        log: Stdio,
+        [api, admin]: [&str; 2],
+    ) -> Self {
         let mut process = without_variables(&mut command)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store", url])
             .args(args)
@@ -55,12 +69,10 @@ impl Gateway {
             let line = lines.next().unwrap().unwrap();
             line.strip_prefix(start).unwrap_or_else(|| panic!("{line:?} instead of {start:?}")).to_owned()
         };
-        let api = after("listening on http://").parse().unwrap();
-        let admin = after("admin on http://").parse().unwrap();
+        let api = after(&format!("listening on {api}://")).parse().unwrap();
+        let admin = after(&format!("admin on {admin}://")).parse().unwrap();
         let admin_token = after("admin token (generated, shown only now): ");
-        let gateway = Self { process, api, admin, admin_token };
-        assert_eq!(gateway.admin("GET", "/readyz", None).0, 200, "it is ready, or waits until it is");
-        gateway
+        Self { process, api, admin, admin_token }
     }
 
     pub fn admin(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -221,7 +233,7 @@ pub fn call(
 }
 
 /// Reads to the end of a head.
-pub fn read_head(stream: &mut TcpStream) -> String {
+pub fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -9,6 +9,7 @@ mod grpc;
 #[path = "../../gateway-core/end_to_end/mod.rs"]
 mod shared;
 
+use shared::tls::Authority;
 use shared::{Gateway, connect, head, read_head};
 
 /// A client that waits for `100 Continue` gets it only once its body is wanted.
@@ -37,4 +38,11 @@ fn v9_continue_is_withheld_until_the_decision() {
             assert!(first.starts_with("http/1.1 401"), "{first}");
         }
     }
+}
+
+#[test]
+fn http2_over_tls_is_agreed_on() {
+    let authority = Authority::new();
+    let gateway = authority.gateway(&[]);
+    assert_eq!(authority.protocol(gateway.api, None), "h2");
 }

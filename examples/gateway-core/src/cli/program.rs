@@ -105,8 +105,8 @@ impl Program {
     fn examples(&self) -> String {
         let name = self.name;
         format!(
-            "{DURATIONS} RUST_LOG says how much is logged, as in RUST_LOG=debug. SIGHUP has the master key file read \
-             again.\n\n\
+            "{DURATIONS} RUST_LOG says how much is logged, as in RUST_LOG=debug. SIGHUP has the master key file and the \
+             files of TLS read again.\n\n\
              Examples:\n  \
              # Try it: an echo behind it, a SQLite file, a new key file and admin token\n  \
              {name}\n\n  \

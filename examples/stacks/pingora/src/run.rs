@@ -33,10 +33,13 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let upstream = upstream.ok_or("--upstream is needed here: there is no built-in echo")?;
     // The cache lives here. Pingora brings runtimes of its own for what it serves.
     let runtime = Runtime::new()?;
-    let setup = runtime.block_on(Setup::new(args))?;
+    if args.tls_cert.is_some() {
+        return Err("--tls-cert does nothing here: leave it out, and have a proxy end TLS".into());
+    }
+    let setup = runtime.block_on(Setup::new(args, false))?;
     setup.announce()?;
-    let Setup { gateway, admin, listener, admin_listener, .. } = setup;
-    runtime.spawn(server::serve_router(admin_listener, admin, CancellationToken::new()));
+    let Setup { gateway, admin, listener, admin_listener, admin_tls, .. } = setup;
+    runtime.spawn(server::serve_router(admin_listener, admin_tls, admin, CancellationToken::new()));
 
     let conf = ServerConf { threads: 2, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
