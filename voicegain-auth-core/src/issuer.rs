@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::{Act, Actor, AuditLog, Deed, Effect, Given};
+use crate::audit::{Act, Actor, Deed, Effect, Given};
 use crate::cache::SecretCache;
 use crate::claims::{long_lived_payload, short_lived_payload};
 use crate::config_error::ConfigError;
@@ -33,7 +33,7 @@ pub struct Issuer {
     cache: SecretCache,
     api_url: Arc<str>,
     /// Where changes are written down.
-    log: Option<Arc<dyn AuditLog>>,
+    log: Option<act::Audit>,
     /// Who makes them.
     actor: Arc<Actor>,
 }

@@ -2,7 +2,9 @@
 
 /// What is kept for all but the main port's connections and the upstream's: the admin port, the store, and what a runtime
 /// needs.
-const RESERVE: usize = 128;
+const RESERVE: usize = 256;
+/// How many of these the admin port may have: strangers who reach it must not keep the other one from its own.
+const ADMIN: usize = 128;
 
 /// Raises the limit as far as the system lets this process.
 pub fn raise_limit() {
@@ -26,6 +28,12 @@ pub fn raise_limit() {
 #[must_use]
 pub fn max_connections() -> usize {
     limit().map_or(usize::MAX, enough_for)
+}
+
+/// How many connections the admin port may have open at a time.
+#[must_use]
+pub fn max_admin_connections() -> usize {
+    limit().map_or(ADMIN, |limit| ADMIN.min(limit / 4).max(1))
 }
 
 fn enough_for(limit: usize) -> usize {
@@ -58,7 +66,7 @@ mod tests {
                 "{limit}: {cap}"
             );
         }
-        assert_eq!([256, 1_024, 1 << 19].map(enough_for), [64, 448, 262_080]);
+        assert_eq!([256, 1_024, 1 << 19].map(enough_for), [64, 384, 262_016]);
     }
 
     #[cfg(unix)]

@@ -18,7 +18,6 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_layer::Layer as _;
@@ -31,6 +30,7 @@ use self::streams::Streams;
 pub use self::unread::{UNREAD_TIMEOUT, WriteLimit};
 
 use crate::forward::BoxError;
+use crate::open_files;
 use crate::signals::GRACE;
 use crate::tls::{Stream, Tls};
 
@@ -142,7 +142,7 @@ fn over(ended: Result<(), BoxError>) {
     }
 }
 
-/// Serves an axum router, which is told who its clients are and whose connections are not limited in number.
+/// Serves an axum router on the admin port, and tells it who its clients are.
 pub async fn serve_router(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -151,7 +151,7 @@ pub async fn serve_router(
 ) {
     let make =
         |client: SocketAddr| TowerToHyperService::new(Extension(ConnectInfo(client)).layer(router.clone()));
-    serve(listener, tls, make, false, Semaphore::MAX_PERMITS, shutdown).await;
+    serve(listener, tls, make, false, open_files::max_admin_connections(), shutdown).await;
 }
 
 /// A client's connection: what is written is sent at once, and has to be read.

@@ -2,8 +2,8 @@ use std::fmt;
 
 use super::AllowRule;
 
-/// How much of a name is shown, in characters.
-const SHOWN: usize = 100;
+/// How much of a name is shown, in characters: all of what a provider may call somebody, so that no two have one name.
+const SHOWN: usize = 260;
 
 /// Whom the provider has signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,10 @@ impl fmt::Display for Person {
 pub(crate) fn shown(text: &str, most: usize) -> String {
     let is_marker = |letter: char| {
         letter.is_control()
-            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(
+                letter,
+                '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            )
     };
     let mut letters = text.chars().map(|letter| if is_marker(letter) { '\u{fffd}' } else { letter });
     let mut shown: String = letters.by_ref().take(most).collect();

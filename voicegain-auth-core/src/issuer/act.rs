@@ -2,7 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::{IssueError, Issuer};
@@ -10,11 +13,22 @@ use crate::audit::{Act, Actor, AuditEntry, AuditId, AuditLog, Deed, Effect, Stag
 use crate::ids::{AccountId, ContextId, WebConfigId};
 use crate::store::{BoxError, Snapshot, StoreError};
 
+/// How long a write may take, the wait for those before it included. A disk that hangs must not keep every change waiting, nor
+/// a token that has been made already.
+const PATIENCE: Duration = if cfg!(test) { Duration::from_secs(3) } else { Duration::from_secs(10) };
+
+/// Where changes are written down, one after the other: a log that hangs holds up one thread, and not many.
+#[derive(Clone)]
+pub(super) struct Audit {
+    log: Arc<dyn AuditLog>,
+    line: Arc<Semaphore>,
+}
+
 impl Issuer {
     /// Has every change from now on written down. Without a log, changes are told of in the program's own log alone.
     #[must_use]
     pub fn audited(self, log: impl AuditLog) -> Self {
-        Self { log: Some(Arc::new(log)), ..self }
+        Self { log: Some(Audit { log: Arc::new(log), line: Arc::new(Semaphore::new(1)) }), ..self }
     }
 
     /// The same for somebody, who then counts as the one who makes the changes. If nobody has said who it is, the audit log
@@ -28,8 +42,8 @@ impl Issuer {
     /// it is done. Everything that changes web configs goes through here; it is public for what changes a store by other
     /// means, such as sealing its secrets anew.
     ///
-    /// With an audit log the work is done by a task of its own, so that it comes to its end, and to the log, even if whoever
-    /// waits for it goes away.
+    /// With an audit log the work is done by a task of its own on the cache's runtime, so that it comes to its end, and to the log,
+    /// even if whoever waits for it goes away; only the end of that runtime cuts it short.
     ///
     /// # Errors
     /// If the beginning cannot be written down, nothing is done. Otherwise what the work says.
@@ -48,7 +62,7 @@ impl Issuer {
         task.await.unwrap_or_else(|error| Err(StoreError::outcome_unknown(error).into()))
     }
 
-    async fn told<T, W>(&self, log: &Arc<dyn AuditLog>, deed: Deed, work: W) -> Result<T, IssueError>
+    async fn told<T, W>(&self, log: &Audit, deed: Deed, work: W) -> Result<T, IssueError>
     where
         W: Future<Output = Result<(T, Effect), StoreError>>,
     {
@@ -75,9 +89,17 @@ impl Issuer {
     }
 
     /// Files block.
-    async fn write(&self, log: &Arc<dyn AuditLog>, entry: &AuditEntry) -> Result<(), BoxError> {
-        let (log, entry) = (Arc::clone(log), entry.clone());
-        self.cache.runtime().spawn_blocking(move || log.write(&entry)).await?
+    async fn write(&self, audit: &Audit, entry: &AuditEntry) -> Result<(), BoxError> {
+        let (audit, entry) = (audit.clone(), entry.clone());
+        let written = async {
+            let turn = audit.line.acquire_owned().await?;
+            let write = move || {
+                let _turn = turn;
+                audit.log.write(&entry)
+            };
+            self.cache.runtime().spawn_blocking(write).await?
+        };
+        timeout(PATIENCE, written).await.unwrap_or_else(|_| Err("it takes too long to be written".into()))
     }
 
     /// Returns once this process knows of the change.

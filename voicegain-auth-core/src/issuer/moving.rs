@@ -10,8 +10,8 @@ use crate::web_config::{RestoredWebConfig, StoredWebConfig, WebConfig};
 
 /// How many are read at a time.
 const PAGE: usize = 1_000;
-/// The highest generation that is restored: JSON's numbers are exact up to here.
-const MAX_GENERATION: u64 = (1 << 53) - 1;
+/// The highest generation that is restored: JSON's numbers are exact far enough beyond it for any number of Regenerates.
+const MAX_GENERATION: u64 = 1 << 52;
 /// The last second of the year 9999, which no time here goes past (rule W5).
 const MAX_TIME: u64 = 253_402_300_799;
 
@@ -78,7 +78,7 @@ impl Issuer {
         if !(1..=MAX_GENERATION).contains(&restored.generation.get()) {
             return Err(IssueError::invalid(
                 "generation",
-                "must be 1 or more, and below 2 to the power of 53",
+                "must be 1 or more, and 2 to the power of 52 at most",
             ));
         }
         for (field, time) in

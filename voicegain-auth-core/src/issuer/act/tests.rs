@@ -1,5 +1,5 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
 
 use tokio::sync::oneshot;
 
@@ -18,10 +18,26 @@ struct Kept {
     entries: Mutex<Vec<AuditEntry>>,
     is_full: AtomicBool,
     fills_up: AtomicBool,
+    /// How many more are written before it hangs, if it is to.
+    hangs_after: Mutex<Option<(usize, mpsc::Receiver<()>)>>,
 }
 
 impl AuditLog for TestLog {
     fn write(&self, entry: &AuditEntry) -> Result<(), BoxError> {
+        let hangs = {
+            let mut hangs_after = self.0.hangs_after.lock().unwrap();
+            match &mut *hangs_after {
+                Some((0, _)) => hangs_after.take(),
+                Some((left, _)) => {
+                    *left -= 1;
+                    None
+                }
+                None => None,
+            }
+        };
+        if let Some((_, until)) = hangs {
+            _ = until.recv();
+        }
         if self.0.is_full.load(Ordering::SeqCst) {
             return Err("no space left".into());
         }
@@ -256,4 +272,23 @@ async fn without_a_log_the_programs_own_says_who() {
 fn no_name_ends_a_line() {
     let actor = Actor::new(ActorKind::Oidc, "a\"\nb\u{1b}[2J\u{202e}");
     assert_eq!(actor.to_string(), r#"oidc "a\"\nb\u{1b}[2J\u{202e}""#);
+}
+
+#[tokio::test]
+async fn a_log_that_hangs_holds_up_no_token_and_lets_nothing_be_changed() {
+    let world = World::new().await;
+    let (issuer, log) = audited(&world);
+    let Issued { config, .. } = create(&issuer).await;
+    let (release, released) = mpsc::channel();
+    *log.0.hangs_after.lock().unwrap() = Some((1, released));
+    // The old token has ended by then: whoever asked for the new one must have it.
+    let again = issuer.regenerate(config.id).await.unwrap();
+    assert_eq!(again.config.generation.get(), 2);
+    let refused = issuer.regenerate(config.id).await.unwrap_err();
+    assert!(matches!(refused, IssueError::Audit(_)), "{refused:?}");
+    assert_eq!(issuer.get(config.id).await.unwrap().generation.get(), 2);
+    drop(release);
+    until("the line moves on", || log.0.entries.lock().unwrap().len() >= 4).await;
+    issuer.regenerate(config.id).await.unwrap();
+    assert_eq!(issuer.get(config.id).await.unwrap().generation.get(), 3);
 }

@@ -69,7 +69,7 @@ async fn what_create_refuses_is_not_restored() {
         ("name", RestoredWebConfig { name: "a\nb".to_owned(), ..good.clone() }),
         ("allowedOrigins", RestoredWebConfig { allowed_origins: vec!["*.com".to_owned()], ..good.clone() }),
         ("generation", generation(0)),
-        ("generation", generation(1 << 53)),
+        ("generation", generation((1 << 52) + 1)),
         ("createdAt", RestoredWebConfig { created_at: MAX_TIME + 1, ..good.clone() }),
         ("secretCreatedAt", RestoredWebConfig { secret_created_at: u64::MAX, ..good.clone() }),
     ];
