@@ -24,6 +24,7 @@ pub mod logging;
 pub mod master_keys;
 mod metrics;
 pub mod open_files;
+pub mod otel;
 mod passed_sockets;
 pub mod private_file;
 mod refusal;

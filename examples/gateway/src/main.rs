@@ -51,5 +51,6 @@ async fn run(args: &Args) -> Result<(), SetupError> {
     let listener = TcpListener::from_std(listener).map_err(listen)?;
     let api = server::serve(listener, tls, make, websockets_over_http2, max_connections, shutdown);
     tokio::join!(admin, api);
+    gateway.flush().await;
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Shown {
         let value = match values.filter(|values| !values.is_empty()) {
             None => "-".to_owned(),
             Some(url) if name == "store" => store::shown(&url),
-            Some(url) if name == "upstream" => without_user(url),
+            Some(url) if name == "upstream" || name == "otlp-endpoint" => without_user(url),
             Some(_) if setting.is_secret => "(not shown)".to_owned(),
             Some(values) => values,
         };

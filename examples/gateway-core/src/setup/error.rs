@@ -7,6 +7,7 @@ use voicegain_auth_core::ConfigError;
 use crate::audit::AuditFileError;
 use crate::cli::Args;
 use crate::forward::ForwardConfigError;
+use crate::otel::TracingError;
 use crate::passed_sockets::PassedSocketsError;
 use crate::private_file::Exposure;
 use crate::store::StoreProblem;
@@ -60,6 +61,9 @@ pub enum SetupError {
     /// The upstream cannot be forwarded to.
     #[error("{}", of_upstream(.0))]
     Upstream(#[from] ForwardConfigError),
+    /// No spans can be sent.
+    #[error("--otlp-endpoint: {0}")]
+    Tracing(#[from] TracingError),
     /// A port cannot speak TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -110,6 +114,7 @@ impl SetupError {
             Self::HalfTls(..) => &["admin-client-ca"],
             Self::Tls(error) => error.settings(),
             Self::AuditLog(..) => &["audit-log"],
+            Self::Tracing(_) => &["otlp-endpoint"],
             Self::Signals(_)
             | Self::Randomness(_)
             | Self::Passed(_)
