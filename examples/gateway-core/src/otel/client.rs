@@ -56,7 +56,8 @@ impl HttpClient for CollectorClient {
             let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        let exchange = self.runtime.spawn(tokio::time::timeout(TIMEOUT, exchange));
+        // The timer has to be made on the runtime, too.
+        let exchange = self.runtime.spawn(async { tokio::time::timeout(TIMEOUT, exchange).await });
         let answer = match exchange.await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err("it did not answer in time".into()),
