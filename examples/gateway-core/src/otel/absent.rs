@@ -1,5 +1,7 @@
 //! What there is without the feature: nothing, at no cost.
 
+use std::convert::Infallible;
+
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::Span;
@@ -9,16 +11,16 @@ use super::TracingError;
 use crate::cli::Args;
 
 /// A request's trace. There is none.
-#[derive(Debug, Clone, Copy)]
-pub enum Trace {}
+#[derive(Debug, Clone)]
+pub struct Trace(Infallible);
 
 /// What begins traces. There is none.
 #[derive(Debug)]
-pub(crate) enum Tracer {}
+pub(crate) struct Tracer(Infallible);
 
 /// A call of the upstream in a trace. There is none.
 #[derive(Debug)]
-pub(crate) enum Call {}
+pub(crate) struct Call(Infallible);
 
 impl Tracer {
     pub(crate) fn of(args: &Args) -> Result<Option<Self>, TracingError> {
@@ -26,11 +28,11 @@ impl Tracer {
     }
 
     pub(crate) fn begin(&self, _id: RequestId, _head: &Parts) -> Trace {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) async fn flush(&self) {
-        match *self {}
+        match self.0 {}
     }
 }
 
@@ -38,19 +40,19 @@ impl Trace {
     /// What lines of the log about the request are written in.
     #[must_use]
     pub fn log(&self) -> &Span {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn identified(&self, _web_config: WebConfigId) {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn refused(&self, _rejection: &Rejection) {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn end(&self, _status: StatusCode) {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn call(
@@ -60,12 +62,12 @@ impl Trace {
         _headers: &mut HeaderMap,
         _own: &mut Vec<(HeaderName, HeaderValue)>,
     ) -> Call {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Call {
     pub(crate) fn end(&self, _answer: Result<StatusCode, &'static str>) {
-        match *self {}
+        match self.0 {}
     }
 }
