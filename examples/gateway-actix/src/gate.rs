@@ -10,7 +10,8 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
 use http::StatusCode;
-use voicegain_auth_core::is_reserved_header;
+use tracing::{Instrument as _, Span};
+use voicegain_auth_core::{Rejection, is_reserved_header};
 use voicegain_gateway_core::head::{REQUEST_ID, Target};
 use voicegain_gateway_core::{Began, Gateway, cors};
 
@@ -31,8 +32,17 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
     remove_reserved(request.headers_mut());
     let began = Began::now();
     request.extensions_mut().insert(began.id);
+    // A head that cannot be read has none.
+    let mut trace = None;
     let admitted = match convert::head(request.head(), Some(began.id)) {
-        Ok(mut head) => gateway.admit(&mut head),
+        Ok(mut head) => {
+            trace = gateway.trace(began, &mut head);
+            if let Some(trace) = &trace {
+                request.extensions_mut().insert(trace.clone());
+            }
+            let _logged = trace.as_ref().map(|trace| trace.log().enter());
+            gateway.admit(&mut head)
+        }
         Err(refusal) => {
             let (method, path) = (request.method().as_str(), request.uri().path());
             gateway.refused(&Target { method, path, id: began.id }, &refusal);
@@ -42,7 +52,8 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
     let mut response = match admitted {
         Ok(route) => {
             request.extensions_mut().insert(route);
-            let mut response = next.call(request).await?;
+            let log = trace.as_ref().map_or_else(Span::none, |trace| trace.log().clone());
+            let mut response = next.call(request).instrument(log).await?;
             if response.response().extensions().get::<Readable>().is_none() {
                 make_readable(response.headers_mut());
             }
@@ -54,7 +65,8 @@ pub async fn gate<B: MessageBody + Unpin + 'static>(
         }
     };
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or_default();
-    gateway.answered(began, status);
+    let refusal = trace.as_ref().and_then(|_| response.response().extensions().get::<Rejection>().cloned());
+    gateway.answered(began, status, trace.as_ref(), refusal.as_ref());
     if let Some((name, value)) = began.header().and_then(|id| convert::header_to_actix(&REQUEST_ID, &id)) {
         response.headers_mut().insert(name, value);
     }

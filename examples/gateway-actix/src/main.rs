@@ -65,6 +65,7 @@ fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
     let admin = runtime.spawn(serve_router(admin_listener, admin_tls, admin, shutdown.clone()));
     let handle = runtime.handle().clone();
     let cache = gateway.verifier().cache().clone();
+    let spans = gateway.clone();
     let served = actix_web::rt::System::new().block_on(async {
         let server = server::new(listener, tls, gateway, handle, own.http2, shutdown.clone())?;
         let handle = server.handle();
@@ -83,6 +84,8 @@ fn run(args: &Args, own: &OwnArgs, runtime: Runtime) -> Result<(), SetupError> {
     }
     runtime.block_on(last_uses::write(&cache));
     drop(cache);
+    runtime.block_on(spans.flush());
+    drop(spans);
     // Ends the change feed, which reads the store.
     drop(runtime);
     if let Some(store) = store {

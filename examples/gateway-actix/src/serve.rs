@@ -12,11 +12,13 @@ use http::{Request, Response, StatusCode, Version};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use voicegain_auth_actix::Caller;
 use voicegain_auth_core::{Reason, Rejection, RequestId, is_websocket_upgrade};
 use voicegain_gateway_core::forward::ClientUpgrade;
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::HttpHead;
+use voicegain_gateway_core::otel::Trace;
 use voicegain_gateway_core::{Arrival, Gateway, GatewayBody, cors};
 
 use crate::body::{AnswerBody, Payload, RequestBody, feed_tunnel};
@@ -44,6 +46,9 @@ pub async fn serve(
         Ok(head) => head,
         Err(refusal) => return answer(cors::refused(refusal, false), &request),
     };
+    if let Some(trace) = request.extensions().get::<Trace>() {
+        head.extensions.insert(trace.clone());
+    }
     // Trailers are lost in actix, so none are announced and none are asked for.
     head.headers.remove(TE);
     head.headers.remove(TRAILER);
@@ -98,7 +103,7 @@ async fn exchange(
 ) -> Response<GatewayBody> {
     let id = request.extensions().get().copied();
     let (gateway, counts) = (gateway.clone(), gateway);
-    let task = runtime.spawn(async move { gateway.serve(request, arrival).await });
+    let task = runtime.spawn(async move { gateway.serve(request, arrival).await }.in_current_span());
     AbortOnDropHandle::new(task).await.unwrap_or_else(|error| {
         tracing::error!(request = id.map(tracing::field::display::<RequestId>), %error, "an exchange has failed");
         let detail = "The request could not be answered; try again shortly.";

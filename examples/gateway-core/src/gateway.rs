@@ -25,6 +25,7 @@ use crate::forward::{BoxError, ClientUpgrade, ForwardContext, ForwardError, Forw
 use crate::gate::{self, Route};
 use crate::head::{HttpHead, check_size, remove_reserved};
 use crate::metrics::{Began, Connected, Metrics};
+use crate::otel::{Trace, Tracer};
 use crate::refusal::{Refusal, is_grpc};
 use crate::store;
 use crate::tls::Tls;
@@ -46,6 +47,7 @@ struct Inner {
     /// How clients reach it.
     scheme: Scheme,
     metrics: Metrics,
+    tracer: Option<Tracer>,
 }
 
 /// What is known of an accepted request besides the request.
@@ -69,16 +71,53 @@ impl Gateway {
         max_body_bytes: u64,
         end_of: EndOf,
         scheme: Scheme,
+        tracer: Option<Tracer>,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new()?;
         Ok(Self {
-            inner: Arc::new(Inner { verifier, issuer, forwarder, max_body_bytes, end_of, scheme, metrics }),
+            inner: Arc::new(Inner {
+                verifier,
+                issuer,
+                forwarder,
+                max_body_bytes,
+                end_of,
+                scheme,
+                metrics,
+                tracer,
+            }),
         })
     }
 
-    /// Takes notice of a request's answer, whose head is all there is of it yet.
-    pub fn answered(&self, began: Began, status: StatusCode) {
+    /// Begins the trace of a request that has begun, if there are traces, and leaves it in the head for who comes later.
+    pub fn trace(&self, began: Began, head: &mut Parts) -> Option<Trace> {
+        let trace = self.inner.tracer.as_ref()?.begin(began.id, head);
+        head.extensions.insert(trace.clone());
+        Some(trace)
+    }
+
+    /// Takes notice of a request's answer, whose head is all there is of it yet, and of the refusal, if it is one of the
+    /// middleware's.
+    pub fn answered(
+        &self,
+        began: Began,
+        status: StatusCode,
+        trace: Option<&Trace>,
+        refusal: Option<&Rejection>,
+    ) {
         self.inner.metrics.answered(began, status);
+        if let Some(trace) = trace {
+            if let Some(rejection) = refusal {
+                trace.refused(rejection);
+            }
+            trace.end(status);
+        }
+    }
+
+    /// Sends the spans that are left, once there are no requests any more. It takes a few seconds at most.
+    pub async fn flush(&self) {
+        if let Some(tracer) = &self.inner.tracer {
+            tracer.flush().await;
+        }
     }
 
     /// Counts a connection of a client's until what is returned is dropped.
@@ -137,6 +176,9 @@ impl Gateway {
             Ok(route) => Ok(route),
             Err(refusal) => {
                 self.refused(&HttpHead(head), &refusal);
+                if let Some(trace) = head.extensions.get::<Trace>() {
+                    trace.refused(refusal.rejection());
+                }
                 Err(Box::new(cors::refused(refusal, is_grpc(&head.headers))))
             }
         }
@@ -163,6 +205,10 @@ impl Gateway {
         let origin = request.headers().get(ORIGIN).cloned();
         let id = request.extensions().get::<RequestId>().copied();
         let web_config = arrival.caller.as_ref().and_then(Caller::identity).map(Identity::web_config_id);
+        let trace = self.trace_of(&request);
+        if let Some((trace, id)) = trace.as_ref().zip(web_config) {
+            trace.identified(id);
+        }
         let gateway = self.clone();
         let answer = match self.answer(request, arrival) {
             Ok(answer) => Either::Left(answer),
@@ -175,16 +221,23 @@ impl Gateway {
             }
             Err(refusal) => {
                 let refusal = refusal.about(web_config);
+                if let Some(trace) = trace {
+                    trace.refused(refusal.rejection());
+                }
                 gateway.inner.verifier.count_refusal(id, refusal.rejection());
                 cors::refused(refusal, grpc)
             }
         })
     }
 
+    fn trace_of<B>(&self, request: &Request<B>) -> Option<Trace> {
+        self.inner.tracer.as_ref().and_then(|_| request.extensions().get().cloned())
+    }
+
     /// Whatever need not be waited for has been done when this returns: what is waited for then needs no room for the request.
     fn answer<B>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
         arrival: Arrival,
     ) -> Result<impl Future<Output = Result<Response<GatewayBody>, Refusal>> + Send + use<B>, Refusal>
     where
@@ -210,7 +263,7 @@ impl Gateway {
             })?;
             return Ok(Either::Right(Box::pin(ready(Ok(minted))) as Answer));
         }
-        let context = ForwardContext {
+        let mut context = ForwardContext {
             headers: identity_headers(&identity),
             upgrade,
             ending: end_of.exchange(verifier.cache(), &identity, id),
@@ -218,7 +271,16 @@ impl Gateway {
         };
         match forwarder {
             Some(forwarder) => {
+                let call = self.trace_of(&request).map(|trace| {
+                    let method = request.method().clone();
+                    trace.call(&method, forwarder.upstream(), request.headers_mut(), &mut context.headers)
+                });
                 let (answer, web_config) = (forwarder.forward(request, context), identity.web_config_id());
+                let answer = answer.inspect(move |answer| {
+                    if let Some(call) = call {
+                        call.end(answer.as_ref().map(Response::status).map_err(ForwardError::reason));
+                    }
+                });
                 Ok(Either::Left(answer.map(move |answer| match answer {
                     Ok(answer) => Ok(answer.map(GatewayBody::from)),
                     Err(error) => {
@@ -296,7 +358,8 @@ mod tests {
         let cache = SecretCache::builder(MemoryStore::new().unwrap()).build().unwrap();
         let issuer = Issuer::new(cache.clone(), "https://api.voicegain.ai/v1").unwrap();
         let end_of = EndOf { revoked: true, expired: None };
-        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0, end_of, Scheme::HTTP).unwrap()
+        Gateway::new(Verifier::new(cache, Policy::default()), issuer, None, 0, end_of, Scheme::HTTP, None)
+            .unwrap()
     }
 
     #[tokio::test]

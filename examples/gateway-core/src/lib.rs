@@ -27,6 +27,7 @@ pub mod master_keys;
 mod metrics;
 pub mod oidc;
 pub mod open_files;
+pub mod otel;
 mod passed_sockets;
 pub mod private_file;
 mod refusal;

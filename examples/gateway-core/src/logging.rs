@@ -43,9 +43,9 @@ fn init_at(default: &str, format: LogFormat) {
         fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.boxed(),
-        // Nothing here has spans.
+        // The only spans are those of requests that have a trace.
         LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
     };
     // A second call, as in a test, changes nothing.

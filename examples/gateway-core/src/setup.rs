@@ -28,6 +28,7 @@ use crate::gateway::Gateway;
 use crate::master_keys::{self, KeyFile};
 use crate::oidc;
 use crate::open_files;
+use crate::otel::{self, Tracer};
 use crate::passed_sockets::PassedSockets;
 use crate::private_file;
 use crate::signals::{self, Reloads};
@@ -117,7 +118,9 @@ impl Setup {
             expired: args.end_expired_exchanges.then_some(args.leeway),
         };
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let gateway = Gateway::new(verifier.clone(), issuer, forwarder, args.max_body_bytes, end_of, scheme)?;
+        let tracer = Tracer::of(args)?;
+        let gateway =
+            Gateway::new(verifier.clone(), issuer, forwarder, args.max_body_bytes, end_of, scheme, tracer)?;
         for (port, tls) in [("api", &tls), ("admin", &admin_tls)] {
             tls.iter().try_for_each(|tls| gateway.measure_certificate(port, tls))?;
         }
@@ -206,6 +209,7 @@ impl Settings {
         let (admin_token, generated_token) = admin_token(args)?;
         promise(args)?;
         let sign_in = oidc::sign_in(args)?;
+        otel::check(args)?;
         Ok(Self { policy, forwarder, deployment, edges, admin_token, generated_token, sign_in })
     }
 }
@@ -222,6 +226,7 @@ pub(crate) fn problems(args: &Args) -> Vec<SetupError> {
         admin_token(args).err(),
         promise(args).err(),
         tls(args).err(),
+        otel::check(args).err().map(SetupError::from),
         audit_log,
         oidc::sign_in(args).err().map(SetupError::from),
     ];

@@ -14,10 +14,12 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_layer::Layer as _;
 use tower_service::Service;
+use tracing::span::Entered;
 use voicegain_auth_core::Caller;
 use voicegain_auth_tower::{AuthLayer, AuthService};
 use voicegain_gateway_core::gate::Route;
 use voicegain_gateway_core::head::REQUEST_ID;
+use voicegain_gateway_core::otel::Trace;
 use voicegain_gateway_core::{Arrival, Began, Connected, Gateway, GatewayBody, cors};
 
 type Answered = Result<Response<GatewayBody>, Infallible>;
@@ -47,7 +49,9 @@ impl Api {
         let (mut head, body) = request.into_parts();
         let began = Began::now();
         head.extensions.insert(began.id);
-        let finish = Finish { gateway: self.gateway.clone(), began };
+        let trace = self.gateway.trace(began, &mut head);
+        let finish = Finish { gateway: self.gateway.clone(), began, trace };
+        let logged = finish.logged();
         let route = match self.gateway.admit(&mut head) {
             Ok(route) => route,
             Err(response) => return Either::Left(future::ready(Ok(finish.finish(*response)))),
@@ -55,6 +59,7 @@ impl Api {
         let behind = Behind { gateway: self.gateway.clone(), client: self.client, route };
         // It is ready whenever what is behind it is, and that is always.
         let answered = self.auth.layer(behind).call(Request::from_parts(head, body));
+        drop(logged);
         Either::Right(Answering { answered, finish })
     }
 }
@@ -63,12 +68,19 @@ impl Api {
 pub struct Finish {
     gateway: Gateway,
     began: Began,
+    trace: Option<Trace>,
 }
 
 impl Finish {
+    /// Lines of the log belong to the request's trace until what is returned is dropped.
+    fn logged(&self) -> Option<Entered<'_>> {
+        self.trace.as_ref().map(|trace| trace.log().enter())
+    }
+
     fn finish(&self, mut response: Response<GatewayBody>) -> Response<GatewayBody> {
         cors::finish(&mut response);
-        self.gateway.answered(self.began, response.status());
+        let refusal = self.trace.as_ref().and_then(|_| response.extensions().get());
+        self.gateway.answered(self.began, response.status(), self.trace.as_ref(), refusal);
         if let Some(id) = self.began.header() {
             response.headers_mut().insert(REQUEST_ID, id);
         }
@@ -90,7 +102,11 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
         let this = self.project();
-        let response = ready!(this.answered.poll(cx))?;
+        let answered = {
+            let _logged = this.finish.logged();
+            this.answered.poll(cx)
+        };
+        let response = ready!(answered)?;
         Poll::Ready(Ok(this.finish.finish(response)))
     }
 }

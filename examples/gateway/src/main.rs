@@ -53,5 +53,6 @@ async fn run(args: &Args) -> Result<(), SetupError> {
     let api = server::serve(listener, tls, make, websockets_over_http2, max_connections, shutdown);
     tokio::join!(admin, api);
     last_uses::write(&cache).await;
+    gateway.flush().await;
     Ok(())
 }

@@ -8,6 +8,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_voicegain-gateway");
 mod grpc;
 #[path = "../../gateway-core/end_to_end/mod.rs"]
 mod shared;
+#[path = "end_to_end/tracing.rs"]
+mod tracing;
 
 use shared::tls::Authority;
 use shared::{Gateway, connect, head, read_head};

@@ -11,7 +11,7 @@ use voicegain_auth_core::{SecretCacheBuilder, TokenSources};
 use zeroize::Zeroizing;
 
 use super::config_file::Places;
-use super::values::{admin_host, duration, token_sources};
+use super::values::{admin_host, duration, ratio, token_sources};
 use crate::logging::LogFormat;
 
 const TOKENS: &str = "Tokens";
@@ -222,6 +222,24 @@ pub struct Args {
         help_heading = OBSERVING
     )]
     pub log_format: LogFormat,
+
+    /// The collector that spans of requests are sent to, by OTLP over HTTP, as in http://127.0.0.1:4318
+    ///
+    /// Behind a URL without a path comes /v1/traces. The client's W3C Trace Context is continued, and the upstream gets the
+    /// gateway's. Without a collector the client's headers are passed on as they are. It takes a gateway that is built with
+    /// the feature `opentelemetry`.
+    #[arg(long, value_name = "URL", help_heading = OBSERVING)]
+    pub otlp_endpoint: Option<String>,
+
+    /// Which part of the traces that begin here is sampled, from 0 to 1; a client's trace is sampled as it says
+    #[arg(
+        long,
+        value_name = "RATIO",
+        default_value = "1",
+        value_parser = ratio,
+        help_heading = OBSERVING
+    )]
+    pub trace_sample_ratio: f64,
 
     /// What this deployment is called in its status document, GET /deployment of the admin port
     ///

@@ -29,7 +29,9 @@ impl Shown {
         let value = match values.filter(|values| !values.is_empty()) {
             None => "-".to_owned(),
             Some(url) if name == "store" => store::shown(&url),
-            Some(url) if ["upstream", "edge", "console-url"].contains(&&*name) => without_user(url),
+            Some(url) if ["upstream", "edge", "console-url", "otlp-endpoint"].contains(&&*name) => {
+                without_user(url)
+            }
             Some(_) if setting.is_secret => "(not shown)".to_owned(),
             Some(values) => values,
         };

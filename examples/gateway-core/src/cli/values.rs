@@ -61,3 +61,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
     .ok_or_else(wrong)
 }
+
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "write a number from 0 to 1, as in 0.05".to_owned())
+}

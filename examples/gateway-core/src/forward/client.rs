@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -74,6 +74,11 @@ impl Forwarder {
         let places =
             config.max_exchanges.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
         Ok(Self(Arc::new(Inner { config, target, client, alone, places })))
+    }
+
+    /// What it forwards to.
+    pub(crate) fn upstream(&self) -> &Uri {
+        &self.0.config.upstream
     }
 
     /// Forwards one request and gives the upstream's response, its body still streaming.

@@ -9,6 +9,7 @@ use crate::cli::Args;
 use crate::deployments::DeploymentsError;
 use crate::forward::ForwardConfigError;
 use crate::oidc::OidcProblem;
+use crate::otel::TracingError;
 use crate::passed_sockets::PassedSocketsError;
 use crate::private_file::Exposure;
 use crate::store::StoreProblem;
@@ -62,6 +63,9 @@ pub enum SetupError {
     /// The upstream cannot be forwarded to.
     #[error("{}", of_upstream(.0))]
     Upstream(#[from] ForwardConfigError),
+    /// No spans can be sent.
+    #[error("--otlp-endpoint: {0}")]
+    Tracing(#[from] TracingError),
     /// A port cannot speak TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -122,6 +126,7 @@ impl SetupError {
             Self::Tls(error) => error.settings(),
             Self::AuditLog(..) => &["audit-log"],
             Self::Deployments(error) => error.settings(),
+            Self::Tracing(_) => &["otlp-endpoint"],
             Self::Signals(_)
             | Self::Randomness(_)
             | Self::Passed(_)
