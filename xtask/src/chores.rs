@@ -9,8 +9,7 @@ use crate::run::{Outcome, cargo, heading, root, run, target_dir};
 pub const GATEWAYS: [&str; 2] = ["voicegain-gateway", "voicegain-gateway-actix"];
 
 /// Both gateways with everything that is left out unless it is asked for.
-pub const GATEWAYS_WITH_ALL: &str =
-    "voicegain-gateway/etcd,voicegain-gateway/oidc,voicegain-gateway/opentelemetry,voicegain-gateway-actix/etcd,voicegain-gateway-actix/oidc,voicegain-gateway-actix/opentelemetry";
+pub const GATEWAYS_WITH_ALL: &str = "voicegain-gateway/etcd,voicegain-gateway/oidc,voicegain-gateway/opentelemetry,voicegain-gateway-actix/etcd,voicegain-gateway-actix/oidc,voicegain-gateway-actix/opentelemetry";
 
 pub const SIMULATION: &str = "voicegain-auth-simulation";
 pub const CHAOS: &str = "voicegain-auth-chaos";

@@ -226,7 +226,7 @@ fn a_config_file_is_served_by_and_checked() {
         ("max-revocation-delay = \"1s\"\n", "bad.toml:1:24: --max-revocation-delay must be 2s to 1h"),
         ("\nleeway = \"1h\"\n", "bad.toml:2:10: --leeway must be 0s to 5m"),
         ("api-url = \"api.example\"\n", "bad.toml:1:11: --api-url: "),
-        ("upstream = \"https://api.example\"\n", "bad.toml:1:12: --upstream: "),
+        ("upstream = \"ftp://api.example\"\n", "bad.toml:1:12: --upstream: "),
         (
             "lisen = \"127.0.0.1:1\"\n",
             "bad.toml:1:1: lisen: there is no such setting; did you mean `listen`?",

@@ -63,6 +63,7 @@ fn every_flag_may_stand_in_the_file() {
         "max-cached" | "max-body-bytes" => "0x10",
         "token-sources" => "\"header,cookie:vg\"",
         "upstream" => "\"http://127.0.0.1:9\"",
+        "trace-sample-ratio" => "\"0.5\"",
         "log-format" => "\"json\"",
         _ => "\"-text\"",
     };
