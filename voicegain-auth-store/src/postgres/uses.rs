@@ -21,10 +21,13 @@ impl Read for NoteUses {
 
     async fn read(&self, connection: &mut Connection) -> Outcome<()> {
         // In the order of ids, so that no two processes wait for each other. Where nothing is new, nothing is written.
-        const SQL: &str = "WITH noted AS (\
+        // A day is not worth a session that waits for a standby which may be gone.
+        const SQL: &str = "WITH alone AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS is), \
+             noted AS (\
              INSERT INTO last_uses (id, day) \
-             SELECT n.id, n.day FROM unnest($1::uuid[], $2::integer[]) AS n (id, day) \
-             JOIN living_web_configs w ON w.id = n.id JOIN log_head h ON h.schema_version = $3 ORDER BY n.id \
+             SELECT n.id, n.day FROM alone, unnest($1::uuid[], $2::integer[]) AS n (id, day) \
+             JOIN living_web_configs w ON w.id = n.id JOIN log_head h ON h.schema_version = $3 \
+             WHERE alone.is = 'off' ORDER BY n.id \
              ON CONFLICT (id) DO UPDATE SET day = EXCLUDED.day WHERE last_uses.day < EXCLUDED.day) \
              SELECT schema_version, revision, entry FROM log_head";
         let ids: Vec<_> = self.0.keys().copied().map(Uuid::from).collect();

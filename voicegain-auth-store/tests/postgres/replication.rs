@@ -1,10 +1,11 @@
 //! Synchronous replication: what the promise rests on where a standby may be promoted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use test_servers::Postgres;
-use voicegain_auth_core::Generation;
 use voicegain_auth_core::store::{ChangeFeed as _, SecretStore as _};
+use voicegain_auth_core::{Day, Generation};
 use voicegain_auth_store::postgres::PostgresStore;
 use voicegain_auth_store::sealing::Sealing;
 
@@ -96,6 +97,21 @@ async fn c4_a_primary_without_its_standby_proves_nothing() {
     assert_eq!(until_it_works(shows).await.len(), 1);
     assert_eq!(store.load(id).await.unwrap().value.unwrap().config.generation, Generation::new(2));
     until_it_works(async || store.create(new_config()).await).await;
+}
+
+/// When a token was last used is not worth a session that waits for the standby.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_is_noted_without_the_standby() {
+    let pair = Pair::new().await;
+    let id = pair.store.create(new_config()).await.unwrap().id;
+    pair.lose_standby().await;
+    let uses = BTreeMap::from([(id, Day::new(20_000).unwrap())]);
+    soon(pair.store.note_uses(uses.clone())).await.unwrap();
+    assert_eq!(soon(pair.store.last_uses(vec![id])).await.unwrap(), uses);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    assert_eq!(pair.execute(waiting).await, "0");
+    // And only that: a change waits as before.
+    outcome_unknown(soon(pair.store.regenerate(id, secret())).await, "not acknowledged within");
 }
 
 /// Rule M1: a commit that was cancelled while it waited is there, and says so by a warning alone.
