@@ -1,5 +1,6 @@
 //! One function for each thing that can be done.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use axum::body::Body;
@@ -14,7 +15,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use voicegain_auth_core::audit::{Act, Deed, Effect};
 use voicegain_auth_core::store::{ListQuery, Scope, StoreError};
-use voicegain_auth_core::{CreateRequest, IssueError, Issuer, Secret, WebConfigId, WebConfigPatch};
+use voicegain_auth_core::{CreateRequest, Day, IssueError, Issuer, Secret, WebConfigId, WebConfigPatch};
 use zeroize::Zeroizing;
 
 use crate::acting::Acting;
@@ -59,6 +60,17 @@ pub(crate) async fn create(Acting(issuer): Acting, RawQuery(query): RawQuery, re
     Ok(json(StatusCode::CREATED, &created))
 }
 
+/// On which days these were last used. Whoever looks for what to revoke must find it, whatever is wrong with that.
+pub(crate) async fn last_uses(
+    issuer: &Issuer,
+    ids: impl IntoIterator<Item = WebConfigId> + Send,
+) -> BTreeMap<WebConfigId, Day> {
+    issuer.last_uses(ids).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "when web configs were last used cannot be told");
+        BTreeMap::new()
+    })
+}
+
 /// `GET /api/web-configs`
 pub(crate) async fn list(State(issuer): State<Issuer>, RawQuery(query): RawQuery) -> Answer {
     let query = parameters::list(query.as_deref())?;
@@ -68,7 +80,7 @@ pub(crate) async fn list(State(issuer): State<Issuer>, RawQuery(query): RawQuery
     let more = configs.len() > limit;
     configs.truncate(limit);
     let next = configs.last().filter(|_| more).map(|config| config.id.to_string());
-    let used = issuer.last_uses(configs.iter().map(|config| config.id)).await?;
+    let used = last_uses(&issuer, configs.iter().map(|config| config.id)).await;
     let web_configs = configs.iter().map(|config| Read::new(config, used.get(&config.id))).collect();
     Ok(json(StatusCode::OK, &Page { web_configs, next }))
 }
@@ -77,7 +89,7 @@ pub(crate) async fn list(State(issuer): State<Issuer>, RawQuery(query): RawQuery
 pub(crate) async fn get(State(issuer): State<Issuer>, Id(id): Id, RawQuery(query): RawQuery) -> Answer {
     parameters::none(query.as_deref())?;
     let config = issuer.get(id).await?;
-    let used = issuer.last_uses([id]).await?;
+    let used = last_uses(&issuer, [id]).await;
     Ok(json(StatusCode::OK, &Read::new(&config, used.get(&id))))
 }
 

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::times::{Time, lasting};
 use super::visitor::{Frame, Visitor, html, with_status};
 use crate::answer::json;
+use crate::handlers::last_uses;
 
 /// How many web configs of a context are shown.
 const SHOWN: usize = 1_000;
@@ -60,9 +61,8 @@ pub(super) async fn read(console: &Console, id: &str) -> Result<WebConfig, Probl
 }
 
 /// On which day its tokens were last used.
-async fn last_use(console: &Console, config: &WebConfig) -> Result<Option<Day>, Problem> {
-    let used = console.issuer.last_uses([config.id]).await.map_err(|error| console.problem(error))?;
-    Ok(used.get(&config.id).copied())
+async fn last_use(console: &Console, config: &WebConfig) -> Option<Day> {
+    last_uses(&console.issuer, [config.id]).await.get(&config.id).copied()
 }
 
 #[derive(Template)]
@@ -84,8 +84,7 @@ pub(super) async fn list(
 ) -> Page {
     let none = |_| Problem::no_such_page();
     let rows = rows(&console, account.parse().map_err(none)?, context.parse().map_err(none)?).await?;
-    let used = console.issuer.last_uses(rows.iter().map(|row| row.config.id)).await;
-    let used = used.map_err(|error| console.problem(error))?;
+    let used = last_uses(&console.issuer, rows.iter().map(|row| row.config.id)).await;
     let once = console.sessions.form(&visitor.signed_in)?;
     let frame = Frame::of(&visitor, "API security");
     Ok(html(&ContextPage { frame, account: &account, context: &context, rows, used, once }))
@@ -202,7 +201,7 @@ pub(super) async fn page(
 ) -> Page {
     let config = read(&console, &id).await?;
     let origins = config.allowed_origins.join("\n");
-    let last_used = last_use(&console, &config).await?;
+    let last_used = last_use(&console, &config).await;
     let page = WebConfigPage::of(&visitor, &config, last_used, &config.name, &origins);
     Ok(html(&WebConfigPage { is_saved: saved == "yes", ..page }))
 }
@@ -218,7 +217,7 @@ pub(super) async fn change(State(console): State<Arc<Console>>, Path(id): Path<S
     if !is_as_shown {
         // What somebody else has taken out meanwhile must not come back unseen.
         let problem = "It was changed meanwhile. What it is now stands above; what you typed is still here.";
-        let last_used = last_use(&console, &before).await?;
+        let last_used = last_use(&console, &before).await;
         let page = WebConfigPage::of(&visitor, &before, last_used, &name, &origins);
         return Ok(with_status(
             StatusCode::CONFLICT,
@@ -239,7 +238,7 @@ pub(super) async fn change(State(console): State<Arc<Console>>, Path(id): Path<S
         Err(error) => {
             let problem = console.problem(error);
             let config = read(&console, &id).await?;
-            let last_used = last_use(&console, &config).await?;
+            let last_used = last_use(&console, &config).await;
             let page = WebConfigPage::of(&visitor, &config, last_used, &name, &origins);
             Ok(with_status(problem.status(), html(&WebConfigPage { problem: Some(problem.text()), ..page })))
         }
@@ -269,7 +268,7 @@ struct AskPage<'a> {
 async fn ask(console: &Console, visitor: &Visitor, id: &str, deletes: bool) -> Page {
     let config = read(console, id).await?;
     let others = Some(others(console, &config).await?);
-    let last_used = last_use(console, &config).await?;
+    let last_used = last_use(console, &config).await;
     let once = console.sessions.form(&visitor.signed_in)?;
     let frame = Frame::of(visitor, if deletes { "Delete?" } else { "Regenerate?" });
     let made = Time::of(config.secret_created_at);

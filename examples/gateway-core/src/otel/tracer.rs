@@ -11,6 +11,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use percent_encoding::percent_decode_str;
 use voicegain_auth_core::{Rejection, RequestId, WebConfigId};
 
 use super::client::{CollectorClient, TIMEOUT};
@@ -174,11 +175,20 @@ fn method(method: &Method) -> &'static str {
     KNOWN.into_iter().find(|known| method.as_str() == *known).unwrap_or("_OTHER")
 }
 
-/// The path, shortened, without what looks like a token: `eyJ` begins every JWT.
+/// The longest host that is told, in bytes: DNS has no longer one.
+const MAX_HOST: usize = 255;
+
+/// Whether this may be a token or a part of one: `eyJ` begins every JWT, however much of it is percent-encoded.
+fn looks_like_a_token(text: &str) -> bool {
+    let decoded: Vec<u8> = percent_decode_str(text).collect();
+    decoded.windows(3).any(|start| start == b"eyJ")
+}
+
+/// The path, shortened, without what looks like a token.
 fn path(path: &str) -> String {
     let end = path.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_PATH).unwrap_or(path.len());
     let path = path.get(..end).unwrap_or_default();
-    let shown = path.split('/').map(|part| if part.contains("eyJ") { "…" } else { part });
+    let shown = path.split('/').map(|part| if looks_like_a_token(part) { "…" } else { part });
     shown.collect::<Vec<_>>().join("/")
 }
 
@@ -186,5 +196,33 @@ fn path(path: &str) -> String {
 fn host(head: &Parts) -> Option<String> {
     let of_header = || head.headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok();
     let authority = head.uri.authority().cloned().or_else(of_header)?;
-    Some(authority.host().to_owned())
+    let host = authority.host();
+    (host.len() <= MAX_HOST && !looks_like_a_token(host)).then(|| host.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_token_is_told_in_no_form() {
+        for (given, told) in [
+            ("/v1/x", "/v1/x"),
+            ("/v1/eyJhbGciOiJIUzI1NiJ9.a/x", "/v1/…/x"),
+            ("/v1/%65yJhbGciOiJIUzI1NiJ9.a/x", "/v1/…/x"),
+            ("/v1/%65%79%4aa", "/v1/…"),
+        ] {
+            assert_eq!(path(given), told);
+        }
+        let told = |host: &str| host_of(Request::get("/").header(HOST, host));
+        assert_eq!(told("gw.example:8080").as_deref(), Some("gw.example"));
+        assert_eq!(told("eyJhbGciOiJIUzI1NiJ9.host"), None);
+        assert_eq!(told(&"a.".repeat(200)), None);
+    }
+
+    fn host_of(request: http::request::Builder) -> Option<String> {
+        host(&request.body(()).unwrap().into_parts().0)
+    }
 }

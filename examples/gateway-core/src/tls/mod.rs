@@ -98,6 +98,11 @@ impl Tls {
 
     /// Reads the files again. If anything is wrong with them, what was read before stays. Says in the log which it was.
     pub async fn reload(&self) {
+        self.read_again(true).await;
+    }
+
+    /// Whether the files could be read; a failure is told if it is news.
+    async fn read_again(&self, is_news: bool) -> bool {
         let _reading = self.0.reading.lock().await;
         let inner = Arc::clone(&self.0);
         // Files block.
@@ -113,12 +118,17 @@ impl Tls {
                 }
                 tracing::info!(%file, not_after = loaded.end(), "the certificate was read again");
                 *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+                return true;
             }
-            Ok(Err(error)) => {
+            Ok(Err(error)) if is_news => {
                 tracing::error!(%file, %error, "the certificate stays as it is until the files are put right");
             }
-            Err(error) => tracing::error!(%file, %error, "the certificate could not be read again"),
+            Err(error) if is_news => {
+                tracing::error!(%file, %error, "the certificate could not be read again")
+            }
+            _ => {}
         }
+        false
     }
 
     fn current(&self) -> Loaded {
@@ -131,6 +141,7 @@ impl Tls {
 async fn watch(inner: Weak<Inner>, mut seen: Stamp) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = None;
     loop {
         ticks.tick().await;
         let Some(tls) = inner.upgrade().map(Tls) else { return };
@@ -138,8 +149,13 @@ async fn watch(inner: Weak<Inner>, mut seen: Stamp) {
         // and do not fit until both have.
         let stamp = tls.0.files.stamp();
         if stamp != seen {
-            seen = stamp;
-            tls.reload().await;
+            // That may also have been for want of memory, or of files: it is tried until it works, and told once.
+            let is_news = failed.as_ref() != Some(&stamp);
+            if tls.read_again(is_news).await {
+                seen = stamp;
+            } else {
+                failed = Some(stamp);
+            }
         }
     }
 }
