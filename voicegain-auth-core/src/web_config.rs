@@ -157,6 +157,25 @@ pub struct RestoredWebConfig {
     pub revive: bool,
 }
 
+/// As this store has it, for another one where no web config of its id has ended.
+impl From<StoredWebConfig> for RestoredWebConfig {
+    fn from(stored: StoredWebConfig) -> Self {
+        let StoredWebConfig { config, secret, .. } = stored;
+        Self {
+            id: config.id,
+            account_id: config.account_id,
+            context_id: config.context_id,
+            name: config.name,
+            allowed_origins: config.allowed_origins,
+            secret,
+            generation: config.generation,
+            created_at: config.created_at,
+            secret_created_at: config.secret_created_at,
+            revive: false,
+        }
+    }
+}
+
 impl RestoredWebConfig {
     /// The web config that begins with the change at this revision. `ended` is the generation at which the last one of its
     /// id ended in this store, if there was one. None of its id may live.

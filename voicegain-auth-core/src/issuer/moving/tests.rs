@@ -5,19 +5,7 @@ use crate::web_config::Generation;
 use crate::{ChangeFeed as _, Policy, SecretStore as _};
 
 fn moved(stored: &StoredWebConfig) -> RestoredWebConfig {
-    let StoredWebConfig { config, secret, .. } = stored.clone();
-    RestoredWebConfig {
-        id: config.id,
-        account_id: config.account_id,
-        context_id: config.context_id,
-        name: config.name,
-        allowed_origins: config.allowed_origins,
-        secret,
-        generation: config.generation,
-        created_at: config.created_at,
-        secret_created_at: config.secret_created_at,
-        revive: false,
-    }
+    stored.clone().into()
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use voicegain_auth_store::sealing::MasterKeys;
 
 use super::document::{self, Header};
 use super::new_file::NewFile;
-use super::record::moved;
 use super::{Export, counted, listed};
 use crate::cli::Args;
 use crate::cli::web_config::change::tell;
@@ -110,7 +109,7 @@ pub(super) async fn all(issuer: &Issuer) -> Result<Vec<RestoredWebConfig>, Strin
             listed(&ids)
         ));
     }
-    Ok(stored.into_iter().map(moved).collect())
+    Ok(stored.into_iter().map(Into::into).collect())
 }
 
 fn not_written(path: &Path, error: &io::Error) -> String {

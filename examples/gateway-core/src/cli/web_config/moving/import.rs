@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::document::{self, Document};
 use super::export::inventory;
-use super::record::{Contents, differences, moved};
+use super::record::{Contents, differences};
 use super::{Import, counted, listed, thousands};
 use crate::cli::Args;
 use crate::cli::terminal::{age, plain};
@@ -133,7 +133,7 @@ async fn missing<'a>(
     let inventory = inventory(issuer).await?;
     let unreadable: BTreeSet<_> = inventory.unreadable.into_iter().collect();
     let living: BTreeMap<_, _> =
-        inventory.stored.into_iter().map(|stored| (stored.config.id, moved(stored))).collect();
+        inventory.stored.into_iter().map(|stored| (stored.config.id, stored.into())).collect();
     let (mut missing, mut conflicts) = (Vec::new(), Vec::new());
     for (id, config) in web_configs {
         let Some(found) = living.get(id) else {
@@ -228,7 +228,7 @@ async fn verified(
         .stored
         .into_iter()
         .filter(|stored| wanted(&stored.config.id))
-        .map(|stored| (stored.config.id, moved(stored)))
+        .map(|stored| (stored.config.id, stored.into()))
         .collect();
     let expected = || document.web_configs.iter().filter(|(id, _)| wanted(id));
     let wrong: Vec<_> = expected()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use voicegain_auth_core::{RestoredWebConfig, StoredWebConfig};
+use voicegain_auth_core::RestoredWebConfig;
 
 /// One line of the file. The secret is base64, of what it is or of what it is sealed as.
 #[derive(Serialize, Deserialize)]
@@ -35,23 +35,6 @@ impl Record {
             secret_created_at: config.secret_created_at,
             secret,
         }
-    }
-}
-
-/// As it is to be restored elsewhere.
-pub(super) fn moved(stored: StoredWebConfig) -> RestoredWebConfig {
-    let StoredWebConfig { config, secret, .. } = stored;
-    RestoredWebConfig {
-        id: config.id,
-        account_id: config.account_id,
-        context_id: config.context_id,
-        name: config.name,
-        allowed_origins: config.allowed_origins,
-        secret,
-        generation: config.generation,
-        created_at: config.created_at,
-        secret_created_at: config.secret_created_at,
-        revive: false,
     }
 }
 
